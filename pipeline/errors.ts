@@ -1,0 +1,78 @@
+/**
+ * Every error is sorted by what the caller should do, not by where it came from:
+ *
+ * - `Transient`: try the same thing again later (network, busy disk, full stream).
+ * - `Poison`:    this input can never be processed; quarantine it with its bytes and go on.
+ * - `Fatal`:     nobody but a human (or a restart with other settings) can help; stop the unit, commit nothing more.
+ * - `Fenced`:    a `Fatal` with a benign cause: another owner has moved the output on. Drop the unit and re-acquire it.
+ * - `Rewind`:    the input no longer holds what follows our position; ask its producer to replay from there.
+ * - `Shutdown`:  we were asked to stop; not a failure.
+ */
+export type ErrorKind = "transient" | "poison" | "fatal" | "fenced" | "rewind" | "shutdown";
+
+export interface ErrorDetails {
+  /** Where it happened: a setting, file, stream or endpoint. Never contains a secret. */
+  readonly where?: string;
+  /** What the reader of the message should do next. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** Base of all errors that Sluice raises on purpose. `code` is stable: match on it, never on the text. */
+export abstract class SluiceError extends Error {
+  abstract readonly kind: ErrorKind;
+  readonly code: string;
+  readonly where: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.where = details.where;
+    this.hint = details.hint;
+  }
+}
+
+export class Transient extends SluiceError {
+  readonly kind = "transient";
+}
+
+export class Poison extends SluiceError {
+  readonly kind = "poison";
+}
+
+export class Fatal extends SluiceError {
+  readonly kind: ErrorKind = "fatal";
+}
+
+export class Fenced extends Fatal {
+  override readonly kind = "fenced";
+}
+
+export class Rewind extends SluiceError {
+  readonly kind = "rewind";
+}
+
+export class Shutdown extends SluiceError {
+  readonly kind = "shutdown";
+
+  constructor(message = "asked to stop") {
+    super("SHUTDOWN", message);
+  }
+}
+
+/** Errors we did not raise ourselves are bugs until proven otherwise: they stop the unit instead of being retried blindly. */
+export function classify(error: unknown): SluiceError {
+  if (error instanceof SluiceError) return error;
+  if (error instanceof Error && error.name === "AbortError") return new Shutdown();
+  return new Fatal("UNEXPECTED", error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** One paragraph for a human: what, where, what to do. Stack traces go to the debug log only. */
+export function describe(error: unknown): string {
+  const e = classify(error);
+  const where = e.where === undefined ? "" : ` (${e.where})`;
+  const hint = e.hint === undefined ? "" : `\n  ${e.hint}`;
+  return `${e.code}: ${e.message}${where}${hint}`;
+}

@@ -1,0 +1,64 @@
+/** What travels between stages, in memory. `message.ts` puts it on the wire. */
+import type { DatasetSpec } from "../datasets/dataset.ts";
+import type { BlockMeta, BlockRef, Position } from "../position.ts";
+import type { Table } from "./table.ts";
+
+/** Raw blocks as the source delivered them: `payloads[i]` is the module's output for `blocks[i]`. */
+export interface BlockBatch {
+  readonly blocks: readonly BlockMeta[];
+  /** Type of every payload, for example "sf.substreams.solana.v1.Transactions". */
+  readonly typeName: string;
+  readonly payloads: readonly Uint8Array[];
+}
+
+/** Typed rows of any number of datasets, in chain order. Datasets without rows are left out. */
+export interface RowBatch {
+  readonly blocks: readonly BlockMeta[];
+  readonly tables: ReadonlyMap<string, Table>;
+}
+
+/** Batches form a chain: `prev` is the block delivered before this one; an undo travels in order with the data. */
+export type Signal<Body> =
+  | {
+      readonly kind: "data";
+      readonly prev: BlockRef | null;
+      /** Position after the batch: its last block. */
+      readonly next: Position;
+      readonly finalSlot: number;
+      readonly body: Body;
+    }
+  | {
+      readonly kind: "undo";
+      readonly prev: BlockRef | null;
+      /** The last valid block: everything above it is taken back. It need not be a block that was ever delivered. */
+      readonly next: Position;
+      readonly finalSlot: number;
+    }
+  | {
+      /** A bounded range is complete: nothing will follow. */
+      readonly kind: "end";
+      readonly prev: BlockRef | null;
+      readonly next: Position;
+      readonly finalSlot: number;
+    };
+
+/** Datasets known to a deployment, by name. Built once from the configuration. */
+export type DatasetCatalog = ReadonlyMap<string, DatasetSpec>;
+
+/** The part of a row batch above `slot`. */
+export function rowsAbove(batch: RowBatch, slot: number): RowBatch {
+  const tables = new Map<string, Table>();
+  for (const [name, table] of batch.tables) {
+    const slots = table.column("slot");
+    const rows: number[] = [];
+    for (let i = 0; i < table.length; i++) if (slots.number(i) > slot) rows.push(i);
+    if (rows.length > 0) tables.set(name, rows.length === table.length ? table : table.take(rows));
+  }
+  return { blocks: batch.blocks.filter((b) => b.slot > slot), tables };
+}
+
+/** The part of a block batch above `slot`. */
+export function blocksAbove(batch: BlockBatch, slot: number): BlockBatch {
+  const keep = batch.blocks.map((b, i) => [b, batch.payloads[i]!] as const).filter(([b]) => b.slot > slot);
+  return { typeName: batch.typeName, blocks: keep.map(([b]) => b), payloads: keep.map(([, p]) => p) };
+}
