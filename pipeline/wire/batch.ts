@@ -44,21 +44,3 @@ export type Signal<Body> =
 
 /** Datasets known to a deployment, by name. Built once from the configuration. */
 export type DatasetCatalog = ReadonlyMap<string, DatasetSpec>;
-
-/** The part of a row batch above `slot`. */
-export function rowsAbove(batch: RowBatch, slot: number): RowBatch {
-  const tables = new Map<string, Table>();
-  for (const [name, table] of batch.tables) {
-    const slots = table.column("slot");
-    const rows: number[] = [];
-    for (let i = 0; i < table.length; i++) if (slots.number(i) > slot) rows.push(i);
-    if (rows.length > 0) tables.set(name, rows.length === table.length ? table : table.take(rows));
-  }
-  return { blocks: batch.blocks.filter((b) => b.slot > slot), tables };
-}
-
-/** The part of a block batch above `slot`. */
-export function blocksAbove(batch: BlockBatch, slot: number): BlockBatch {
-  const keep = batch.blocks.map((b, i) => [b, batch.payloads[i]!] as const).filter(([b]) => b.slot > slot);
-  return { typeName: batch.typeName, blocks: keep.map(([b]) => b), payloads: keep.map(([, p]) => p) };
-}

@@ -279,9 +279,9 @@ export class ColumnBuilder {
   }
 
   appendFrom(column: Column, row: number): void {
-    if (column.isNull(row)) return this.null();
     const offsets = column.offsets;
-    if (offsets === null) this.bytes(column.data, row * this.width, (row + 1) * this.width);
+    if (column.isNull(row)) this.null();
+    else if (offsets === null) this.bytes(column.data, row * this.width, (row + 1) * this.width);
     else this.bytes(column.data, offsets[row]!, offsets[row + 1]!);
   }
 

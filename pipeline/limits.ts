@@ -1,0 +1,24 @@
+/**
+ * Hard limits: numbers that keep memory and messages bounded and that nobody needs to tune. What a user may change lives
+ * in `config.ts`.
+ */
+export const LIMITS = {
+  /** Largest JetStream message, bytes. Well under nats-server's default max_payload of 1 MiB; larger bodies are chunked. */
+  messageBytesMax: 512 * 1024,
+  /** Messages of one atomic JetStream batch (server limit: 1,000). Bounds a chunked body to 500 MiB. */
+  atomicBatchMessagesMax: 1000,
+  /** Uncompressed bytes of one batch. A batch over it is refused before it is decompressed. */
+  batchRawBytesMax: 512 * 1024 * 1024,
+  /** Read-ahead of one stream reader, bytes: pulls are bound by bytes, never by count alone. */
+  readAheadBytes: 4 * 1024 * 1024,
+  /** zstd level for messages: 1 costs least; the spool is short-lived. */
+  zstdLevel: 1,
+  /** Blocks at or below the final slot that an output remembers to recognise re-delivered ones. */
+  recentFinalBlocks: 512,
+  /** Errors kept for `/api/indexer/status`. */
+  recentErrorsMax: 20,
+  /** Bytes of an unreadable message kept in quarantine. */
+  quarantineBytesMax: 256 * 1024,
+  /** Slots may be at most this far beyond the final slot before a journal is considered runaway. */
+  unfinalBlocksMax: 5_000,
+} as const;

@@ -1,0 +1,256 @@
+/**
+ * The message format: what a batch looks like in JetStream, readable from any language with a standard library.
+ *
+ * - header `Sluice-Batch`: JSON, see `BatchHeader`; names the sections of the body in order.
+ * - body: empty for `undo` and `end`; else one zstd frame over the sections, back to back. Each section is an Arrow IPC
+ *   stream padded with zeros to a multiple of 8 bytes. The first is always `blocks`.
+ * - `crc32` covers the compressed body, so a flipped bit is noticed before anything is decoded.
+ *
+ * A body over the message limit travels in chunks (`broker.ts`); this file knows whole messages only.
+ */
+import { BLOCKS } from "../datasets/blocks.ts";
+import { Poison } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import type { BlockMeta, BlockRef, Position } from "../position.ts";
+import { decodeArrow, encodeArrow } from "./arrow.ts";
+import type { BlockBatch, DatasetCatalog, RowBatch, Signal } from "./batch.ts";
+import { type Table, TableBuilder } from "./table.ts";
+
+export const WIRE_VERSION = 1;
+
+export interface BatchHeader {
+  readonly v: number;
+  readonly kind: "data" | "undo" | "end";
+  readonly prev: BlockRef | null;
+  readonly next: Position;
+  readonly final: number;
+  /** Sequence of the input message this batch was made from; a hint for seeking. */
+  readonly input: number;
+  /** Number of blocks; 0 for undo and end. */
+  readonly blocks: number;
+  /** Type of the payloads; only on BLOCKS streams. */
+  readonly type?: string;
+  readonly sections: readonly {
+    readonly name: string;
+    readonly version: number;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+  /** CRC-32 (IEEE) of the body, as an unsigned integer. */
+  readonly crc32: number;
+}
+
+export interface Message {
+  readonly header: BatchHeader;
+  readonly body: Uint8Array;
+}
+
+/** How one kind of body becomes sections and back. */
+export interface BodyCodec<Body> {
+  encode(body: Body): { sections: Table[]; type?: string };
+  decode(sections: Map<string, Table>, header: BatchHeader): Body;
+  /** Datasets that may occur as sections. */
+  readonly catalog: DatasetCatalog;
+  blocks(body: Body): readonly BlockMeta[];
+  /** The part of the body above a slot: what is left when the rest was applied before. */
+  above(body: Body, slot: number): Body;
+}
+
+const EMPTY = new Uint8Array(0);
+
+export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>, inputSeq: number): Message {
+  const common = {
+    v: WIRE_VERSION,
+    kind: signal.kind,
+    prev: signal.prev,
+    next: signal.next,
+    final: signal.finalSlot,
+    input: inputSeq,
+  };
+  if (signal.kind !== "data") {
+    return { header: { ...common, blocks: 0, sections: [], crc32: 0 }, body: EMPTY };
+  }
+  const { sections: tables, type } = codec.encode(signal.body);
+  const parts = tables.map(encodeArrow);
+  const sections = tables.map((table, i) => ({
+    name: table.spec.name,
+    version: table.spec.version,
+    rows: table.length,
+    bytes: parts[i]!.length,
+  }));
+  const body = Bun.zstdCompressSync(concatPadded(parts), { level: LIMITS.zstdLevel });
+  const header: BatchHeader = {
+    ...common,
+    blocks: tables[0]!.length,
+    ...(type === undefined ? {} : { type }),
+    sections,
+    crc32: Bun.hash.crc32(body),
+  };
+  return { header, body };
+}
+
+/** Throws `Poison` when the message is not what its header says. */
+export function decodeMessage<Body>(message: Message, codec: BodyCodec<Body>): Signal<Body> {
+  const { header, body } = message;
+  const chain = { prev: header.prev, next: header.next, finalSlot: header.final };
+  if (header.kind !== "data") return { kind: header.kind, ...chain };
+  if (Bun.hash.crc32(body) !== header.crc32) {
+    throw new Poison(
+      "WIRE_CHECKSUM",
+      `the body of the batch ending at slot ${header.next.slot} does not match its checksum`,
+    );
+  }
+  const raw = decompress(body, header);
+  const sections = new Map<string, Table>();
+  let at = 0;
+  for (const section of header.sections) {
+    const spec = codec.catalog.get(section.name);
+    if (spec === undefined) {
+      throw new Poison("WIRE_DATASET", `the batch carries rows of the unknown dataset "${section.name}"`, {
+        hint: "Another version of Sluice, or one with other programs configured, wrote this stream.",
+      });
+    }
+    const table = decodeArrow(raw.subarray(at, at + section.bytes), spec);
+    if (table.length !== section.rows) {
+      throw new Poison(
+        "WIRE_ROWS",
+        `section ${section.name} has ${table.length} rows, its header says ${section.rows}`,
+      );
+    }
+    sections.set(section.name, table);
+    at += padded(section.bytes);
+  }
+  return { kind: "data", ...chain, body: codec.decode(sections, header) };
+}
+
+/** Parses the JSON header of a message. Throws `Poison` when it is missing or of another format version. */
+export function parseHeader(text: string | undefined): BatchHeader {
+  if (text === undefined || text === "") throw new Poison("WIRE_HEADER", "the message has no Sluice-Batch header");
+  let header: BatchHeader;
+  try {
+    header = JSON.parse(text) as BatchHeader;
+  } catch (cause) {
+    throw new Poison("WIRE_HEADER", "the Sluice-Batch header is not JSON", { cause });
+  }
+  if (header.v !== WIRE_VERSION) {
+    throw new Poison("WIRE_VERSION", `the message has format version ${header.v}, this program reads ${WIRE_VERSION}`);
+  }
+  if (typeof header.next?.slot !== "number" || !Array.isArray(header.sections)) {
+    throw new Poison("WIRE_HEADER", "the Sluice-Batch header lacks its position or sections");
+  }
+  return header;
+}
+
+function decompress(body: Uint8Array, header: BatchHeader): Uint8Array {
+  const expected = header.sections.reduce((sum, s) => sum + padded(s.bytes), 0);
+  if (expected > LIMITS.batchRawBytesMax) {
+    throw new Poison("WIRE_SIZE", `a batch of ${expected} bytes is over the limit of ${LIMITS.batchRawBytesMax}`);
+  }
+  let raw: Uint8Array;
+  try {
+    raw = Bun.zstdDecompressSync(body as Uint8Array<ArrayBuffer>);
+  } catch (cause) {
+    throw new Poison("WIRE_ZSTD", "the body is not a zstd frame", { cause });
+  }
+  if (raw.length !== expected) {
+    throw new Poison("WIRE_SIZE", `the body holds ${raw.length} bytes, its header says ${expected}`);
+  }
+  return raw;
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
+}
+
+function concatPadded(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, p) => sum + padded(p.length), 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += padded(part.length);
+  }
+  return out;
+}
+
+export const blockCodec: BodyCodec<BlockBatch> = {
+  catalog: new Map([[BLOCKS.name, BLOCKS]]),
+  encode: (body) => ({ sections: [blocksTable(body.blocks, body.payloads)], type: body.typeName }),
+  decode(sections, header) {
+    const table = blocksSection(sections);
+    const payload = table.column("payload");
+    const payloads: Uint8Array[] = [];
+    for (let i = 0; i < table.length; i++) payloads.push(payload.bytes(i));
+    return { blocks: blockMetas(table), payloads, typeName: header.type ?? "" };
+  },
+  blocks: (body) => body.blocks,
+  above(body, slot) {
+    const first = body.blocks.findIndex((b) => b.slot > slot);
+    const from = first < 0 ? body.blocks.length : first;
+    return { typeName: body.typeName, blocks: body.blocks.slice(from), payloads: body.payloads.slice(from) };
+  },
+};
+
+export function rowCodec(datasets: DatasetCatalog): BodyCodec<RowBatch> {
+  return {
+    catalog: new Map([...datasets, [BLOCKS.name, BLOCKS]]),
+    encode: (body) => ({ sections: [blocksTable(body.blocks, null), ...body.tables.values()] }),
+    decode(sections) {
+      const table = blocksSection(sections);
+      sections.delete(BLOCKS.name);
+      return { blocks: blockMetas(table), tables: sections };
+    },
+    blocks: (body) => body.blocks,
+    above(body, slot) {
+      const tables = new Map<string, Table>();
+      for (const [name, table] of body.tables) {
+        const rows = rowsAbove(table, slot);
+        if (rows.length > 0) tables.set(name, table.take(rows));
+      }
+      return { blocks: body.blocks.filter((b) => b.slot > slot), tables };
+    },
+  };
+}
+
+function rowsAbove(table: Table, slot: number): number[] {
+  const slots = table.column("slot");
+  const rows: number[] = [];
+  for (let i = 0; i < table.length; i++) if (slots.number(i) > slot) rows.push(i);
+  return rows;
+}
+
+function blocksSection(sections: Map<string, Table>): Table {
+  const table = sections.get(BLOCKS.name);
+  if (table === undefined || table.length === 0) throw new Poison("WIRE_BLOCKS", "a data batch without blocks");
+  return table;
+}
+
+function blocksTable(blocks: readonly BlockMeta[], payloads: readonly Uint8Array[] | null): Table {
+  const builder = new TableBuilder(BLOCKS, blocks.length);
+  const [slot, hash, cursor, time, final, payload] = builder.columns;
+  for (let i = 0; i < blocks.length; i++) {
+    const block = blocks[i]!;
+    slot!.number(block.slot);
+    hash!.string(block.hash);
+    cursor!.string(block.cursor);
+    time!.number(block.time);
+    final!.number(block.finalSlot);
+    if (payloads === null) payload!.null();
+    else payload!.bytes(payloads[i]!);
+  }
+  return builder.finish();
+}
+
+function blockMetas(table: Table): BlockMeta[] {
+  const [slot, hash, cursor, time, final] = table.columns;
+  const metas: BlockMeta[] = [];
+  for (let i = 0; i < table.length; i++) {
+    metas.push({
+      slot: slot!.number(i),
+      hash: hash!.string(i),
+      cursor: cursor!.string(i),
+      time: time!.number(i),
+      finalSlot: final!.number(i),
+    });
+  }
+  return metas;
+}
