@@ -11,7 +11,10 @@ export interface BlockRef {
 }
 
 export interface Position extends BlockRef {
-  /** Substreams cursor; opaque, never parsed or compared for order. Resuming from it yields the block after `slot`. */
+  /**
+   * Substreams cursor; opaque, never parsed or compared for order. Resuming from it yields the block after `slot`, or
+   * repeats some before it that are recognised and skipped; it never leaves one out.
+   */
   readonly cursor: string;
   /** Hash of the Substreams module that produced the data, hex. A different module is a different truth. */
   readonly moduleHash: string;

@@ -1,6 +1,7 @@
 /** What travels between stages, in memory. `message.ts` puts it on the wire. */
 import type { DatasetSpec } from "../datasets/dataset.ts";
-import type { BlockMeta, BlockRef, Position } from "../position.ts";
+import type { BlockMeta, Position } from "../position.ts";
+import type { Message } from "./message.ts";
 import type { Table } from "./table.ts";
 
 /** Raw blocks as the source delivered them: `payloads[i]` is the module's output for `blocks[i]`. */
@@ -15,13 +16,15 @@ export interface BlockBatch {
 export interface RowBatch {
   readonly blocks: readonly BlockMeta[];
   readonly tables: ReadonlyMap<string, Table>;
+  /** The message it was read from, where it still says exactly this: passing it on then costs no encoding. */
+  readonly wire?: Message;
 }
 
-/** Batches form a chain: `prev` is the block delivered before this one; an undo travels in order with the data. */
+/** Batches form a chain: `prev` is where the stream stood before this one; an undo travels in order with the data. */
 export type Signal<Body> =
   | {
       readonly kind: "data";
-      readonly prev: BlockRef | null;
+      readonly prev: Position | null;
       /** Position after the batch: its last block. */
       readonly next: Position;
       readonly finalSlot: number;
@@ -29,7 +32,7 @@ export type Signal<Body> =
     }
   | {
       readonly kind: "undo";
-      readonly prev: BlockRef | null;
+      readonly prev: Position | null;
       /** The last valid block: everything above it is taken back. It need not be a block that was ever delivered. */
       readonly next: Position;
       readonly finalSlot: number;
@@ -37,7 +40,7 @@ export type Signal<Body> =
   | {
       /** A bounded range is complete: nothing will follow. */
       readonly kind: "end";
-      readonly prev: BlockRef | null;
+      readonly prev: Position | null;
       readonly next: Position;
       readonly finalSlot: number;
     };

@@ -77,7 +77,7 @@ const blocks = [
 ];
 const blockSignal: Signal<BlockBatch> = {
   kind: "data",
-  prev: { slot: 9, hash: "hashNine" },
+  prev: { slot: 9, hash: "hashNine", cursor: "c9", moduleHash: "ab" },
   next: position,
   finalSlot: 4,
   body: { blocks, typeName: "a.B", payloads: [new Uint8Array([1, 2, 3]), new Uint8Array(0)] },

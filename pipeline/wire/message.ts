@@ -11,7 +11,7 @@
 import { BLOCKS } from "../datasets/blocks.ts";
 import { Poison } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { BlockMeta, BlockRef, Position } from "../position.ts";
+import type { BlockMeta, Position } from "../position.ts";
 import { decodeArrow, encodeArrow } from "./arrow.ts";
 import type { BlockBatch, DatasetCatalog, RowBatch, Signal } from "./batch.ts";
 import { type Table, TableBuilder } from "./table.ts";
@@ -21,13 +21,13 @@ export const WIRE_VERSION = 1;
 export interface BatchHeader {
   readonly v: number;
   readonly kind: "data" | "undo" | "end";
-  readonly prev: BlockRef | null;
+  readonly prev: Position | null;
   readonly next: Position;
   readonly final: number;
   /** Sequence of the input message this batch was made from; a hint for seeking. */
   readonly input: number;
-  /** Number of blocks; 0 for undo and end. */
-  readonly blocks: number;
+  /** [slot, hash] of each block, oldest first; empty for undo and end. The chain can be read from headers alone. */
+  readonly blocks: readonly (readonly [number, string])[];
   /** Type of the payloads; only on BLOCKS streams. */
   readonly type?: string;
   readonly sections: readonly {
@@ -48,18 +48,20 @@ export interface Message {
 /** How one kind of body becomes sections and back. */
 export interface BodyCodec<Body> {
   encode(body: Body): { sections: Table[]; type?: string };
-  decode(sections: Map<string, Table>, header: BatchHeader): Body;
-  /** Datasets that may occur as sections. */
-  readonly catalog: DatasetCatalog;
+  decode(message: Message): Body;
   blocks(body: Body): readonly BlockMeta[];
   /** The part of the body above a slot: what is left when the rest was applied before. */
   above(body: Body, slot: number): Body;
+  /** The same blocks with nothing in them: what goes on when the content is quarantined. */
+  empty(body: Body): Body;
+  /** The message that already says what `body` says, if there is one. */
+  wire?(body: Body): Message | undefined;
 }
 
 const EMPTY = new Uint8Array(0);
 
 export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>, inputSeq: number): Message {
-  const common = {
+  const chain = {
     v: WIRE_VERSION,
     kind: signal.kind,
     prev: signal.prev,
@@ -68,8 +70,10 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
     input: inputSeq,
   };
   if (signal.kind !== "data") {
-    return { header: { ...common, blocks: 0, sections: [], crc32: 0 }, body: EMPTY };
+    return { header: { ...chain, blocks: [], sections: [], crc32: 0 }, body: EMPTY };
   }
+  const known = codec.wire?.(signal.body);
+  if (known !== undefined) return { header: { ...known.header, ...chain }, body: known.body };
   const { sections: tables, type } = codec.encode(signal.body);
   const parts = tables.map(encodeArrow);
   const sections = tables.map((table, i) => ({
@@ -80,8 +84,8 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
   }));
   const body = Bun.zstdCompressSync(concatPadded(parts), { level: LIMITS.zstdLevel });
   const header: BatchHeader = {
-    ...common,
-    blocks: tables[0]!.length,
+    ...chain,
+    blocks: codec.blocks(signal.body).map((b) => [b.slot, b.hash] as const),
     ...(type === undefined ? {} : { type }),
     sections,
     crc32: Bun.hash.crc32(body),
@@ -89,7 +93,7 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
   return { header, body };
 }
 
-/** Throws `Poison` when the message is not what its header says. */
+/** Throws `Poison` when the message is not what its header says; a row batch's sections are read when they are asked for. */
 export function decodeMessage<Body>(message: Message, codec: BodyCodec<Body>): Signal<Body> {
   const { header, body } = message;
   const chain = { prev: header.prev, next: header.next, finalSlot: header.final };
@@ -100,11 +104,15 @@ export function decodeMessage<Body>(message: Message, codec: BodyCodec<Body>): S
       `the body of the batch ending at slot ${header.next.slot} does not match its checksum`,
     );
   }
+  return { kind: "data", ...chain, body: codec.decode(message) };
+}
+
+function readSections({ header, body }: Message, catalog: DatasetCatalog): Map<string, Table> {
   const raw = decompress(body, header);
   const sections = new Map<string, Table>();
   let at = 0;
   for (const section of header.sections) {
-    const spec = codec.catalog.get(section.name);
+    const spec = section.name === BLOCKS.name ? BLOCKS : catalog.get(section.name);
     if (spec === undefined) {
       throw new Poison("WIRE_DATASET", `the batch carries rows of the unknown dataset "${section.name}"`, {
         hint: "Another version of Sluice, or one with other programs configured, wrote this stream.",
@@ -120,7 +128,7 @@ export function decodeMessage<Body>(message: Message, codec: BodyCodec<Body>): S
     sections.set(section.name, table);
     at += padded(section.bytes);
   }
-  return { kind: "data", ...chain, body: codec.decode(sections, header) };
+  return sections;
 }
 
 /** Parses the JSON header of a message. Throws `Poison` when it is missing or of another format version. */
@@ -172,15 +180,16 @@ function concatPadded(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return out;
 }
 
+const NO_DATASETS: DatasetCatalog = new Map();
+
 export const blockCodec: BodyCodec<BlockBatch> = {
-  catalog: new Map([[BLOCKS.name, BLOCKS]]),
   encode: (body) => ({ sections: [blocksTable(body.blocks, body.payloads)], type: body.typeName }),
-  decode(sections, header) {
-    const table = blocksSection(sections);
+  decode(message) {
+    const table = blocksSection(readSections(message, NO_DATASETS));
     const payload = table.column("payload");
     const payloads: Uint8Array[] = [];
     for (let i = 0; i < table.length; i++) payloads.push(payload.bytes(i));
-    return { blocks: blockMetas(table), payloads, typeName: header.type ?? "" };
+    return { blocks: blockMetas(table), payloads, typeName: message.header.type ?? "" };
   },
   blocks: (body) => body.blocks,
   above(body, slot) {
@@ -188,17 +197,13 @@ export const blockCodec: BodyCodec<BlockBatch> = {
     const from = first < 0 ? body.blocks.length : first;
     return { typeName: body.typeName, blocks: body.blocks.slice(from), payloads: body.payloads.slice(from) };
   },
+  empty: (body) => ({ ...body, payloads: body.payloads.map(() => EMPTY) }),
 };
 
 export function rowCodec(datasets: DatasetCatalog): BodyCodec<RowBatch> {
   return {
-    catalog: new Map([...datasets, [BLOCKS.name, BLOCKS]]),
     encode: (body) => ({ sections: [blocksTable(body.blocks, null), ...body.tables.values()] }),
-    decode(sections) {
-      const table = blocksSection(sections);
-      sections.delete(BLOCKS.name);
-      return { blocks: blockMetas(table), tables: sections };
-    },
+    decode: (message) => new ReceivedRows(message, datasets),
     blocks: (body) => body.blocks,
     above(body, slot) {
       const tables = new Map<string, Table>();
@@ -208,7 +213,40 @@ export function rowCodec(datasets: DatasetCatalog): BodyCodec<RowBatch> {
       }
       return { blocks: body.blocks.filter((b) => b.slot > slot), tables };
     },
+    empty: (body) => ({ blocks: body.blocks, tables: new Map() }),
+    wire: (body) => body.wire,
   };
+}
+
+/** A row batch as it came: decoded when somebody looks, passed on as it is when nobody does. */
+class ReceivedRows implements RowBatch {
+  readonly wire: Message;
+  private readonly catalog: DatasetCatalog;
+  private sections: Map<string, Table> | null = null;
+  private metas: BlockMeta[] = [];
+
+  constructor(wire: Message, catalog: DatasetCatalog) {
+    this.wire = wire;
+    this.catalog = catalog;
+  }
+
+  get blocks(): readonly BlockMeta[] {
+    this.read();
+    return this.metas;
+  }
+
+  get tables(): ReadonlyMap<string, Table> {
+    return this.read();
+  }
+
+  private read(): Map<string, Table> {
+    if (this.sections !== null) return this.sections;
+    const sections = readSections(this.wire, this.catalog);
+    this.metas = blockMetas(blocksSection(sections));
+    sections.delete(BLOCKS.name);
+    this.sections = sections;
+    return sections;
+  }
 }
 
 function rowsAbove(table: Table, slot: number): number[] {

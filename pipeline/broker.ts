@@ -1,0 +1,365 @@
+/**
+ * JetStream, as the pipeline needs it: publish with the expected last sequence, read in order from a sequence, read single
+ * headers, purge. One message is one batch; a batch over the message limit is one atomic JetStream batch of chunks, so no
+ * reader ever sees a part. Nothing here knows what a batch contains.
+ */
+import {
+  type Consumer,
+  type ConsumerMessages,
+  DeliverPolicy,
+  DiscardPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
+import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { Fatal, Fenced, type SluiceError, Transient } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
+
+const BATCH_HEADER = "Sluice-Batch";
+/** "2/5": third of five chunks; absent when a message is whole. */
+const CHUNK_HEADER = "Sluice-Chunk";
+/** JetStream's error code for a failed `Nats-Expected-Last-Sequence`. */
+const WRONG_LAST_SEQUENCE = 10071;
+/** Codes with which a stream or server that is full refuses a message: nothing was stored. */
+const FULL_CODES = new Set([10023, 10047, 10077]);
+
+export interface BrokerOptions {
+  readonly url: string;
+  readonly name: string;
+  /** Token of the server; never logged. */
+  readonly token?: string;
+  readonly user?: string;
+  readonly password?: string;
+}
+
+export interface StreamSpec {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly maxBytes: number;
+  /** Pipeline streams refuse when full (back-pressure); the live feed drops its oldest. */
+  readonly whenFull: "refuse" | "drop-oldest";
+  /** Oldest age kept, ms; 0 = no limit. */
+  readonly maxAgeMs?: number;
+  readonly replicas?: number;
+}
+
+export interface StreamState {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
+export interface StoredHeader {
+  readonly seq: number;
+  readonly subject: string;
+  readonly header: BatchHeader;
+}
+
+export interface Delivery extends Message {
+  /** Sequence of the message; of its last chunk, where it came in chunks. */
+  readonly seq: number;
+}
+
+export class Broker {
+  readonly connection: NatsConnection;
+  private readonly js: JetStreamClient;
+  private readonly jsm: JetStreamManager;
+  private readonly kvs = new Map<string, Promise<KV>>();
+
+  private constructor(connection: NatsConnection, jsm: JetStreamManager) {
+    this.connection = connection;
+    this.jsm = jsm;
+    this.js = jetstream(connection, { timeout: 15_000 });
+  }
+
+  static async connect(options: BrokerOptions): Promise<Broker> {
+    let connection: NatsConnection;
+    try {
+      connection = await connect({
+        servers: options.url.split(",").map((s) => s.trim()),
+        name: options.name,
+        ...(options.token === undefined ? {} : { token: options.token }),
+        ...(options.user === undefined ? {} : { user: options.user }),
+        ...(options.password === undefined ? {} : { pass: options.password }),
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 100,
+        reconnectJitter: 100,
+        timeout: 5_000,
+      });
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      if (/authorization|authentication/i.test(text)) {
+        throw new Fatal("NATS_AUTH", "the NATS server refused the credentials", {
+          where: withoutSecrets(options.url),
+          hint: "Check NATS_TOKEN, or NATS_USER and NATS_PASSWORD.",
+        });
+      }
+      throw new Transient("NATS_UNREACHABLE", `cannot reach the NATS server: ${text}`, {
+        where: withoutSecrets(options.url),
+        hint: "Check NATS_URL, or leave it empty to use the embedded server.",
+      });
+    }
+    try {
+      const jsm = await jetstreamManager(connection, { timeout: 15_000 });
+      await jsm.getAccountInfo();
+      return new Broker(connection, jsm);
+    } catch (cause) {
+      await connection.close();
+      throw noJetStream(cause, withoutSecrets(options.url));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+
+  /** Largest message the server takes, bytes. */
+  get maxPayload(): number {
+    return this.connection.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Creates the stream, or brings its limits up to date. Contents are never touched. */
+  async ensureStream(spec: StreamSpec): Promise<void> {
+    const config = {
+      name: spec.name,
+      subjects: [...spec.subjects],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      discard: spec.whenFull === "refuse" ? DiscardPolicy.New : DiscardPolicy.Old,
+      max_bytes: spec.maxBytes,
+      max_age: (spec.maxAgeMs ?? 0) * 1_000_000,
+      num_replicas: spec.replicas ?? 1,
+      allow_direct: true,
+      allow_atomic: true,
+    };
+    try {
+      await this.jsm.streams.add(config);
+    } catch (error) {
+      // 10058: the name is taken by a stream with other settings.
+      if (apiCode(error) !== 10058) throw brokerError(error, `create the stream ${spec.name}`);
+      try {
+        await this.jsm.streams.update(spec.name, config);
+      } catch (cause) {
+        throw brokerError(cause, `update the stream ${spec.name}`);
+      }
+    }
+  }
+
+  async streamState(stream: string): Promise<StreamState | null> {
+    try {
+      const info = await this.jsm.streams.info(stream);
+      const { first_seq, last_seq, messages, bytes } = info.state;
+      return { firstSeq: first_seq, lastSeq: last_seq, messages, bytes, maxBytes: info.config.max_bytes };
+    } catch (error) {
+      if (apiCode(error) === 10059) return null;
+      throw brokerError(error, `look at the stream ${stream}`);
+    }
+  }
+
+  /**
+   * Stores the messages, all or none, if the stream's last sequence is `expectedLastSeq`; gives the new last sequence.
+   * `Fenced` when it is not (nothing was stored); `STREAM_FULL` when there is no room (nothing was stored); any other
+   * `Transient` leaves the outcome unknown: read the stream's end before going on.
+   */
+  async publish(
+    stream: string,
+    messages: readonly (Message & { subject: string })[],
+    expectedLastSeq: number,
+  ): Promise<number> {
+    const parts = messages.flatMap((m) => chunksOf(m));
+    if (parts.length > LIMITS.atomicBatchMessagesMax) {
+      throw new Fatal(
+        "BATCH_TOO_LARGE",
+        `a batch needs ${parts.length} messages, JetStream takes ${LIMITS.atomicBatchMessagesMax} at once`,
+        {
+          where: stream,
+          hint: "Lower batch.maxBlocks, or filter the module's output more.",
+        },
+      );
+    }
+    const expect = { lastSequence: expectedLastSeq };
+    try {
+      if (parts.length === 1) {
+        const only = parts[0]!;
+        return (await this.js.publish(only.subject, only.body, { headers: only.headers, expect })).seq;
+      }
+      const [first, ...rest] = parts;
+      const last = rest.pop()!;
+      const batch = await this.js.startBatch(first!.subject, first!.body, { headers: first!.headers, expect });
+      for (const part of rest) await batch.add(part.subject, part.body, { headers: part.headers });
+      return (await batch.commit(last.subject, last.body, { headers: last.headers })).seq;
+    } catch (error) {
+      throw brokerError(error, `publish to ${stream}`);
+    }
+  }
+
+  /** The header of one message, or of the last on a subject; null when there is none. */
+  async header(stream: string, at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null> {
+    try {
+      const query = "seq" in at ? { seq: at.seq } : { last_by_subj: at.lastOn };
+      const message = await this.jsm.streams.getMessage(stream, query);
+      if (message === null) return null;
+      return { seq: message.seq, subject: message.subject, header: parseHeader(message.header.get(BATCH_HEADER)) };
+    } catch (error) {
+      if (apiCode(error) === 10037 || apiCode(error) === 10059) return null;
+      throw brokerError(error, `read from ${stream}`);
+    }
+  }
+
+  /**
+   * Reads in order from `fromSeq` on, as long as `signal` allows. Pulls are bound by bytes. Throws `Transient` when the
+   * stream is gone or the server does not answer; the caller opens again and seeks by position.
+   */
+  async *read(
+    stream: string,
+    options: { fromSeq: number; subject: string; signal: AbortSignal },
+  ): AsyncGenerator<Delivery> {
+    let messages: ConsumerMessages | null = null;
+    const stop = () => messages?.stop();
+    try {
+      const consumer: Consumer = await this.js.consumers.get(stream, {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: Math.max(1, options.fromSeq),
+        filter_subjects: [options.subject],
+        inactive_threshold: 30_000 * 1_000_000,
+      });
+      messages = await consumer.consume({
+        max_bytes: LIMITS.readAheadBytes,
+        expires: 5_000,
+        abort_on_missing_resource: true,
+      });
+      options.signal.addEventListener("abort", stop, { once: true });
+      if (options.signal.aborted) return;
+      const assembler = new Assembler();
+      for await (const message of messages) {
+        const whole = assembler.add(message.seq, message.headers, message.data);
+        if (whole !== null) yield whole;
+        if (options.signal.aborted) return;
+      }
+      if (!options.signal.aborted) {
+        throw new Transient("STREAM_READ", `reading ${stream} ended unexpectedly`, { where: stream });
+      }
+    } catch (error) {
+      throw brokerError(error, `read ${stream}`);
+    } finally {
+      options.signal.removeEventListener("abort", stop);
+      await messages?.close();
+    }
+  }
+
+  /** Deletes messages below `beforeSeq`; the last message of the stream always stays (its header is the position). */
+  async trim(stream: string, beforeSeq: number): Promise<void> {
+    const state = await this.streamState(stream);
+    if (state === null || state.messages <= 1) return;
+    const keep = Math.min(beforeSeq, state.lastSeq);
+    if (keep <= state.firstSeq) return;
+    try {
+      await this.jsm.streams.purge(stream, { seq: keep });
+    } catch (error) {
+      throw brokerError(error, `trim ${stream}`);
+    }
+  }
+
+  /** Empties the stream, for a rebuild. Sequences go on from where they were. */
+  async purge(stream: string): Promise<void> {
+    try {
+      await this.jsm.streams.purge(stream);
+    } catch (error) {
+      throw brokerError(error, `purge ${stream}`);
+    }
+  }
+
+  /** A key-value bucket; `ttlMs` is the life of an entry that nobody renews (0 = for ever). */
+  kv(bucket: string, ttlMs = 0): Promise<KV> {
+    let opened = this.kvs.get(bucket);
+    if (opened === undefined) {
+      opened = new Kvm(this.js).create(bucket, { ttl: ttlMs, history: 1, storage: StorageType.File }).catch((error) => {
+        this.kvs.delete(bucket);
+        throw brokerError(error, `open the bucket ${bucket}`);
+      });
+      this.kvs.set(bucket, opened);
+    }
+    return opened;
+  }
+}
+
+/** Puts chunks together again; anything out of step is a damaged stream, which the caller repairs by replay. */
+class Assembler {
+  private parts: Uint8Array[] = [];
+
+  add(seq: number, messageHeaders: MsgHdrs | undefined, data: Uint8Array): Delivery | null {
+    const header = parseHeader(messageHeaders?.get(BATCH_HEADER));
+    const chunk = messageHeaders?.get(CHUNK_HEADER) ?? "";
+    if (chunk === "") {
+      this.parts = [];
+      return { seq, header, body: data };
+    }
+    const [index, count] = chunk.split("/").map(Number) as [number, number];
+    // A read that starts in the middle of a chunked batch waits for the next whole one; the chain check sees the gap.
+    if (index !== this.parts.length) this.parts = [];
+    if (index === this.parts.length) this.parts.push(data);
+    if (this.parts.length < count) return null;
+    const body = Buffer.concat(this.parts);
+    this.parts = [];
+    return { seq, header, body };
+  }
+}
+
+function chunksOf(message: Message & { subject: string }): { subject: string; body: Uint8Array; headers: MsgHdrs }[] {
+  const json = JSON.stringify(message.header);
+  const count = Math.max(1, Math.ceil(message.body.length / LIMITS.messageBytesMax));
+  return Array.from({ length: count }, (_, i) => {
+    const hdrs = headers();
+    hdrs.set(BATCH_HEADER, json);
+    if (count > 1) hdrs.set(CHUNK_HEADER, `${i}/${count}`);
+    const body = message.body.subarray(i * LIMITS.messageBytesMax, (i + 1) * LIMITS.messageBytesMax);
+    return { subject: message.subject, body, headers: hdrs };
+  });
+}
+
+function apiCode(error: unknown): number | undefined {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === "number" ? code : undefined;
+}
+
+/** Sorts what the client throws by what the caller should do. */
+function brokerError(error: unknown, what: string): SluiceError {
+  if (error instanceof Error && "kind" in error) return error as SluiceError;
+  const text = error instanceof Error ? error.message : String(error);
+  const code = apiCode(error);
+  if (code === WRONG_LAST_SEQUENCE) {
+    return new Fenced("STREAM_FENCED", `cannot ${what}: another writer has written to it`, { cause: error });
+  }
+  if (code !== undefined && FULL_CODES.has(code)) {
+    return new Transient("STREAM_FULL", `cannot ${what}: ${text}`, {
+      hint: "A later stage is behind, or the disk is full. It goes on by itself when there is room again.",
+      cause: error,
+    });
+  }
+  if (code === 10039 || code === 10076) return noJetStream(error, what);
+  return new Transient("NATS_REQUEST", `cannot ${what}: ${text}`, { cause: error });
+}
+
+function noJetStream(cause: unknown, where: string): SluiceError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (/timeout|closed|disconnect/i.test(text))
+    return new Transient("NATS_REQUEST", `JetStream does not answer: ${text}`, { where, cause });
+  return new Fatal("NATS_NO_JETSTREAM", "the NATS server does not offer JetStream to us", {
+    where,
+    hint: "Start nats-server with -js (or a jetstream block in its configuration) and enable it for this account.",
+    cause,
+  });
+}
+
+/** The URL with any user:password taken out. */
+export function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/g, "//***@");
+}
