@@ -34,14 +34,18 @@ export interface Sink<Out> {
    */
   open(): Promise<Head | null>;
   /**
-   * Makes `out` and `step.next` durable in one indivisible action. When it rejects with `Fenced`, nothing was written.
-   * When it rejects with `Transient`, the outcome may be unknown: the caller re-opens and reads where the output stands.
+   * Makes `out` and its position durable in one indivisible action and says where the output stands now: at `step.next`,
+   * or further back for an output of a stage that gathers (the runner replays the rest after a restart).
+   * When it rejects with `Fenced`, nothing was written. When it rejects with `Transient`, the outcome may be unknown: the
+   * caller re-opens and reads where the output stands.
    */
-  commit(step: Step, out: Out): Promise<void>;
+  commit(step: Step, out: Out): Promise<Position>;
   /**
    * Takes back every block above `to.slot`, and any other block at `to.slot`, and moves to `to`; indivisible and
    * compare-and-set like a commit. Below the recorded final slot it is `Fatal`: final blocks are never undone.
    */
   rollback(step: Step): Promise<void>;
+  /** Passes on that the input is complete. Only outputs that others read in order need it. */
+  end?(step: Step): Promise<void>;
   close(): Promise<void>;
 }

@@ -9,7 +9,11 @@ export const EVENT_COLUMNS: readonly ColumnSpec[] = [
   { name: "slot", type: "u64", doc: "Slot of the block." },
   { name: "block_time", type: "i64", unit: "seconds", doc: "Block time, Unix seconds. Event time is block time." },
   { name: "tx_index", type: "u32", doc: "Position of the transaction in the received block; orders only." },
-  { name: "event_index", type: "u32", doc: "Position of the event in its transaction, in execution order; orders only." },
+  {
+    name: "event_index",
+    type: "u32",
+    doc: "Position of the event in its transaction, in execution order; orders only.",
+  },
   { name: "signature", type: "bytes64", doc: "First signature of the transaction." },
   {
     name: "instruction_path",

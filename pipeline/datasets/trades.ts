@@ -12,9 +12,26 @@ export const TRADES: DatasetSpec = eventDataset({
   fields: [
     { name: "kind", type: "utf8", doc: "Event the trade came from: buy_sell, long_short, partial_close, full_close." },
     { name: "user", type: "bytes32", doc: "Payer of the event." },
-    { name: "is_buy", type: "bool", nullable: true, doc: "True when base was bought; null where the event is not a swap." },
-    { name: "base_amount", type: "u64", nullable: true, unit: "base units", doc: "Token amount; null where it is not volume." },
-    { name: "quote_amount", type: "u64", nullable: true, unit: "lamports", doc: "SOL amount; null where it is not volume." },
+    {
+      name: "is_buy",
+      type: "bool",
+      nullable: true,
+      doc: "True when base was bought; null where the event is not a swap.",
+    },
+    {
+      name: "base_amount",
+      type: "u64",
+      nullable: true,
+      unit: "base units",
+      doc: "Token amount; null where it is not volume.",
+    },
+    {
+      name: "quote_amount",
+      type: "u64",
+      nullable: true,
+      unit: "lamports",
+      doc: "SOL amount; null where it is not volume.",
+    },
     { name: "price", type: "u128", unit: "1e-28 SOL per token", doc: "Price after the event, exact." },
   ],
 });

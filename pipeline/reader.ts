@@ -1,0 +1,73 @@
+/** The contract of what a unit reads from, and the reader of JetStream streams. */
+
+import type { Head } from "../storage/sink.ts";
+import type { Broker } from "./broker.ts";
+import type { Link } from "./chain.ts";
+import type { Signal } from "./wire/batch.ts";
+import { type BatchHeader, type BodyCodec, decodeMessage } from "./wire/message.ts";
+
+export interface Incoming<Body> {
+  readonly link: Link;
+  /** Sequence in the stream; 0 where the source has none. */
+  readonly seq: number;
+  /** Encoded size, bytes. */
+  readonly bytes: number;
+  /** Reads the content. Throws `Poison` when the message is damaged. */
+  signal(): Signal<Body>;
+  /** The bytes as received, for quarantine. */
+  raw(): Uint8Array;
+}
+
+/** Where to begin: by the hint that the output carries, or from the oldest message when the hint has proved wrong. */
+export type Seek = "hint" | "oldest";
+
+export interface Reader<Body> {
+  readonly name: string;
+  /** Signals after `head`, in order, until `signal` aborts. May repeat what `head` already holds. */
+  read(head: Head | null, seek: Seek, signal: AbortSignal): AsyncIterable<Incoming<Body>>;
+}
+
+export class StreamReader<Body> implements Reader<Body> {
+  readonly name: string;
+  private readonly broker: Broker;
+  private readonly subject: string;
+  private readonly codec: BodyCodec<Body>;
+
+  constructor(broker: Broker, stream: string, subject: string, codec: BodyCodec<Body>) {
+    this.broker = broker;
+    this.name = stream;
+    this.subject = subject;
+    this.codec = codec;
+  }
+
+  async *read(head: Head | null, seek: Seek, signal: AbortSignal): AsyncGenerator<Incoming<Body>> {
+    const fromSeq = await this.startOf(head, seek);
+    for await (const delivery of this.broker.read(this.name, { fromSeq, subject: this.subject, signal })) {
+      const { header, body, seq } = delivery;
+      yield {
+        link: linkOf(header),
+        seq,
+        bytes: body.length,
+        signal: () => decodeMessage(delivery, this.codec),
+        raw: () => body,
+      };
+    }
+  }
+
+  /** A stream that ends before the hint was lost and made anew: its numbers say nothing. */
+  private async startOf(head: Head | null, seek: Seek): Promise<number> {
+    if (head === null || seek === "oldest" || head.inputSeq === 0) return 1;
+    const state = await this.broker.streamState(this.name);
+    return state === null || state.lastSeq < head.inputSeq ? 1 : head.inputSeq + 1;
+  }
+}
+
+export function linkOf(header: BatchHeader): Link {
+  return {
+    kind: header.kind,
+    prev: header.prev,
+    next: header.next,
+    finalSlot: header.final,
+    blocks: header.blocks.map(([slot, hash]) => ({ slot, hash })),
+  };
+}

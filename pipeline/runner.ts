@@ -1,0 +1,296 @@
+/**
+ * The only loop: read, apply, commit. Order, gaps, forks, repeats, poison and fencing are handled here, once, for every
+ * stage and every sink. It holds no state of its own: where it stands is read back from the sink at every start, so
+ * stopping it at any moment and starting it again, here or elsewhere, is the same as never having stopped.
+ *
+ * | what is noticed | what is done |
+ * |---|---|
+ * | repeat of what is held | skipped |
+ * | undo, or a batch from a block that we have moved past | the sink is rolled back, then goes on |
+ * | gap after a seek by hint | read again from the oldest message |
+ * | gap even so; a damaged message | `Rewind`: the producer replays from the lowest position of its consumers |
+ * | poison (a batch the stage can never process) | quarantined with its bytes, then its blocks pass without content |
+ * | another writer moved the output | `Fenced`: give up ownership |
+ */
+import type { Stage } from "../stages/stage.ts";
+import type { Head, Sink, Step } from "../storage/sink.ts";
+import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
+import { Fatal, Poison, Rewind, Shutdown } from "./errors.ts";
+import type { UnitMetrics } from "./metrics.ts";
+import { type BlockMeta, type BlockRef, formatBlock, type Position } from "./position.ts";
+import type { Incoming, Reader, Seek } from "./reader.ts";
+import type { Signal } from "./wire/batch.ts";
+import type { BodyCodec } from "./wire/message.ts";
+import type { World } from "./world.ts";
+
+export interface Quarantined {
+  readonly unit: string;
+  readonly position: Position;
+  readonly reason: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface RunnerOptions<In, Out> {
+  readonly unit: string;
+  readonly reader: Reader<In>;
+  readonly stage: Stage<In, Out>;
+  readonly sink: Sink<Out>;
+  readonly codec: Pick<BodyCodec<In>, "blocks" | "above" | "empty">;
+  readonly world: World;
+  readonly metrics: UnitMetrics;
+  readonly log: (
+    level: "debug" | "info" | "warning" | "error",
+    message: string,
+    fields?: Record<string, unknown>,
+  ) => void;
+  /** Keeps a batch that cannot be processed. Must be durable when it resolves; a repeat is a no-op. */
+  readonly quarantine: (item: Quarantined) => Promise<void>;
+  /** Where the output stands, after every commit: for trimming and for producers that lost their stream. */
+  readonly onCommit?: (head: { position: Position; finalSlot: number; inputSeq: number }) => void;
+  /** Where to stand when the output is empty but its consumers are not (a rebuilt stream); null = at the beginning. */
+  readonly startWhenEmpty?: () => Promise<Head | null>;
+  /** Called once when the input has said that it is complete. */
+  readonly onEnd?: () => void;
+}
+
+/** More poisoned batches than this in a thousand, and it is us rather than the data. */
+const POISON_PER_THOUSAND_MAX = 10;
+
+/** Runs until `signal` aborts (then it resolves), or until an error that a restart may cure or not (then it throws). */
+export async function run<In, Out>(options: RunnerOptions<In, Out>, signal: AbortSignal): Promise<void> {
+  const runner = new Runner(options, signal);
+  try {
+    await runner.open();
+    let seek: Seek = "hint";
+    while (!signal.aborted) {
+      const gap = await runner.follow(seek);
+      if (gap === null) return;
+      if (seek === "oldest" && !gap.afterProgress) throw new Rewind("GAP", gap.reason, { where: options.reader.name });
+      options.log("warning", "gap in the input; looking again from its oldest message", { reason: gap.reason });
+      seek = "oldest";
+    }
+  } catch (error) {
+    if (signal.aborted && (error instanceof Shutdown || error === signal.reason)) return;
+    throw error;
+  } finally {
+    await options.sink.close();
+  }
+}
+
+class Runner<In, Out> {
+  private readonly o: RunnerOptions<In, Out>;
+  private readonly signal: AbortSignal;
+  private head: Head | null = null;
+  /** What has been applied; the sink may stand further back while the stage gathers. */
+  private chain: ChainState = EMPTY_CHAIN;
+  private committed: Position | null = null;
+  private uncommitted: BlockRef[] = [];
+  /** Input messages since the last commit, by the slot they end at: a gathering stage commits only some of them. */
+  private uncommittedSeqs: { readonly slot: number; readonly seq: number }[] = [];
+  private poisoned: number[] = [];
+
+  constructor(options: RunnerOptions<In, Out>, signal: AbortSignal) {
+    this.o = options;
+    this.signal = signal;
+  }
+
+  async open(): Promise<void> {
+    this.head = await this.o.sink.open();
+    if (this.head === null && this.o.startWhenEmpty !== undefined) this.head = await this.o.startWhenEmpty();
+    this.committed = this.head?.position ?? null;
+    if (this.head !== null) {
+      const { position, finalSlot, recent, inputSeq } = this.head;
+      this.chain = { position, finalSlot, recent };
+      Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
+      this.o.onCommit?.({ position, finalSlot, inputSeq });
+    }
+    this.o.log("info", `standing at ${formatBlock(this.chain.position)}`);
+  }
+
+  /** Reads until the signal aborts (null) or a gap shows. */
+  async follow(seek: Seek): Promise<{ reason: string; afterProgress: boolean } | null> {
+    const { metrics } = this.o;
+    const incoming = this.o.reader.read(this.head, seek, this.signal)[Symbol.asyncIterator]();
+    let progress = false;
+    try {
+      while (!this.signal.aborted) {
+        const next = await this.next(incoming);
+        if (next === null) return null;
+        metrics.receivedBatches++;
+        metrics.receivedBytes += next.bytes;
+        const verdict = judge(this.chain, next.link);
+        if (verdict.action === "gap") {
+          metrics.gaps++;
+          return { reason: verdict.reason, afterProgress: progress };
+        }
+        if (verdict.action === "skip") {
+          metrics.skippedBatches++;
+          continue;
+        }
+        await this.take(next, verdict);
+        progress = true;
+      }
+      return null;
+    } finally {
+      await incoming.return?.();
+    }
+  }
+
+  private async next(incoming: AsyncIterator<Incoming<In>>): Promise<Incoming<In> | null> {
+    const { metrics, world } = this.o;
+    const from = world.monotonic();
+    try {
+      const { done, value } = await incoming.next();
+      return done === true || this.signal.aborted ? null : value;
+    } catch (error) {
+      if (error instanceof Poison) throw damaged(error, this.o.reader.name);
+      throw error;
+    } finally {
+      metrics.waitingMs += world.monotonic() - from;
+    }
+  }
+
+  private async take(incoming: Incoming<In>, verdict: Exclude<Verdict, { action: "gap" | "skip" }>): Promise<void> {
+    const { link, seq } = incoming;
+    if (verdict.action === "undo") {
+      await this.undo(verdict.to, link.finalSlot, seq);
+      return;
+    }
+    if (verdict.undoTo !== null) {
+      this.o.log("warning", `the input goes on from ${formatBlock(verdict.undoTo)}: taking back what came after`);
+      await this.undo(verdict.undoTo, link.finalSlot, seq - 1);
+    }
+    const signal = this.read(incoming);
+    if (signal.kind === "data") await this.applyData(incoming, signal, verdict.aboveSlot);
+    else if (signal.kind === "end") await this.end(signal, seq);
+  }
+
+  private read(incoming: Incoming<In>): Signal<In> {
+    try {
+      return incoming.signal();
+    } catch (error) {
+      if (error instanceof Poison) throw damaged(error, this.o.reader.name);
+      throw error;
+    }
+  }
+
+  private async applyData(
+    incoming: Incoming<In>,
+    signal: Signal<In> & { kind: "data" },
+    aboveSlot: number,
+  ): Promise<void> {
+    const { codec, metrics, world, stage } = this.o;
+    const from = world.monotonic();
+    let out: Out | null;
+    let blocks: readonly BlockMeta[];
+    try {
+      const trimmed = (incoming.link.blocks[0]?.slot ?? 0) <= aboveSlot;
+      const body = trimmed ? codec.above(signal.body, aboveSlot) : signal.body;
+      blocks = codec.blocks(body);
+      out = await this.applyOrQuarantine(incoming, body);
+    } finally {
+      metrics.applyingMs += world.monotonic() - from;
+    }
+    metrics.receivedBlocks += blocks.length;
+    this.uncommitted.push(...blocks);
+    this.uncommittedSeqs.push({ slot: signal.next.slot, seq: incoming.seq });
+    this.chain = afterData(this.chain, signal.next, signal.finalSlot, blocks);
+    metrics.blockTime = blocks.at(-1)?.time ?? metrics.blockTime;
+    if (out !== null) await this.commit(out, incoming.seq);
+    else this.o.log("debug", `${stage.name} gathers`, { blocks: this.uncommitted.length });
+  }
+
+  private async applyOrQuarantine(incoming: Incoming<In>, body: In): Promise<Out | null> {
+    try {
+      return this.o.stage.apply(body);
+    } catch (error) {
+      if (!(error instanceof Poison)) throw error;
+      if (error.code.startsWith("WIRE_")) throw damaged(error, this.o.reader.name);
+      this.countPoison(error);
+      const position = incoming.link.next;
+      this.o.log("error", "a batch cannot be processed: quarantined", { reason: error.message, slot: position.slot });
+      await this.o.quarantine({ unit: this.o.unit, position, reason: error.message, bytes: incoming.raw() });
+      return this.o.stage.apply(this.o.codec.empty(body));
+    }
+  }
+
+  private countPoison(cause: Poison): void {
+    const { metrics } = this.o;
+    metrics.quarantined++;
+    this.poisoned = [...this.poisoned.filter((n) => n > metrics.receivedBatches - 1000), metrics.receivedBatches];
+    if (this.poisoned.length > POISON_PER_THOUSAND_MAX) {
+      throw new Fatal("POISON_FLOOD", `${this.poisoned.length} of the last 1,000 batches could not be processed`, {
+        hint: `Last: ${cause.message}. So many point to this program or its settings rather than to the data.`,
+        cause,
+      });
+    }
+  }
+
+  private async commit(out: Out, inputSeq: number): Promise<void> {
+    const step = this.step(this.chain.position!, inputSeq);
+    const stands = await this.timed(() => this.o.sink.commit(step, out));
+    this.o.metrics.sentBatches++;
+    const left = this.uncommitted.filter((b) => b.slot > stands.slot);
+    this.o.metrics.sentBlocks += this.uncommitted.length - left.length;
+    this.stand(stands, left);
+  }
+
+  private async undo(to: Position, finalSlot: number, inputSeq: number): Promise<void> {
+    this.chain = afterUndo(this.chain, to, finalSlot);
+    const left = this.uncommitted.filter((b) => b.slot <= to.slot);
+    this.uncommittedSeqs.push({ slot: to.slot, seq: inputSeq });
+    this.o.stage.undo?.(to);
+    this.o.metrics.undos++;
+    // A stage that gathers may not have committed what is taken back: then the sink has nothing to do with it.
+    const gathering = this.committed === null || this.committed.slot < to.slot;
+    if (gathering && this.o.stage.undo !== undefined) {
+      this.uncommitted = left;
+      return;
+    }
+    await this.timed(() => this.o.sink.rollback({ ...this.step(to, inputSeq), blocks: [] }));
+    this.stand(to, []);
+  }
+
+  private async end(signal: Signal<In> & { kind: "end" }, inputSeq: number): Promise<void> {
+    const out = this.o.stage.end?.() ?? null;
+    if (out !== null) await this.commit(out, inputSeq);
+    await this.o.sink.end?.({ ...this.step(signal.next, inputSeq), blocks: [] });
+    this.o.log("info", `the input is complete at ${formatBlock(signal.next)}`);
+    this.o.onEnd?.();
+  }
+
+  private step(next: Position, inputSeq: number): Step {
+    return { prev: this.committed, next, finalSlot: this.chain.finalSlot, blocks: this.uncommitted, inputSeq };
+  }
+
+  private stand(position: Position, left: BlockRef[]): void {
+    this.committed = position;
+    this.uncommitted = left;
+    const { finalSlot } = this.chain;
+    // Up to the last message that is committed whole: a restart reads on from there.
+    let inputSeq = this.o.metrics.inputSeq;
+    let done = 0;
+    while (
+      done < this.uncommittedSeqs.length &&
+      (left.length === 0 || this.uncommittedSeqs[done]!.slot <= position.slot)
+    ) {
+      inputSeq = this.uncommittedSeqs[done++]!.seq;
+    }
+    this.uncommittedSeqs = this.uncommittedSeqs.slice(done);
+    Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
+    this.o.onCommit?.({ position, finalSlot, inputSeq });
+  }
+
+  private async timed<T>(action: () => Promise<T>): Promise<T> {
+    const from = this.o.world.monotonic();
+    try {
+      return await action();
+    } finally {
+      this.o.metrics.committingMs += this.o.world.monotonic() - from;
+    }
+  }
+}
+
+function damaged(cause: Poison, where: string): Rewind {
+  return new Rewind("DAMAGED_MESSAGE", cause.message, { where, cause });
+}
