@@ -1,0 +1,436 @@
+/**
+ * Every setting, on one page: name, default, unit, range and why one would touch it. The same dotted name is used in
+ * `sluice.yaml`, in errors and in `sluice config show`; most have an environment variable as well. Order of precedence:
+ * command line, environment, file, default. Unknown settings are refused; secrets are masked wherever they are shown.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { Fatal } from "./errors.ts";
+
+type Kind = "text" | "integer" | "boolean" | "choice" | "list";
+
+export interface Knob {
+  readonly kind: Kind;
+  readonly default: string | number | boolean | readonly string[];
+  readonly why: string;
+  readonly env?: readonly string[];
+  readonly unit?: string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly choices?: readonly string[];
+  readonly secret?: true;
+}
+
+const text = (value: string, why: string, more: Partial<Knob> = {}) => ({
+  kind: "text" as const,
+  default: value,
+  why,
+  ...more,
+});
+const integer = (value: number, unit: string, min: number, max: number, why: string, env?: string) => ({
+  kind: "integer" as const,
+  default: value,
+  unit,
+  min,
+  max,
+  why,
+  ...(env === undefined ? {} : { env: [env] }),
+});
+const flag = (value: boolean, why: string, env?: string) => ({
+  kind: "boolean" as const,
+  default: value,
+  why,
+  ...(env === undefined ? {} : { env: [env] }),
+});
+const choice = <T extends string>(value: T, choices: readonly T[], why: string, ...env: string[]) => ({
+  kind: "choice" as const,
+  default: value,
+  choices,
+  why,
+  env,
+});
+const list = (why: string, ...env: string[]) => ({ kind: "list" as const, default: [] as readonly string[], why, env });
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+export const KNOBS = {
+  "data.dir": text("data", "Folder of everything this host keeps: hot stores, the embedded server, the local lake.", {
+    env: ["SLUICE_DATA"],
+  }),
+  "hot.dir": text("", "Folder of the hot stores (one SQLite file a lane). Empty: <data.dir>/hot.", {
+    env: ["DATABASE_URL"],
+  }),
+  "lake.dir": text("", "Folder of the Parquet lake. Empty: <data.dir>/lake.", { env: ["SLUICE_LAKE"] }),
+  "log.level": choice("info", ["debug", "info", "warning", "error"], "How much is logged.", "LOG_LEVEL", "RUST_LOG"),
+  "log.format": choice(
+    "auto",
+    ["auto", "json", "text"],
+    "auto: text on a terminal, JSON lines elsewhere.",
+    "LOG_FORMAT",
+  ),
+
+  "source.name": text("main", "Name of this source; part of stream and unit names.", { env: ["SLUICE_SOURCE"] }),
+  "source.endpoint": text(
+    "mainnet.sol.streamingfast.io:443",
+    "Substreams endpoint, host:port. http:// in front: plain text.",
+    { env: ["SUBSTREAMS_ENDPOINT"] },
+  ),
+  "source.token": text(
+    "",
+    "JWT for the endpoint. Needed for endpoints that are not on loopback, unless there is an API key.",
+    { env: ["SUBSTREAMS_JWT_TOKEN", "SUBSTREAMS_API_TOKEN"], secret: true },
+  ),
+  "source.apiKey": text("", "API key for the endpoint, sent as x-api-key.", {
+    env: ["SUBSTREAMS_API_KEY"],
+    secret: true,
+  }),
+  "source.package": text("", "Substreams package: a .spkg file or an https URL. Empty: the built-in demo package.", {
+    env: ["SUBSTREAMS_PACKAGE"],
+  }),
+  "source.module": text("map_transactions", "Output module; must be a map.", { env: ["SUBSTREAMS_MODULE"] }),
+  "source.params": list("Module parameters, module=value; several are separated by commas.", "SUBSTREAMS_PARAMS"),
+  "source.network": text("", "Network override for the package.", { env: ["SUBSTREAMS_NETWORK"] }),
+  "source.startBlock": text(
+    "370500000",
+    "First block: absolute, or negative to count back from the head. Used only while nothing is stored.",
+    { env: ["START_BLOCK"] },
+  ),
+  "source.stopBlock": text(
+    "",
+    "First block that is not wanted any more: absolute, or +N after the start. Empty: follow the head.",
+    { env: ["STOP_BLOCK"] },
+  ),
+  "source.finalBlocksOnly": choice(
+    "auto",
+    ["auto", "true", "false"],
+    "Receive only final blocks. auto: for bounded ranges.",
+    "FINAL_BLOCKS_ONLY",
+  ),
+  "source.productionMode": flag(
+    true,
+    "Let the provider prepare history in parallel; off only to debug a package.",
+    "PRODUCTION_MODE",
+  ),
+  "source.protocol": choice(
+    "auto",
+    ["auto", "v4", "v3", "v2"],
+    "Substreams RPC version. auto: v4, then v3, then v2.",
+    "SUBSTREAMS_PROTOCOL",
+  ),
+  "source.compression": choice("gzip", ["gzip", "none"], "Compression asked of the provider."),
+  "source.maxMessageBytes": integer(
+    128 * MIB,
+    "bytes",
+    1 * MIB,
+    1 * GIB,
+    "Largest message accepted from the provider.",
+  ),
+  "source.idleTimeoutMs": integer(
+    90_000,
+    "ms",
+    1_000,
+    3_600_000,
+    "Reconnect when nothing, not even progress, came for so long.",
+  ),
+  "source.keepaliveMs": integer(30_000, "ms", 1_000, 600_000, "HTTP/2 ping interval."),
+  "source.moduleHashPolicy": choice(
+    "error",
+    ["error", "warn", "ignore"],
+    "What to do when the module's hash differs from the stored data's.",
+    "ON_MODULE_HASH_MISMATCH",
+  ),
+
+  "batch.maxBlocks": integer(
+    32,
+    "blocks",
+    1,
+    500,
+    "Most blocks in one message while catching up. Live, a message is a block.",
+  ),
+  "batch.maxBytes": integer(
+    2 * MIB,
+    "bytes",
+    64 * KIB,
+    64 * MIB,
+    "Most raw bytes in one message while catching up; a larger single block still fits.",
+  ),
+
+  "decode.programs": list("Programs to decode, preset or preset=program id. Empty: spinpet.", "SLUICE_PROGRAMS"),
+  "decode.failedTransactions": flag(false, "Decode events of failed transactions too.", "PROCESS_FAILED_TRANSACTIONS"),
+
+  "nats.url": text("", "NATS server or servers, comma-separated. Empty: the embedded server.", { env: ["NATS_URL"] }),
+  "nats.token": text("", "Token for nats.url.", { env: ["NATS_TOKEN"], secret: true }),
+  "nats.user": text("", "User for nats.url.", { env: ["NATS_USER"] }),
+  "nats.password": text("", "Password for nats.url.", { env: ["NATS_PASSWORD"], secret: true }),
+  "nats.prefix": text("sluice", "Prefix of streams, subjects and buckets: several deployments can share a server.", {
+    env: ["NATS_PREFIX"],
+  }),
+  "nats.replicas": integer(1, "copies", 1, 5, "Copies of each stream, on a cluster."),
+
+  "streams.blocksMaxBytes": integer(
+    4 * GIB,
+    "bytes",
+    16 * MIB,
+    1024 * GIB,
+    "Room for raw blocks: how far back a decoder fix can be applied without paying again.",
+  ),
+  "streams.eventsMaxBytes": integer(
+    2 * GIB,
+    "bytes",
+    16 * MIB,
+    1024 * GIB,
+    "Room for decoded rows: the unfinal window, one unflushed roll and an hour.",
+  ),
+  "streams.lanesMaxBytes": integer(
+    2 * GIB,
+    "bytes",
+    16 * MIB,
+    1024 * GIB,
+    "Room for sharded rows that lanes have not applied.",
+  ),
+  "streams.liveMaxBytes": integer(
+    256 * MIB,
+    "bytes",
+    1 * MIB,
+    64 * GIB,
+    "Room of the live feed; the oldest is dropped.",
+  ),
+
+  lanes: integer(
+    1,
+    "lanes",
+    1,
+    64,
+    "Lanes (hot store files). Fixed for the life of a deployment: 1 on one host, 8 for a fleet.",
+    "SLUICE_LANES",
+  ),
+  "lease.ttlMs": integer(
+    5_000,
+    "ms",
+    2_000,
+    60_000,
+    "How long a dead process keeps its units before another takes over.",
+  ),
+
+  "archive.rollRows": integer(1_000_000, "rows", 1, 100_000_000, "A roll is written when it holds so many rows."),
+  "archive.rollBytes": integer(
+    128 * MIB,
+    "bytes",
+    1 * KIB,
+    4 * GIB,
+    "A roll is written when its columns hold so many bytes.",
+  ),
+  "archive.rollSeconds": integer(
+    3_600,
+    "seconds of block time",
+    1,
+    86_400,
+    "A roll is written when it spans so much block time.",
+  ),
+  "archive.memoryBytes": integer(192 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
+
+  "api.host": text("127.0.0.1", "Address the API listens on. Only loopback is allowed.", { env: ["API_HOST"] }),
+  "api.port": integer(8787, "port", 0, 65_535, "Port of the API; 0 picks a free one.", "API_PORT"),
+} as const satisfies Record<string, Knob>;
+
+export type Setting = keyof typeof KNOBS;
+
+type ValueOf<K extends Knob> = K extends { kind: "integer" }
+  ? number
+  : K extends { kind: "boolean" }
+    ? boolean
+    : K extends { kind: "list" }
+      ? readonly string[]
+      : K extends { kind: "choice"; choices: readonly (infer C)[] }
+        ? C
+        : string;
+
+export type Config = { readonly [K in Setting]: ValueOf<(typeof KNOBS)[K]> };
+
+export type Origin = "default" | "file" | "environment" | "command line";
+
+export interface LoadedConfig {
+  readonly values: Config;
+  readonly origins: Readonly<Record<Setting, Origin>>;
+}
+
+export interface ConfigInputs {
+  /** Path of a YAML file; must exist when given. */
+  readonly file?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Settings given on the command line, by dotted name. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+}
+
+export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
+  const env = inputs.env ?? {};
+  const file = inputs.file === undefined ? {} : readFile(inputs.file);
+  const flags = inputs.flags ?? {};
+  for (const name of Object.keys(file)) mustBeKnown(name, inputs.file ?? "configuration file");
+  for (const name of Object.keys(flags)) mustBeKnown(name, "command line");
+  const values: Record<string, unknown> = {};
+  const origins: Record<string, Origin> = {};
+  for (const [name, knob] of Object.entries(KNOBS) as [Setting, Knob][]) {
+    const variable = knob.env?.find((v) => (env[v] ?? "") !== "");
+    if (flags[name] !== undefined) {
+      values[name] = parseValue(name, knob, flags[name], "command line");
+      origins[name] = "command line";
+    } else if (variable !== undefined) {
+      values[name] = parseValue(name, knob, fromEnvironment(name, env[variable]!), `environment variable ${variable}`);
+      origins[name] = "environment";
+    } else if (file[name] !== undefined && file[name] !== null) {
+      values[name] = parseValue(name, knob, file[name], inputs.file ?? "");
+      origins[name] = "file";
+    } else {
+      values[name] = knob.default;
+      origins[name] = "default";
+    }
+  }
+  return { values: values as Config, origins: origins as Record<Setting, Origin> };
+}
+
+/** The configuration as one may show it: secrets masked, origins named. */
+export function showConfig(
+  loaded: LoadedConfig,
+): { name: Setting; value: unknown; origin: Origin; unit?: string; why: string }[] {
+  return (Object.entries(KNOBS) as [Setting, Knob][]).map(([name, knob]) => {
+    const value = loaded.values[name];
+    const shown = knob.secret === true && value !== "" ? "********" : value;
+    return {
+      name,
+      value: shown,
+      origin: loaded.origins[name],
+      ...(knob.unit === undefined ? {} : { unit: knob.unit }),
+      why: knob.why,
+    };
+  });
+}
+
+/** Old habits: DATABASE_URL may carry a scheme, RUST_LOG says "warn", and may hold per-module directives. */
+function fromEnvironment(name: Setting, value: string): string {
+  if (name === "hot.dir") return value.replace(/^(sqlite|file):(\/\/)?/, "");
+  if (name === "log.level")
+    return value
+      .split(",")[0]!
+      .replace(/^warn$/, "warning")
+      .replace(/^trace$/, "debug");
+  return value;
+}
+
+function parseValue(name: Setting, knob: Knob, raw: unknown, where: string): unknown {
+  const bad = (expected: string) =>
+    new Fatal(
+      "CONFIG_VALUE",
+      `${name} must be ${expected}, not ${knob.secret === true ? "what was given" : JSON.stringify(raw)}`,
+      {
+        where,
+        hint: knob.why,
+      },
+    );
+  switch (knob.kind) {
+    case "integer": {
+      const value =
+        typeof raw === "number"
+          ? raw
+          : typeof raw === "string" && /^-?\d+$/.test(raw.trim())
+            ? Number(raw)
+            : Number.NaN;
+      if (!Number.isSafeInteger(value) || value < knob.min! || value > knob.max!) {
+        throw bad(`a whole number of ${knob.unit} from ${knob.min} to ${knob.max}`);
+      }
+      return value;
+    }
+    case "boolean":
+      if (raw === true || raw === "true" || raw === "1") return true;
+      if (raw === false || raw === "false" || raw === "0") return false;
+      throw bad("true or false");
+    case "choice": {
+      const value = String(raw);
+      if (!knob.choices!.includes(value)) throw bad(`one of ${knob.choices!.join(", ")}`);
+      return value;
+    }
+    case "list": {
+      const items =
+        typeof raw === "string"
+          ? raw
+              .split(",")
+              .map((s) => s.trim())
+              .filter((s) => s !== "")
+          : raw;
+      if (!Array.isArray(items) || !items.every((item) => typeof item === "string")) throw bad("a list of texts");
+      return items;
+    }
+    case "text":
+      if (typeof raw !== "string" && typeof raw !== "number") throw bad("a text");
+      return String(raw);
+  }
+}
+
+function readFile(path: string): Record<string, unknown> {
+  if (!existsSync(path)) {
+    throw new Fatal("CONFIG_FILE", "the configuration file does not exist", {
+      where: path,
+      hint: "Check the path given with --config.",
+    });
+  }
+  let parsed: unknown;
+  try {
+    parsed = Bun.YAML.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new Fatal("CONFIG_FILE", `the configuration file is not valid YAML: ${(cause as Error).message}`, {
+      where: path,
+    });
+  }
+  if (parsed === null || parsed === undefined) return {};
+  if (typeof parsed !== "object" || Array.isArray(parsed)) {
+    throw new Fatal("CONFIG_FILE", "the configuration file must be a YAML mapping", { where: path });
+  }
+  return flatten(parsed as Record<string, unknown>, "");
+}
+
+/** `source: {endpoint: x}` and `source.endpoint: x` are the same setting. */
+function flatten(tree: Record<string, unknown>, prefix: string): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(tree)) {
+    const name = prefix === "" ? key : `${prefix}.${key}`;
+    const nested = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (nested && !(name in KNOBS)) Object.assign(out, flatten(value as Record<string, unknown>, name));
+    else out[name] = value;
+  }
+  return out;
+}
+
+function mustBeKnown(name: string, where: string): void {
+  if (name in KNOBS) return;
+  const near = closest(name);
+  throw new Fatal("CONFIG_UNKNOWN", `unknown setting "${name}"`, {
+    where,
+    hint: near === null ? "`sluice config show` lists every setting." : `Did you mean "${near}"?`,
+  });
+}
+
+function closest(name: string): string | null {
+  let best: string | null = null;
+  let bestDistance = 4;
+  for (const known of Object.keys(KNOBS)) {
+    const distance = editDistance(name.toLowerCase(), known.toLowerCase());
+    if (distance < bestDistance) {
+      best = known;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      row[j] = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    previous = row;
+  }
+  return previous[b.length]!;
+}
