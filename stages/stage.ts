@@ -3,7 +3,7 @@
  * no clock, no randomness; same input and state, same output. Reading, ordering, retries, undo, fencing, committing and
  * metrics are the runner's work (`pipeline/runner.ts`), once for all stages.
  */
-import type { Position } from "../pipeline/position.ts";
+import type { BlockMeta, Position } from "../pipeline/position.ts";
 
 export interface Stage<In, Out> {
   readonly name: string;
@@ -18,9 +18,16 @@ export interface Stage<In, Out> {
   end?(): Out | null;
 }
 
-/** Synchronous keyed state: the lane's SQLite transaction in production, a Map in tests. Rows are replaced, never mutated. */
+/**
+ * Synchronous keyed state: the lane's SQLite transaction in production, a Map in tests. Rows are replaced, never mutated;
+ * keys are those of `pipeline/datasets/key.ts`. What is put counts once the sink has committed the batch.
+ */
 export interface State {
   get<Row extends object>(table: string, key: string): Row | undefined;
   put<Row extends object>(table: string, key: string, row: Row): void;
   delete(table: string, key: string): void;
+  /** What follows belongs to this block: undo takes back whole blocks. Blocks above `finalSlot` can still be undone. */
+  atBlock(block: BlockMeta, finalSlot: number): void;
+  /** Forgets what was put since the last commit: the stage has failed half-way. */
+  discard(): void;
 }
