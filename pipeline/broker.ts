@@ -68,6 +68,9 @@ export interface Delivery extends Message {
   readonly seq: number;
 }
 
+/** What readers and sinks need of JetStream; the part that simulations replace. */
+export type Streams = Pick<Broker, "publish" | "read" | "header" | "streamState">;
+
 export class Broker {
   readonly connection: NatsConnection;
   private readonly js: JetStreamClient;

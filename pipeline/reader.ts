@@ -1,7 +1,7 @@
 /** The contract of what a unit reads from, and the reader of JetStream streams. */
 
 import type { Head } from "../storage/sink.ts";
-import type { Broker } from "./broker.ts";
+import type { Streams } from "./broker.ts";
 import type { Link } from "./chain.ts";
 import type { Signal } from "./wire/batch.ts";
 import { type BatchHeader, type BodyCodec, decodeMessage } from "./wire/message.ts";
@@ -29,11 +29,11 @@ export interface Reader<Body> {
 
 export class StreamReader<Body> implements Reader<Body> {
   readonly name: string;
-  private readonly broker: Broker;
+  private readonly broker: Streams;
   private readonly subject: string;
   private readonly codec: BodyCodec<Body>;
 
-  constructor(broker: Broker, stream: string, subject: string, codec: BodyCodec<Body>) {
+  constructor(broker: Streams, stream: string, subject: string, codec: BodyCodec<Body>) {
     this.broker = broker;
     this.name = stream;
     this.subject = subject;

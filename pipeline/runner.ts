@@ -45,8 +45,8 @@ export interface RunnerOptions<In, Out> {
   ) => void;
   /** Keeps a batch that cannot be processed. Must be durable when it resolves; a repeat is a no-op. */
   readonly quarantine: (item: Quarantined) => Promise<void>;
-  /** Where the output stands, after every commit: for trimming and for producers that lost their stream. */
-  readonly onCommit?: (head: { position: Position; finalSlot: number; inputSeq: number }) => void;
+  /** Where the output stands, at the start (null: empty) and after every commit: for trimming and for lost streams. */
+  readonly onStanding?: (standing: { position: Position | null; finalSlot: number; inputSeq: number }) => void;
   /** Where to stand when the output is empty but its consumers are not (a rebuilt stream); null = at the beginning. */
   readonly startWhenEmpty?: () => Promise<Head | null>;
   /** Called once when the input has said that it is complete. */
@@ -102,8 +102,9 @@ class Runner<In, Out> {
       const { position, finalSlot, recent, inputSeq } = this.head;
       this.chain = { position, finalSlot, recent };
       Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
-      this.o.onCommit?.({ position, finalSlot, inputSeq });
     }
+    const { position, finalSlot } = this.chain;
+    this.o.onStanding?.({ position, finalSlot, inputSeq: this.head?.inputSeq ?? 0 });
     this.o.log("info", `standing at ${formatBlock(this.chain.position)}`);
   }
 
@@ -278,7 +279,7 @@ class Runner<In, Out> {
     }
     this.uncommittedSeqs = this.uncommittedSeqs.slice(done);
     Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
-    this.o.onCommit?.({ position, finalSlot, inputSeq });
+    this.o.onStanding?.({ position, finalSlot, inputSeq });
   }
 
   private async timed<T>(action: () => Promise<T>): Promise<T> {

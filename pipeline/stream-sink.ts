@@ -4,7 +4,7 @@
  * that every lane knows undo, finality and the chain.
  */
 import type { Head, Sink, Step } from "../storage/sink.ts";
-import type { Broker, StoredHeader } from "./broker.ts";
+import type { StoredHeader, Streams } from "./broker.ts";
 import { afterData, afterUndo, type ChainState, EMPTY_CHAIN } from "./chain.ts";
 import { Fenced, Transient } from "./errors.ts";
 import { type Position, sameBlock } from "./position.ts";
@@ -17,7 +17,7 @@ import type { World } from "./world.ts";
 const FULL_RETRY_MS = 200;
 
 export interface StreamSinkOptions<Out, Body> {
-  readonly broker: Broker;
+  readonly broker: Streams;
   readonly stream: string;
   /** One message a commit goes to each of these, in this order. */
   readonly subjects: readonly string[];
@@ -102,7 +102,7 @@ export class StreamSink<Out, Body> implements Sink<Out> {
   }
 
   /** A full stream refuses and stores nothing: waiting here is the back-pressure. */
-  private async publishWhenRoom(messages: Parameters<Broker["publish"]>[1]): Promise<number> {
+  private async publishWhenRoom(messages: Parameters<Streams["publish"]>[1]): Promise<number> {
     for (let blocked = false; ; blocked = true) {
       try {
         const seq = await this.o.broker.publish(this.name, messages, this.lastSeq);

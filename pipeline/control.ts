@@ -1,0 +1,141 @@
+/**
+ * What processes tell each other through NATS KV: who is alive and how its units do, where outputs stand, what is wanted
+ * (running or not), and which stream must be replayed. All of it is advice that can be lost: correctness rests on the
+ * positions inside the outputs.
+ */
+import type { KV } from "@nats-io/kv";
+import type { Broker } from "./broker.ts";
+import type { UnitMetrics } from "./metrics.ts";
+import type { BlockRef, Position } from "./position.ts";
+
+export interface Desired {
+  readonly running: boolean;
+  /** When it was asked for, ms since the Unix epoch. */
+  readonly at: number;
+}
+
+/** Where a unit's output stands durably. `position` null: the output is empty. */
+export interface Standing {
+  readonly position: Position | null;
+  readonly finalSlot: number;
+  readonly inputSeq: number;
+  readonly at: number;
+}
+
+export type UnitState = "waiting" | "running" | "backing-off" | "failed" | "stopped";
+
+export interface UnitError {
+  readonly at: number;
+  readonly code: string;
+  readonly message: string;
+  readonly where?: string;
+  readonly hint?: string;
+}
+
+export interface UnitReport {
+  readonly unit: string;
+  readonly stage: string;
+  readonly source: string;
+  readonly state: UnitState;
+  /** Since when in this state, ms since the Unix epoch. */
+  readonly since: number;
+  readonly metrics: UnitMetrics;
+  /** Share of the last interval spent working rather than waiting for input, 0..1. */
+  readonly busy: number;
+  /** Waiting for room in a full stream. */
+  readonly blocked: boolean;
+  readonly ended: boolean;
+  readonly errors: readonly UnitError[];
+  /** Stage-specific numbers: decoder health, source connection, lake. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface NodeReport {
+  readonly node: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly at: number;
+  readonly stages: readonly string[];
+  readonly rssBytes: number;
+  readonly units: readonly UnitReport[];
+}
+
+const encoder = new TextEncoder();
+
+export class Control {
+  private readonly broker: Broker;
+  private readonly prefix: string;
+
+  constructor(broker: Broker, prefix: string) {
+    this.broker = broker;
+    this.prefix = prefix;
+  }
+
+  desired(source: string): Promise<Desired | null> {
+    return this.get<Desired>("control", `desired.${source}`);
+  }
+
+  async setDesired(source: string, desired: Desired): Promise<void> {
+    await this.put("control", `desired.${source}`, desired);
+  }
+
+  standing(unit: string): Promise<Standing | null> {
+    return this.get<Standing>("positions", unit);
+  }
+
+  async setStanding(unit: string, standing: Standing): Promise<void> {
+    await this.put("positions", unit, standing);
+  }
+
+  /** Asks the producer of `stream` to replay it from the lowest position of its consumers. */
+  async requestReplay(stream: string, by: string, from: BlockRef | null): Promise<void> {
+    await this.put("control", `replay.${stream}`, { by, from });
+  }
+
+  async replayRequest(stream: string): Promise<{ by: string; from: BlockRef | null } | null> {
+    return this.get("control", `replay.${stream}`);
+  }
+
+  async replayDone(stream: string): Promise<void> {
+    await (await this.bucket("control")).delete(`replay.${stream}`);
+  }
+
+  async report(node: NodeReport): Promise<void> {
+    await this.put("nodes", node.node, node);
+  }
+
+  async retire(node: string): Promise<void> {
+    await (await this.bucket("nodes")).delete(node);
+  }
+
+  /** Nodes that have reported lately. */
+  async nodes(): Promise<NodeReport[]> {
+    const bucket = await this.bucket("nodes");
+    const reports: NodeReport[] = [];
+    for await (const key of await bucket.keys()) {
+      const report = await this.get<NodeReport>("nodes", key);
+      if (report !== null) reports.push(report);
+    }
+    return reports.sort((a, b) => (a.node < b.node ? -1 : 1));
+  }
+
+  leases(ttlMs: number): Promise<KV> {
+    return this.broker.kv(`${this.prefix}_leases`, ttlMs);
+  }
+
+  private bucket(name: "control" | "positions" | "nodes"): Promise<KV> {
+    return this.broker.kv(`${this.prefix}_${name}`, name === "nodes" ? 8_000 : 0);
+  }
+
+  private async put(bucket: "control" | "positions" | "nodes", key: string, value: unknown): Promise<void> {
+    await (await this.bucket(bucket)).put(key, encoder.encode(JSON.stringify(value)));
+  }
+
+  private async get<T>(bucket: "control" | "positions" | "nodes", key: string): Promise<T | null> {
+    const entry = await (await this.bucket(bucket)).get(key);
+    if (entry === null || entry.operation !== "PUT") return null;
+    return entry.json<T>();
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Who runs which unit: one lease a unit in NATS KV, renewed while it is held, gone by itself when its holder dies.
+ * Rendezvous hashing over the live nodes says who should hold it, so a membership change moves only what it must.
+ * A lease is not a lock: a holder that sleeps may wake up late. What keeps it from harm is the compare-and-set of every
+ * output.
+ */
+import type { KV } from "@nats-io/kv";
+import { rendezvous } from "./shards.ts";
+import type { World } from "./world.ts";
+
+const encoder = new TextEncoder();
+
+export interface LeaseOptions {
+  readonly bucket: () => Promise<KV>;
+  readonly node: string;
+  readonly ttlMs: number;
+  readonly world: World;
+  /** Live nodes that could run the unit, this one included. */
+  readonly candidates: (unit: string) => readonly string[];
+}
+
+export class Lease {
+  readonly unit: string;
+  private readonly o: LeaseOptions;
+  private revision = 0;
+  private renewedAt = 0;
+
+  constructor(unit: string, options: LeaseOptions) {
+    this.unit = unit;
+    this.o = options;
+  }
+
+  /** Tries once; false when somebody else holds it, or when another live node is first in line. */
+  async tryAcquire(): Promise<boolean> {
+    const kv = await this.o.bucket();
+    const entry = await kv.get(this.unit);
+    const holder = entry === null || entry.operation !== "PUT" ? null : entry.string();
+    if (holder !== null && holder !== this.o.node) return false;
+    if (holder === null && !this.isFirstInLine()) return false;
+    const startedAt = this.o.world.monotonic();
+    try {
+      const value = encoder.encode(this.o.node);
+      // Our own entry is left from before a quick restart under the same name.
+      this.revision =
+        holder === null ? await kv.create(this.unit, value) : await kv.update(this.unit, value, entry!.revision);
+    } catch {
+      // Somebody else was quicker, or the server did not answer: the next try tells.
+      return false;
+    }
+    this.renewedAt = startedAt;
+    return true;
+  }
+
+  /** Renews it; false when it is lost. A server that does not answer is waited for until the lease would have run out. */
+  async renew(): Promise<boolean> {
+    const startedAt = this.o.world.monotonic();
+    try {
+      const kv = await this.o.bucket();
+      this.revision = await kv.update(this.unit, encoder.encode(this.o.node), this.revision);
+      this.renewedAt = startedAt;
+      return true;
+    } catch (error) {
+      const wrongRevision = (error as { code?: unknown }).code === 10071;
+      return !wrongRevision && startedAt - this.renewedAt < this.o.ttlMs;
+    }
+  }
+
+  async release(): Promise<void> {
+    try {
+      await (await this.o.bucket()).delete(this.unit, { previousSeq: this.revision });
+    } catch {
+      // Lost already, or no server: it runs out by itself.
+    }
+  }
+
+  isFirstInLine(): boolean {
+    return rendezvous(this.unit, this.o.candidates(this.unit)) === this.o.node;
+  }
+}
