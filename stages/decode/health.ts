@@ -1,0 +1,60 @@
+/**
+ * How decoding fares, per program. Counters only grow. A decoder that has gone stale shows here within minutes: `seen`
+ * goes on, `decoded` does not. Every payload seen has exactly one fate:
+ * seen = decoded + unwanted + unknownDiscriminator + unknownLength + badValue + truncatedPayload.
+ */
+export interface ProgramHealth {
+  /** Payloads of the program: `Program data:` lines and `emit_cpi!` instructions. */
+  seen: number;
+  /** Became a row. */
+  decoded: number;
+  /** Known events that nobody asked for. */
+  unwanted: number;
+  /** Begins with no known discriminator, or is too short to have one. */
+  unknownDiscriminator: number;
+  /** Too short for every known layout; quarantined. */
+  unknownLength: number;
+  /** Holds a value that its type does not have; quarantined. */
+  badValue: number;
+  /** Not base64, so cut or garbled on the way; quarantined. */
+  truncatedPayload: number;
+  /** Decoded events that were longer than their layout: the program has grown fields. */
+  eventsWithBytesLeftOver: number;
+  bytesLeftOver: number;
+  /** Decoded events mapped to a trade, but without a price or a user. */
+  tradesWithoutPrice: number;
+  /** Transactions of the program whose log ends in "Log truncated": events may be missing. */
+  truncatedLogs: number;
+  /** Invocations in a log for which no instruction was found: their events have a path like "~3". */
+  unmatchedInvocations: number;
+  /** Failed transactions that were left out. */
+  failedSkipped: number;
+}
+
+export interface DecodeHealth {
+  blocks: number;
+  /** Blocks that could not be read at all; quarantined. */
+  badBlocks: number;
+  /** `Program data:` lines that no running program can have written: a damaged log. */
+  unattributedData: number;
+  /** By program name. */
+  programs: Readonly<Record<string, Readonly<ProgramHealth>>>;
+}
+
+export function emptyProgramHealth(): ProgramHealth {
+  return {
+    seen: 0,
+    decoded: 0,
+    unwanted: 0,
+    unknownDiscriminator: 0,
+    unknownLength: 0,
+    badValue: 0,
+    truncatedPayload: 0,
+    eventsWithBytesLeftOver: 0,
+    bytesLeftOver: 0,
+    tradesWithoutPrice: 0,
+    truncatedLogs: 0,
+    unmatchedInvocations: 0,
+    failedSkipped: 0,
+  };
+}

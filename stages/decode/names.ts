@@ -1,0 +1,20 @@
+/** Names from an IDL become names of datasets and columns, in SQL and in file paths: nothing else may pass. */
+import { Fatal } from "../../pipeline/errors.ts";
+
+const IDENTIFIER = /^[a-z_][a-z0-9_]{0,62}$/;
+
+/** "orderPda" and "OrderPDA" become "order_pda"; what is snake_case already stays. */
+export function snakeCase(name: string): string {
+  return name
+    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replace(/([A-Z]+)([A-Z][a-z])/g, "$1_$2")
+    .toLowerCase();
+}
+
+export function requireIdentifier(name: string, what: string, where: string): string {
+  if (IDENTIFIER.test(name)) return name;
+  throw new Fatal("DATASET_NAME", `${JSON.stringify(name)} cannot be the name of a ${what}`, {
+    where,
+    hint: "Names are letters, digits and underscores, at most 63, and do not begin with a digit.",
+  });
+}

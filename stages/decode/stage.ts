@@ -1,0 +1,139 @@
+/**
+ * Decode: raw blocks to typed rows. Stateless: what a block yields depends on its bytes alone, so the same batch gives the
+ * same rows wherever and whenever it is decoded. Bad data never stops it: what cannot be decoded becomes a row of
+ * `quarantine` with its bytes and its reason, and is counted.
+ */
+import { classify, describe, Fatal } from "../../pipeline/errors.ts";
+import type { BlockMeta } from "../../pipeline/position.ts";
+import type { BlockBatch, DatasetCatalog, RowBatch } from "../../pipeline/wire/batch.ts";
+import type { Stage } from "../stage.ts";
+import { BlockReader, SIGNATURE_BYTES } from "./block-reader.ts";
+import { catalogOf } from "./catalog.ts";
+import { ProgramDecoder } from "./event-decoder.ts";
+import { type DecodeHealth, emptyProgramHealth, type ProgramHealth } from "./health.ts";
+import type { ProgramSpec } from "./program.ts";
+import { ADDRESS_BYTES, ProgramSet } from "./program-set.ts";
+import { type Place, RowWriter } from "./row-writer.ts";
+import { TransactionDecoder } from "./transaction-decoder.ts";
+
+export interface DecodeOptions {
+  readonly programs: readonly ProgramSpec[];
+  /** Decode transactions that failed on chain, too. Their effects never happened, so the default is false. */
+  readonly failedTransactions?: boolean;
+}
+
+const NOWHERE = new Uint8Array(SIGNATURE_BYTES);
+const NO_PROGRAM = new Uint8Array(ADDRESS_BYTES);
+const NO_PATH = new Uint8Array(0);
+
+export class DecodeStage implements Stage<BlockBatch, RowBatch> {
+  readonly name = "decode";
+  /** The datasets whose rows this stage makes. */
+  readonly catalog: DatasetCatalog;
+  private readonly programs: readonly ProgramDecoder[];
+  private readonly failedTransactions: boolean;
+  private readonly programHealth: readonly ProgramHealth[];
+  private readonly reader: BlockReader;
+  private readonly writer = new RowWriter();
+  private readonly transactions: TransactionDecoder;
+  private blocks = 0;
+  private badBlocks = 0;
+
+  /** Throws `Fatal` when a program's description contradicts itself. */
+  constructor(options: DecodeOptions) {
+    requireDistinct(options.programs);
+    this.programs = options.programs.map((spec) => new ProgramDecoder(spec));
+    this.catalog = catalogOf(this.programs);
+    this.failedTransactions = options.failedTransactions === true;
+    this.programHealth = this.programs.map(emptyProgramHealth);
+    const set = new ProgramSet(this.programs.map((program) => program.id));
+    this.reader = new BlockReader(set);
+    this.transactions = new TransactionDecoder(this.reader, set, this.programs, this.programHealth, this.writer);
+  }
+
+  /** Throws only what is not the data's fault: `Fatal` when the module's output is of a type that is not read here. */
+  apply(batch: BlockBatch): RowBatch {
+    this.writer.clear();
+    batch.blocks.forEach((block, i) => {
+      this.decodeBlock(block, batch.payloads[i]!, batch.typeName);
+    });
+    return { blocks: batch.blocks, tables: this.writer.finish() };
+  }
+
+  /** A copy of the counters as they stand. */
+  health(): DecodeHealth {
+    return {
+      blocks: this.blocks,
+      badBlocks: this.badBlocks,
+      unattributedData: this.transactions.unattributedData,
+      programs: Object.fromEntries(this.programs.map((p, i) => [p.name, { ...this.programHealth[i]! }])),
+    };
+  }
+
+  private decodeBlock(block: BlockMeta, payload: Uint8Array, typeName: string): void {
+    const place = startOf(block);
+    const readable = this.readBlock(place, payload, typeName);
+    this.blocks++;
+    if (!readable) return;
+    const reader = this.reader;
+    place.signatureIn = reader.bytes;
+    for (let t = 0; t < reader.transactions; t++) {
+      if (reader.txFailed.at(t) === 1 && !this.failedTransactions) {
+        this.countFailed(t);
+        continue;
+      }
+      place.txIndex = reader.txIndex.at(t);
+      place.signatureAt = reader.txSignature.at(t);
+      this.transactions.decode(t, place);
+    }
+  }
+
+  private readBlock(place: Place, payload: Uint8Array, typeName: string): boolean {
+    try {
+      this.reader.read(payload, typeName);
+      return true;
+    } catch (error) {
+      const e = classify(error);
+      if (e.kind !== "poison") throw e;
+      this.badBlocks++;
+      const detail = describe(e).split("\n", 1)[0]!;
+      this.writer.quarantine(place, "bad_block", detail, payload, 0, payload.length, false);
+      return false;
+    }
+  }
+
+  private countFailed(t: number): void {
+    const { keyFrom, keyProgram } = this.reader;
+    for (let k = keyFrom.at(t); k < keyFrom.at(t + 1); k++) {
+      const program = keyProgram.at(k);
+      if (program !== 0) this.programHealth[program - 1]!.failedSkipped++;
+    }
+  }
+}
+
+/** Counters go by name and payloads by address: neither may mean two programs. */
+function requireDistinct(programs: readonly ProgramSpec[]): void {
+  for (const field of ["name", "programId"] as const) {
+    const values = programs.map((program) => program[field]);
+    const twice = values.find((value, i) => values.indexOf(value) !== i);
+    if (twice === undefined) continue;
+    throw new Fatal("PROGRAM_TWICE", `two programs have the ${field} ${twice}`, {
+      where: "programs",
+      hint: "Configure each program once, under a name of its own.",
+    });
+  }
+}
+
+function startOf(block: BlockMeta): Place {
+  return {
+    slot: block.slot,
+    time: block.time,
+    txIndex: 0,
+    eventIndex: 0,
+    signatureIn: NOWHERE,
+    signatureAt: 0,
+    path: NO_PATH,
+    ordinal: 0,
+    program: NO_PROGRAM,
+  };
+}

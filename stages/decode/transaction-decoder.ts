@@ -1,0 +1,200 @@
+/**
+ * The events of one transaction, in execution order, from both places where Anchor puts them: `Program data:` lines of the
+ * log (`emit!`), and self-calls with a marked payload (`emit_cpi!`), which need no log at all.
+ */
+import { decodeBase64 } from "./base64.ts";
+import type { BlockReader } from "./block-reader.ts";
+import { BAD_VALUE, TOO_SHORT } from "./borsh.ts";
+import { DISCRIMINATOR_BYTES, type ProgramDecoder } from "./event-decoder.ts";
+import type { ProgramHealth } from "./health.ts";
+import { MAX_STACK_HEIGHT } from "./instruction-list.ts";
+import { instructionPath, unmatchedPath } from "./instruction-path.ts";
+import { DATA_OFFSET, InvocationMatcher, LINE, LogStack } from "./log-stack.ts";
+import type { ProgramSet } from "./program-set.ts";
+import type { Place, RowWriter } from "./row-writer.ts";
+
+/** sha256("anchor:event")[0..8] as a little-endian u64, byte by byte: what an `emit_cpi!` call begins with. */
+const EMIT_CPI = [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d] as const;
+const SPACE = 0x20;
+/**
+ * Ordinals of lines that are not base64 start here: they need an identity, but must not move those of the events beside
+ * them.
+ */
+export const GARBLED_ORDINAL = 0x8000_0000;
+
+export class TransactionDecoder {
+  /** `Program data:` lines met while no program was running. */
+  unattributedData = 0;
+  private readonly reader: BlockReader;
+  private readonly programs: readonly ProgramDecoder[];
+  private readonly health: readonly ProgramHealth[];
+  private readonly writer: RowWriter;
+  private readonly stack: LogStack;
+  private readonly matcher: InvocationMatcher;
+  private nextCpi = 0;
+  private scratch = new Uint8Array(4096);
+  // One entry per stack height: the frame's path, the ordinals of its next event and of its next garbled line.
+  private readonly framePath: Uint8Array[] = [];
+  private readonly frameOrdinal = new Int32Array(MAX_STACK_HEIGHT + 1);
+  private readonly frameGarbled = new Int32Array(MAX_STACK_HEIGHT + 1);
+
+  /** `programs` and `health` are in the order of `set`. */
+  constructor(
+    reader: BlockReader,
+    set: ProgramSet,
+    programs: readonly ProgramDecoder[],
+    health: readonly ProgramHealth[],
+    writer: RowWriter,
+  ) {
+    this.reader = reader;
+    this.programs = programs;
+    this.health = health;
+    this.writer = writer;
+    this.stack = new LogStack(set);
+    this.matcher = new InvocationMatcher(reader.instructions, set.size);
+  }
+
+  /** Writes the events of the reader's transaction `t`. `place` holds block and transaction; the rest is filled in here. */
+  decode(t: number, place: Place): void {
+    const from = this.reader.instructionFrom.at(t);
+    const end = this.reader.instructionFrom.at(t + 1);
+    this.stack.startTransaction();
+    this.matcher.startTransaction(from, end);
+    this.nextCpi = from;
+    place.eventIndex = 0;
+    this.readLog(t, place);
+    this.readCpiEvents(end, place);
+  }
+
+  private readLog(t: number, place: Place): void {
+    const { bytes, logStart, logEnd, logFrom } = this.reader;
+    const end = logFrom.at(t + 1);
+    for (let line = logFrom.at(t); line < end; line++) {
+      const start = logStart.at(line);
+      switch (this.stack.feed(bytes, start, logEnd.at(line))) {
+        case LINE.invoke:
+          if (this.stack.top !== 0) this.enterFrame(place);
+          break;
+        case LINE.data:
+          if (this.stack.top !== 0) this.readDataLine(start + DATA_OFFSET, logEnd.at(line), place);
+          else if (this.stack.depth === 0) this.unattributedData++;
+          break;
+        case LINE.truncated:
+          this.countTruncated(t);
+          return;
+        default:
+      }
+    }
+  }
+
+  private enterFrame(place: Place): void {
+    const { depth, top: program } = this.stack;
+    const { instructions } = this.reader;
+    const instruction = this.matcher.match(program, depth);
+    this.frameGarbled[depth] = 0;
+    this.frameOrdinal[depth] = 0;
+    if (instruction < 0) {
+      this.health[program - 1]!.unmatchedInvocations++;
+      this.framePath[depth] = unmatchedPath(this.stack.invocations - 1);
+      return;
+    }
+    this.framePath[depth] = instructionPath(instructions.top.at(instruction), instructions.inner.at(instruction));
+    // The event that a self-call carries is its number 0, should it ever log others.
+    if (this.isCpiEvent(instruction)) this.frameOrdinal[depth] = 1;
+    this.readCpiEvents(instruction + 1, place);
+  }
+
+  private readDataLine(start: number, end: number, place: Place): void {
+    const { depth, top: program } = this.stack;
+    const { bytes } = this.reader;
+    place.path = this.framePath[depth]!;
+    place.program = this.programs[program - 1]!.id;
+    const length = this.decodeChunks(bytes, start, end);
+    if (length >= 0) {
+      place.ordinal = this.frameOrdinal[depth]!++;
+      this.readPayload(program, this.scratch, 0, length, place);
+      return;
+    }
+    place.ordinal = GARBLED_ORDINAL + this.frameGarbled[depth]!++;
+    const health = this.health[program - 1]!;
+    health.seen++;
+    health.truncatedPayload++;
+    this.writer.quarantine(place, "truncated_payload", "not base64: the text is kept", bytes, start, end, false);
+    place.eventIndex++;
+  }
+
+  /** Decodes base64 chunks, which `sol_log_data` separates by spaces, to one payload in `scratch`; -1 when one is garbled. */
+  private decodeChunks(bytes: Uint8Array, start: number, end: number): number {
+    if (this.scratch.length < end - start) this.scratch = new Uint8Array(2 * (end - start));
+    let length = 0;
+    for (let from = start; from <= end; ) {
+      let to = from;
+      while (to < end && bytes[to] !== SPACE) to++;
+      length = decodeBase64(bytes, from, to, this.scratch, length);
+      if (length < 0) return -1;
+      from = to + 1;
+    }
+    return length;
+  }
+
+  /** Writes the events that self-calls before `end` carry and that were not written yet. */
+  private readCpiEvents(end: number, place: Place): void {
+    const { bytes, instructions } = this.reader;
+    for (; this.nextCpi < end; this.nextCpi++) {
+      const i = this.nextCpi;
+      if (!this.isCpiEvent(i)) continue;
+      const program = instructions.program.at(i);
+      place.path = instructionPath(instructions.top.at(i), instructions.inner.at(i));
+      place.ordinal = 0;
+      place.program = this.programs[program - 1]!.id;
+      const start = instructions.dataStart.at(i) + EMIT_CPI.length;
+      this.readPayload(program, bytes, start, instructions.dataEnd.at(i), place);
+    }
+  }
+
+  private isCpiEvent(i: number): boolean {
+    const { bytes, instructions } = this.reader;
+    const program = instructions.program.at(i);
+    if (program === 0 || instructions.caller.at(i) !== program) return false;
+    const start = instructions.dataStart.at(i);
+    if (instructions.dataEnd.at(i) - start < EMIT_CPI.length) return false;
+    for (let b = 0; b < EMIT_CPI.length; b++) if (bytes[start + b] !== EMIT_CPI[b]) return false;
+    return true;
+  }
+
+  /** Gives the payload `bytes[start, end)` (discriminator, then fields) its one fate; see `ProgramHealth`. */
+  private readPayload(program: number, bytes: Uint8Array, start: number, end: number, place: Place): void {
+    const health = this.health[program - 1]!;
+    health.seen++;
+    const body = start + DISCRIMINATOR_BYTES;
+    const decoder = end < body ? undefined : this.programs[program - 1]!.find(bytes, start);
+    if (decoder === undefined) health.unknownDiscriminator++;
+    else if (decoder === null) health.unwanted++;
+    else {
+      const chosen = decoder.choose(bytes, body, end);
+      if (chosen === TOO_SHORT) {
+        health.unknownLength++;
+        const detail = `${decoder.name}: ${end - body} bytes are too short for every known layout`;
+        this.writer.quarantine(place, "unknown_length", detail, bytes, start, end, true);
+      } else if (chosen === BAD_VALUE) {
+        health.badValue++;
+        const detail = `${decoder.name}: ${end - body} bytes hold a value that its type does not have`;
+        this.writer.quarantine(place, "bad_value", detail, bytes, start, end, true);
+      } else {
+        health.decoded++;
+        if (decoder.leftOver > 0) health.eventsWithBytesLeftOver++;
+        health.bytesLeftOver += decoder.leftOver;
+        this.writer.event(place, decoder, chosen, bytes);
+        if (!this.writer.trade(place, chosen, bytes)) health.tradesWithoutPrice++;
+      }
+    }
+    place.eventIndex++;
+  }
+
+  private countTruncated(t: number): void {
+    const { instructions, instructionFrom } = this.reader;
+    const counted = new Set<number>();
+    for (let i = instructionFrom.at(t); i < instructionFrom.at(t + 1); i++) counted.add(instructions.program.at(i));
+    for (const program of counted) if (program !== 0) this.health[program - 1]!.truncatedLogs++;
+  }
+}
