@@ -204,6 +204,15 @@ export class Broker {
     }
   }
 
+  /** Stores one message whatever the stream's last sequence; `id` makes a repeat within the server's window a no-op. */
+  async append(stream: string, subject: string, body: Uint8Array, hdrs: MsgHdrs, id: string): Promise<void> {
+    try {
+      await this.js.publish(subject, body, { headers: hdrs, msgID: id });
+    } catch (error) {
+      throw brokerError(error, `publish to ${stream}`);
+    }
+  }
+
   /** The header of one message, or of the last on a subject; null when there is none. */
   async header(stream: string, at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null> {
     try {

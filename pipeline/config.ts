@@ -41,7 +41,7 @@ const flag = (value: boolean, why: string, env?: string) => ({
   why,
   ...(env === undefined ? {} : { env: [env] }),
 });
-const choice = <T extends string>(value: T, choices: readonly T[], why: string, ...env: string[]) => ({
+const choice = <const T extends string>(value: T, choices: readonly T[], why: string, ...env: string[]) => ({
   kind: "choice" as const,
   default: value,
   choices,

@@ -22,7 +22,8 @@ export interface Standing {
   readonly at: number;
 }
 
-export type UnitState = "waiting" | "running" | "backing-off" | "failed" | "stopped";
+/** waiting: for the lease; paused: held, but not wanted. */
+export type UnitState = "waiting" | "running" | "paused" | "backing-off" | "failed" | "stopped";
 
 export interface UnitError {
   readonly at: number;

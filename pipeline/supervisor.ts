@@ -32,11 +32,14 @@ export interface UnitSpec {
 }
 
 export interface UnitContext {
+  readonly unit: string;
   readonly signal: AbortSignal;
   readonly metrics: UnitMetrics;
   readonly log: Log;
   setBlocked(blocked: boolean): void;
   setEnded(): void;
+  /** Not wanted for now: holding the unit, doing nothing. */
+  setPaused(paused: boolean): void;
   /** Reported with the unit; called when a report is made. */
   setDetails(details: () => Record<string, unknown>): void;
   standing(standing: Omit<Standing, "at">): void;
@@ -53,6 +56,8 @@ export interface SupervisorOptions {
   readonly leaseTtlMs: number;
   /** Empties the output stream of a unit that was asked to replay. */
   readonly purge: (stream: string) => Promise<void>;
+  /** Makes sure that the streams exist, before a unit opens them: one that was lost is made anew. */
+  readonly prepare: () => Promise<void>;
 }
 
 const REPORT_EVERY_MS = 1_000;
@@ -91,6 +96,18 @@ export class Supervisor {
   /** True when every unit has failed for good: there is nothing left to do. */
   get allFailed(): boolean {
     return this.slots.length > 0 && this.slots.every((slot) => slot.state === "failed");
+  }
+
+  /** True when every unit of the pipeline, here or elsewhere, has seen the end of its bounded input. */
+  get allEnded(): boolean {
+    const reports = new Map(
+      this.nodes
+        .flatMap((n) => n.units)
+        .filter((u) => u.state === "running")
+        .map((u) => [u.unit, u]),
+    );
+    const needed = this.slots.map((slot) => slot.name).filter((name) => !name.startsWith("janitor."));
+    return needed.every((name) => reports.get(name)?.ended === true);
   }
 
   private candidates(unit: string): string[] {
@@ -142,6 +159,10 @@ class UnitSlot {
   private standing: Standing | null = null;
   private standingPublished: Standing | null = null;
   private lastBusy = { at: 0, working: 0 };
+
+  get name(): string {
+    return this.spec.name;
+  }
 
   constructor(spec: UnitSpec, lease: Lease, options: SupervisorOptions) {
     this.spec = spec;
@@ -202,6 +223,7 @@ class UnitSlot {
     this.ended = false;
     const watching = this.watch(stop);
     try {
+      await this.o.prepare();
       await this.answerReplayRequest();
       await this.spec.run(this.context(stop.signal));
       return null;
@@ -212,7 +234,7 @@ class UnitSlot {
       signal.removeEventListener("abort", onAbort);
       await watching;
       this.blocked = false;
-      if (this.state === "running") this.enter("waiting");
+      if (this.state === "running" || this.state === "paused") this.enter("waiting");
     }
   }
 
@@ -277,6 +299,7 @@ class UnitSlot {
 
   private context(signal: AbortSignal): UnitContext {
     return {
+      unit: this.spec.name,
       signal,
       metrics: this.metrics,
       log: (level, message, fields) => this.o.log(level, message, { unit: this.spec.name, ...fields }),
@@ -286,6 +309,7 @@ class UnitSlot {
       setEnded: () => {
         this.ended = true;
       },
+      setPaused: (paused) => this.enter(paused ? "paused" : "running"),
       setDetails: (details) => {
         this.details = details;
       },

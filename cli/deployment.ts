@@ -1,0 +1,130 @@
+/** Puts a deployment together from its settings: the composition root that all commands share. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Broker } from "../pipeline/broker.ts";
+import type { Config } from "../pipeline/config.ts";
+import { Control } from "../pipeline/control.ts";
+import type { Deployment } from "../pipeline/deployment.ts";
+import { ensureEmbeddedNats, releaseEmbeddedNats } from "../pipeline/embedded-nats.ts";
+import { Fatal } from "../pipeline/errors.ts";
+import { LIMITS } from "../pipeline/limits.ts";
+import { logFor } from "../pipeline/log.ts";
+import { streams } from "../pipeline/topology.ts";
+import { rowCodec } from "../pipeline/wire/message.ts";
+import { systemWorld } from "../pipeline/world.ts";
+
+export function folders(config: Config): { data: string; hot: string; lake: string; nats: string; temp: string } {
+  const data = config["data.dir"];
+  return {
+    data,
+    hot: config["hot.dir"] === "" ? join(data, "hot") : config["hot.dir"],
+    lake: config["lake.dir"] === "" ? join(data, "lake") : config["lake.dir"],
+    nats: join(data, "nats"),
+    temp: join(data, "tmp"),
+  };
+}
+
+export interface Connection {
+  readonly broker: Broker;
+  readonly control: Control;
+  close(): Promise<void>;
+}
+
+/** Connects to the configured NATS server, or to the folder's own, which is started and kept alive while we run. */
+export async function connectBroker(config: Config, name: string): Promise<Connection> {
+  const world = systemWorld;
+  const log = logFor("nats");
+  const url = config["nats.url"];
+  if (url !== "") {
+    const secret = (value: string) => (value === "" ? undefined : value);
+    const token = secret(config["nats.token"]);
+    const user = secret(config["nats.user"]);
+    const password = secret(config["nats.password"]);
+    const broker = await Broker.connect({
+      url,
+      name,
+      ...(token === undefined ? {} : { token }),
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { password }),
+    });
+    return { broker, control: new Control(broker, config["nats.prefix"]), close: () => broker.close() };
+  }
+  const folder = folders(config).nats;
+  const server = await ensureEmbeddedNats(folder, world);
+  const broker = await Broker.connect({ url: server.url, token: server.token, name });
+  log("debug", "connected to the embedded nats-server", { url: server.url, pid: server.pid });
+  const closing = new AbortController();
+  const guarding = keepAlive(broker, folder, closing.signal);
+  return {
+    broker,
+    control: new Control(broker, config["nats.prefix"]),
+    async close() {
+      closing.abort();
+      await broker.close();
+      await guarding;
+      await releaseEmbeddedNats(folder, world);
+    },
+  };
+}
+
+/** Starts the embedded server again when it dies; clients reconnect to the same port by themselves. */
+async function keepAlive(broker: Broker, folder: string, signal: AbortSignal): Promise<void> {
+  const log = logFor("nats");
+  for await (const status of broker.connection.status()) {
+    if (signal.aborted) return;
+    if (status.type !== "disconnect" && status.type !== "reconnecting") continue;
+    try {
+      await ensureEmbeddedNats(folder, systemWorld);
+    } catch (error) {
+      log("warning", "the embedded nats-server is down", { reason: (error as Error).message });
+    }
+  }
+}
+
+/** A full deployment: decoders, streams, stores. Only processes that run stages need one. */
+export async function openDeployment(config: Config, connection: Connection): Promise<Deployment> {
+  const [{ catalogFor, effectsFor, programsFor }, { HotStore }, { openLakeSink }, { openSource }] = await Promise.all([
+    import("./programs.ts"),
+    import("../storage/hot/store.ts"),
+    import("./lake.ts"),
+    import("./source.ts"),
+  ]);
+  const { broker, control } = connection;
+  const paths = folders(config);
+  for (const path of [paths.hot, paths.temp]) await mkdir(path, { recursive: true });
+  const programs = programsFor(config);
+  const catalog = catalogFor(programs);
+  const codec = rowCodec(catalog);
+  if (broker.maxPayload < LIMITS.messageBytesMax + 64 * 1024) {
+    throw new Fatal(
+      "NATS_MAX_PAYLOAD",
+      `the NATS server takes messages of ${broker.maxPayload} bytes, ${LIMITS.messageBytesMax + 65_536} are needed`,
+      {
+        where: "nats.url",
+        hint: "Raise max_payload in the server's configuration to 1MB (its default) or more.",
+      },
+    );
+  }
+  const deployment: Deployment = {
+    config,
+    source: config["source.name"],
+    programs,
+    effects: effectsFor(programs),
+    catalog,
+    rowCodec: codec,
+    rollLimits: {
+      rows: config["archive.rollRows"],
+      bytes: config["archive.rollBytes"],
+      seconds: config["archive.rollSeconds"],
+    },
+    broker,
+    control,
+    world: systemWorld,
+    log: logFor("stages"),
+    openSource: (log) => openSource(config, systemWorld, log),
+    openHotStore: (lane) => new HotStore({ path: join(paths.hot, `lane-${lane}.sqlite`), catalog }),
+    openLakeSink: () => openLakeSink(config, catalog),
+  };
+  for (const spec of streams(deployment)) await broker.ensureStream(spec);
+  return deployment;
+}

@@ -1,0 +1,101 @@
+/** `sluice stages`: runs the pipeline's units until told to stop. */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
+import { configureLogging, logFor } from "../pipeline/log.ts";
+import { systemWorld } from "../pipeline/world.ts";
+import type { CliContext } from "./context.ts";
+import { VERSION } from "./version.ts";
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command("stages")
+    .description("run stages of the pipeline: all of them, or the named ones")
+    .argument("[names...]", "ingest, decode, shard, lane, archive, janitor (default: all)")
+    .option("--node <name>", "name of this process in the fleet (default: host, pid and a random part)")
+    .option("--exit-at-end", "exit when a bounded range is complete everywhere")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice stages                       all stages on this host, embedded NATS
+  sluice stages decode shard          only these two; others may run elsewhere on the same NATS
+  SUBSTREAMS_API_KEY=... sluice stages --set source.package=./my.spkg --set source.module=map_events
+
+Two processes on one data folder share the units; when one dies the other takes over.`,
+    )
+    .action(async (names: string[], options: { node?: string; exitAtEnd?: boolean }, command: Command) => {
+      const { config } = context.load(command);
+      await configureLogging({ level: config["log.level"], format: config["log.format"] });
+      process.exitCode = await runStages({ config, names, ...options });
+    });
+}
+
+interface RunStagesOptions {
+  readonly config: ReturnType<CliContext["load"]>["config"];
+  readonly names: readonly string[];
+  readonly node?: string;
+  readonly exitAtEnd?: boolean;
+}
+
+/** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good. */
+export async function runStages({ config, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
+  const [{ connectBroker, openDeployment }, { STAGES, streams, units }, { Supervisor }] = await Promise.all([
+    import("./deployment.ts"),
+    import("../pipeline/topology.ts"),
+    import("../pipeline/supervisor.ts"),
+  ]);
+  const log = logFor("stages");
+  const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
+  const stop = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(130);
+    log("info", `${signal}: finishing commits, giving up leases (again to stop at once)`);
+    stop.abort(new Shutdown());
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
+  try {
+    const deployment = await openDeployment(config, connection);
+    const supervisor = new Supervisor({
+      node: node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-"),
+      version: VERSION,
+      stages,
+      units: units(deployment, stages),
+      control: connection.control,
+      world: systemWorld,
+      log,
+      leaseTtlMs: config["lease.ttlMs"],
+      purge: (stream) => connection.broker.purge(stream),
+      prepare: async () => {
+        for (const spec of streams(deployment)) await connection.broker.ensureStream(spec);
+      },
+    });
+    const watching = watchOutcome(supervisor, stop, exitAtEnd === true);
+    await supervisor.run(stop.signal);
+    await watching;
+    return supervisor.allFailed ? 1 : 0;
+  } finally {
+    await connection.close().catch((error) => log("debug", "closing", { reason: describe(error) }));
+  }
+}
+
+/** Stops the process when nothing is left to do: all units failed, or the bounded range is complete. */
+async function watchOutcome(
+  supervisor: { readonly allFailed: boolean; readonly allEnded: boolean },
+  stop: AbortController,
+  exitAtEnd: boolean,
+): Promise<void> {
+  while (!stop.signal.aborted) {
+    if (supervisor.allFailed || (exitAtEnd && supervisor.allEnded)) stop.abort(new Shutdown());
+    else await systemWorld.sleep(200, stop.signal).catch(() => undefined);
+  }
+}
+
+function stageNamed<T extends string>(name: string, known: readonly T[]): T {
+  const found = known.find((stage) => stage === name);
+  if (found !== undefined) return found;
+  throw new Fatal("STAGE_UNKNOWN", `there is no stage "${name}"`, { hint: `Stages: ${known.join(", ")}.` });
+}

@@ -1,0 +1,34 @@
+/** What units need to know of the deployment they belong to. Put together by the composition root, and only there. */
+
+import type { RollLimits } from "../stages/archive/stage.ts";
+import type { ProgramSpec } from "../stages/decode/program.ts";
+import type { Effects } from "../stages/sync/event-row.ts";
+import type { HotStore } from "../storage/hot/store.ts";
+import type { LakeSink } from "../storage/lake/sink.ts";
+import type { Broker } from "./broker.ts";
+import type { Config } from "./config.ts";
+import type { Control } from "./control.ts";
+import type { Log } from "./log.ts";
+import type { SubstreamsSource } from "./source/client.ts";
+import type { DatasetCatalog, RowBatch } from "./wire/batch.ts";
+import type { BodyCodec } from "./wire/message.ts";
+import type { World } from "./world.ts";
+
+export interface Deployment {
+  readonly config: Config;
+  /** Name of the source; streams and units carry it. */
+  readonly source: string;
+  readonly programs: readonly ProgramSpec[];
+  /** Effects of the programs' events on hot state. */
+  readonly effects: Effects;
+  readonly catalog: DatasetCatalog;
+  readonly rowCodec: BodyCodec<RowBatch>;
+  readonly rollLimits: RollLimits;
+  readonly broker: Broker;
+  readonly control: Control;
+  readonly world: World;
+  readonly log: Log;
+  openSource(log: Log): Promise<SubstreamsSource>;
+  openHotStore(lane: number): HotStore;
+  openLakeSink(): Promise<LakeSink>;
+}

@@ -1,0 +1,232 @@
+/**
+ * How data flows, on one screen. Start reading here.
+ *
+ *   Substreams -> [ingest] -> BLOCKS -> [decode] -> EVENTS -+-> [shard] -> LANES.n -> [lane n: sync + aggregate] -> hot store
+ *                                                           |                                   +-> LIVE (after commit)
+ *                                                           +-> [archive] -> lake
+ *
+ * Every arrow into a box is read in order by the runner, every arrow out of one is a compare-and-set commit that carries
+ * the position. Every box is a unit: run by one process at a time (a lease), by any process that offers its stage.
+ */
+import { ArchiveStage } from "../stages/archive/stage.ts";
+import { DecodeStage } from "../stages/decode/stage.ts";
+import { ShardStage } from "../stages/shard/stage.ts";
+import { LaneStage } from "../stages/sync/lane-stage.ts";
+import type { StreamSpec } from "./broker.ts";
+import type { Deployment } from "./deployment.ts";
+import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
+import { runJanitor } from "./janitor.ts";
+import { runLivePublisher } from "./live.ts";
+import { quarantine } from "./quarantine.ts";
+import { StreamReader } from "./reader.ts";
+import { type Quarantined, run } from "./runner.ts";
+import { lowestStanding } from "./standing.ts";
+import { StreamSink } from "./stream-sink.ts";
+import type { UnitContext, UnitSpec } from "./supervisor.ts";
+import { whileWanted } from "./wanted.ts";
+import { blockCodec } from "./wire/message.ts";
+
+/** Stages in flow order; `janitor` trims behind them. */
+export const STAGES = ["ingest", "decode", "shard", "lane", "archive", "janitor"] as const;
+export type StageName = (typeof STAGES)[number];
+
+/** Names of a source's streams, subjects and units. */
+export function names(prefix: string, source: string) {
+  const stream = (name: string) => `${prefix}_${source}_${name}`.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_");
+  const subject = (name: string) => `${prefix}.${source}.${name}`;
+  return {
+    blocks: { stream: stream("blocks"), subject: subject("blocks") },
+    events: { stream: stream("events"), subject: subject("events") },
+    lanes: { stream: stream("lanes"), subject: (lane: number) => subject(`lanes.${lane}`) },
+    live: { stream: stream("live"), subject: (lane: number) => subject(`live.${lane}`) },
+    quarantine: { stream: stream("quarantine"), subject: subject("quarantine") },
+    unit: (stage: StageName, lane?: number) =>
+      lane === undefined ? `${stage}.${source}` : `${stage}.${source}.${lane}`,
+  };
+}
+
+export function streams(d: Deployment): StreamSpec[] {
+  const n = names(d.config["nats.prefix"], d.source);
+  const replicas = d.config["nats.replicas"];
+  const refuse = { whenFull: "refuse" as const, replicas };
+  const drop = { whenFull: "drop-oldest" as const, replicas };
+  return [
+    { name: n.blocks.stream, subjects: [n.blocks.subject], maxBytes: d.config["streams.blocksMaxBytes"], ...refuse },
+    { name: n.events.stream, subjects: [n.events.subject], maxBytes: d.config["streams.eventsMaxBytes"], ...refuse },
+    {
+      name: n.lanes.stream,
+      subjects: [n.lanes.subject(0).replace(/0$/, "*")],
+      maxBytes: d.config["streams.lanesMaxBytes"],
+      ...refuse,
+    },
+    {
+      name: n.live.stream,
+      subjects: [n.live.subject(0).replace(/0$/, "*")],
+      maxBytes: d.config["streams.liveMaxBytes"],
+      maxAgeMs: 86_400_000,
+      ...drop,
+    },
+    {
+      name: n.quarantine.stream,
+      subjects: [n.quarantine.subject],
+      maxBytes: 64 * 1024 * 1024,
+      maxAgeMs: 30 * 86_400_000,
+      ...drop,
+    },
+  ];
+}
+
+/** The units of a source that this process offers to run. */
+export function units(d: Deployment, stages: readonly StageName[]): UnitSpec[] {
+  const n = names(d.config["nats.prefix"], d.source);
+  const lanes = Array.from({ length: d.config.lanes }, (_, lane) => lane);
+  const laneUnits = lanes.map((lane) => n.unit("lane", lane));
+  const unit = (
+    stage: StageName,
+    input: string | null,
+    output: string | null,
+    runUnit: UnitSpec["run"],
+    lane?: number,
+  ): UnitSpec => ({
+    name: n.unit(stage, lane),
+    stage,
+    source: d.source,
+    inputStream: input,
+    outputStream: output,
+    run: runUnit,
+  });
+  const build: Record<StageName, () => UnitSpec[]> = {
+    ingest: () => [unit("ingest", null, n.blocks.stream, (c) => whileWanted(d, c, (signal) => ingest(d, c, signal)))],
+    decode: () => [unit("decode", n.blocks.stream, n.events.stream, (c) => decode(d, c))],
+    shard: () => [unit("shard", n.events.stream, n.lanes.stream, (c) => shard(d, c, laneUnits))],
+    lane: () => lanes.map((lane) => unit("lane", n.lanes.stream, null, (c) => runLane(d, c, lane), lane)),
+    archive: () => [unit("archive", n.events.stream, null, (c) => archive(d, c))],
+    janitor: () => [unit("janitor", null, null, (c) => runJanitor(d, c.signal, c.log))],
+  };
+  return stages.flatMap((stage) => build[stage]());
+}
+
+async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const source = await d.openSource(c.log);
+  c.setDetails(() => ({ source: source.status, moduleHash: source.moduleHash }));
+  const check = moduleHashCheck(d.config["source.moduleHashPolicy"], source.moduleHash, (m) => c.log("warning", m));
+  const limits = { maxBlocks: d.config["batch.maxBlocks"], maxBytes: d.config["batch.maxBytes"] };
+  await run(
+    {
+      ...common(d, c),
+      reader: new SourceReader(source, limits, check),
+      stage: ingestStage,
+      sink: new StreamSink({
+        ...output(d, c, signal),
+        stream: n.blocks.stream,
+        subjects: [n.blocks.subject],
+        codec: blockCodec,
+        split: (batch) => [batch],
+      }),
+      codec: blockCodec,
+      startWhenEmpty: () => lowestStanding(d, [n.unit("decode")], signal),
+    },
+    signal,
+  );
+}
+
+async function decode(d: Deployment, c: UnitContext): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const stage = new DecodeStage({
+    programs: d.programs,
+    failedTransactions: d.config["decode.failedTransactions"],
+  });
+  c.setDetails(() => ({ decoders: stage.health() }));
+  await run(
+    {
+      ...common(d, c),
+      reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
+      stage,
+      sink: new StreamSink({
+        ...output(d, c, c.signal),
+        stream: n.events.stream,
+        subjects: [n.events.subject],
+        codec: d.rowCodec,
+        split: (batch) => [batch],
+      }),
+      codec: blockCodec,
+      startWhenEmpty: () => lowestStanding(d, [n.unit("shard"), n.unit("archive")], c.signal),
+    },
+    c.signal,
+  );
+}
+
+async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const subjects = laneUnits.map((_, lane) => n.lanes.subject(lane));
+  await run(
+    {
+      ...common(d, c),
+      reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
+      stage: new ShardStage(subjects.length),
+      sink: new StreamSink({
+        ...output(d, c, c.signal),
+        stream: n.lanes.stream,
+        subjects,
+        codec: d.rowCodec,
+        split: (batches) => batches,
+      }),
+      codec: d.rowCodec,
+      startWhenEmpty: () => lowestStanding(d, laneUnits, c.signal),
+    },
+    c.signal,
+  );
+}
+
+async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const store = d.openHotStore(lane);
+  const live = { stream: n.live.stream, subject: n.live.subject(lane) };
+  const publishing = runLivePublisher(d, store, live, c);
+  await run(
+    {
+      ...common(d, c),
+      reader: new StreamReader(d.broker, n.lanes.stream, n.lanes.subject(lane), d.rowCodec),
+      stage: new LaneStage(store, d.effects),
+      sink: store,
+      codec: d.rowCodec,
+    },
+    c.signal,
+  ).finally(() => publishing.stop());
+}
+
+async function archive(d: Deployment, c: UnitContext): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const stage = new ArchiveStage(d.rollLimits);
+  const sink = await d.openLakeSink();
+  c.setDetails(() => ({ pendingFinal: stage.pendingFinal(), lake: sink.stats() }));
+  await run(
+    {
+      ...common(d, c),
+      reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
+      stage,
+      sink,
+      codec: d.rowCodec,
+    },
+    c.signal,
+  );
+}
+
+/** What every runner of a unit gets. */
+function common(d: Deployment, c: UnitContext) {
+  return {
+    unit: c.unit,
+    world: d.world,
+    metrics: c.metrics,
+    log: c.log,
+    quarantine: (item: Quarantined) => quarantine(d, item),
+    onStanding: c.standing,
+    onEnd: c.setEnded,
+  };
+}
+
+/** What every stream sink gets. */
+function output(d: Deployment, c: UnitContext, signal: AbortSignal) {
+  return { broker: d.broker, world: d.world, signal, onBlocked: c.setBlocked };
+}
