@@ -1,0 +1,122 @@
+/**
+ * House rules, held by a test. Goal: imports follow the data (datasets <- wire <- stages; storage knows no stages; api
+ * knows neither stages nor the runner; the simulator knows none of them, because its truth must be computed apart);
+ * files and functions stay readable; nothing is skipped or silenced.
+ */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+
+const ROOT = join(import.meta.dir, "..");
+const FILES = [
+  ...new Bun.Glob("{main.ts,{pipeline,stages,storage,api,cli,simulator,test,bench}/**/*.ts}").scanSync(ROOT),
+]
+  .filter((file) => !file.includes("node_modules"))
+  .sort();
+
+interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+const SOURCES: Source[] = FILES.map((file) => {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  const found = [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.{1,2}\/[^"]+)"/g)].map((m) => m[1]!);
+  return { file, text, imports: found.map((to) => relative(ROOT, join(ROOT, dirname(file), to))) };
+});
+
+const isTest = (file: string) => /\.(test|conformance)\.ts$/.test(file) || file.startsWith("test/");
+
+/** Who may not import whom; tests may see more than what they test. */
+const FORBIDDEN: readonly {
+  readonly from: RegExp;
+  readonly to: RegExp;
+  readonly because: string;
+  readonly except?: RegExp;
+}[] = [
+  {
+    from: /^pipeline\/datasets\//,
+    to: /^pipeline\/(?!datasets\/)/,
+    because: "datasets say what a row is and know nothing else",
+    except: /^pipeline\/errors\.ts$/,
+  },
+  {
+    from: /^pipeline\/wire\//,
+    to: /^(stages|storage|api|cli|simulator)\//,
+    because: "the wire format knows datasets only",
+  },
+  {
+    from: /^pipeline\/source\//,
+    to: /^(stages|storage|api|cli|simulator)\//,
+    because: "sources know no stage and no store",
+  },
+  {
+    from: /^pipeline\/(?!topology|deployment|live)/,
+    to: /^stages\/(?!stage\.ts)/,
+    because: "only the topology sees stages",
+  },
+  {
+    from: /^pipeline\/(?!topology|deployment|live)/,
+    to: /^storage\/(?!sink\.ts)/,
+    because: "only the topology sees stores",
+  },
+  {
+    from: /^stages\//,
+    to: /^(storage|api|cli|simulator)\//,
+    because: "stages are functions of their input",
+    except: /^storage\/sink\.ts$/,
+  },
+  {
+    from: /^storage\//,
+    to: /^(stages|api|cli|simulator)\//,
+    because: "storage knows datasets, not stages",
+    except: /^stages\/stage\.ts$/,
+  },
+  {
+    from: /^api\//,
+    to: /^(stages|simulator)\/|^pipeline\/(runner|topology|supervisor)\.ts/,
+    because: "the API reads state and sets desires",
+  },
+  { from: /^simulator\//, to: /^(stages|storage|api|cli)\//, because: "the truth is computed apart from the pipeline" },
+];
+
+describe("imports", () => {
+  for (const rule of FORBIDDEN) {
+    test(`${rule.from.source} does not import ${rule.to.source}: ${rule.because}`, () => {
+      const offences = SOURCES.filter((s) => rule.from.test(s.file) && !isTest(s.file)).flatMap((s) =>
+        s.imports.filter((to) => rule.to.test(to) && rule.except?.test(to) !== true).map((to) => `${s.file} -> ${to}`),
+      );
+      expect(offences).toEqual([]);
+    });
+  }
+
+  test("Elysia is imported in one place only", () => {
+    const sites = SOURCES.filter((s) => /from "elysia"/.test(s.text)).map((s) => s.file);
+    expect(sites.length).toBeLessThanOrEqual(1);
+  });
+});
+
+test("files fit in a head: 450 lines at most", () => {
+  const long = SOURCES.filter((s) => s.text.split("\n").length > 451).map((s) => s.file);
+  expect(long).toEqual([]);
+});
+
+test("each file opens by saying what it is for", () => {
+  const silent = SOURCES.filter((s) => !/^(#!.*\n)?\/\*\*/.test(s.text)).map((s) => s.file);
+  expect(silent).toEqual([]);
+});
+
+test("nothing is skipped, focused or silenced", () => {
+  const banned =
+    /\b(test|it|describe)\.(only|todo|skip)\(|@ts-ignore|@ts-nocheck|\bas any\b|catch\s*(\([^)]*\))?\s*\{\s*\}/;
+  const offences = SOURCES.filter((s) => s.file !== "test/tidy.test.ts" && banned.test(s.text)).map((s) => s.file);
+  expect(offences).toEqual([]);
+});
+
+test("stages have no clock, no randomness and no waiting", () => {
+  const banned = /\b(Date\.now|performance\.now|Math\.random|setTimeout|setInterval|await|async)\b/;
+  const code = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+  const offences = SOURCES.filter((s) => s.file.startsWith("stages/") && !isTest(s.file) && banned.test(code(s.text)));
+  expect(offences.map((s) => s.file)).toEqual([]);
+});
