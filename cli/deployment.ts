@@ -8,6 +8,7 @@ import type { Deployment } from "../pipeline/deployment.ts";
 import { ensureEmbeddedNats, releaseEmbeddedNats } from "../pipeline/embedded-nats.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import { LIMITS } from "../pipeline/limits.ts";
+import { liveEncoder } from "../pipeline/live.ts";
 import { logFor } from "../pipeline/log.ts";
 import { streams } from "../pipeline/topology.ts";
 import { rowCodec } from "../pipeline/wire/message.ts";
@@ -22,6 +23,11 @@ export function folders(config: Config): { data: string; hot: string; lake: stri
     nats: join(data, "nats"),
     temp: join(data, "tmp"),
   };
+}
+
+/** The hot store of a lane. */
+export function laneFile(hotFolder: string, lane: number): string {
+  return join(hotFolder, `lane-${lane}.sqlite`);
 }
 
 export interface Connection {
@@ -122,7 +128,8 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     world: systemWorld,
     log: logFor("stages"),
     openSource: (log) => openSource(config, systemWorld, log),
-    openHotStore: (lane) => new HotStore({ path: join(paths.hot, `lane-${lane}.sqlite`), catalog }),
+    openHotStore: (lane) =>
+      new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
     openLakeSink: () => openLakeSink(config, catalog),
   };
   for (const spec of streams(deployment)) await broker.ensureStream(spec);

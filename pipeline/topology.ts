@@ -10,7 +10,7 @@
  */
 import { ArchiveStage } from "../stages/archive/stage.ts";
 import { DecodeStage } from "../stages/decode/stage.ts";
-import { ShardStage } from "../stages/shard/stage.ts";
+import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Deployment } from "./deployment.ts";
@@ -24,6 +24,7 @@ import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
 import type { UnitContext, UnitSpec } from "./supervisor.ts";
 import { whileWanted } from "./wanted.ts";
+import type { RowBatch } from "./wire/batch.ts";
 import { blockCodec } from "./wire/message.ts";
 
 /** Stages in flow order; `janitor` trims behind them. */
@@ -165,7 +166,7 @@ async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]
       ...common(d, c),
       reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
       stage: new ShardStage(subjects.length),
-      sink: new StreamSink({
+      sink: new StreamSink<LaneBatches, RowBatch>({
         ...output(d, c, c.signal),
         stream: n.lanes.stream,
         subjects,
@@ -188,7 +189,7 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
     {
       ...common(d, c),
       reader: new StreamReader(d.broker, n.lanes.stream, n.lanes.subject(lane), d.rowCodec),
-      stage: new LaneStage(store, d.effects),
+      stage: new LaneStage(store.state, d.effects),
       sink: store,
       codec: d.rowCodec,
     },

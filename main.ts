@@ -1,0 +1,60 @@
+#!/usr/bin/env bun
+/** The command line. Commands live in `cli/`, one file each; heavy modules are loaded by the command that needs them. */
+import { Command, CommanderError } from "commander";
+import * as api from "./cli/api.ts";
+import * as config from "./cli/config.ts";
+import { createContext } from "./cli/context.ts";
+import * as demo from "./cli/demo.ts";
+import * as replay from "./cli/replay.ts";
+import * as simulate from "./cli/simulate.ts";
+import * as sql from "./cli/sql.ts";
+import * as stages from "./cli/stages.ts";
+import * as verify from "./cli/verify.ts";
+import { VERSION } from "./cli/version.ts";
+import { classify, describe } from "./pipeline/errors.ts";
+
+/** 0 done, 1 failed, 2 usage, 75 try again later (sysexits' EX_TEMPFAIL). */
+const EXIT = { failed: 1, usage: 2, retry: 75 } as const;
+
+const program = new Command()
+  .name("sluice")
+  .description("Streams Solana blocks from Substreams into a live token API and a lake that anyone can verify.")
+  .version(VERSION)
+  .option("--config <file>", "settings file, YAML (default: sluice.yaml when it is there)")
+  .option("--set <name=value>", "one setting, by its dotted name; may be repeated", collect, [])
+  .option("--data <dir>", "data folder (setting data.dir)")
+  .option("--json", "machine-readable output on stdout")
+  .showHelpAfterError("(add --help for usage)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  sluice demo                         everything on this machine, no account needed
+  sluice stages                       run the pipeline
+  sluice sql "select * from trades order by slot desc limit 10"
+
+Settings: sluice config show`,
+  )
+  .exitOverride();
+
+const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
+for (const command of [demo, stages, api, sql, verify, replay, simulate, config]) command.register(program, context);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
+  process.stderr.write(`sluice: ${describe(error)}\n`);
+  const { kind, code, cause } = classify(error);
+  if (code === "UNEXPECTED" && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
+  if (code === "USAGE" || code.startsWith("CONFIG_")) return EXIT.usage;
+  return kind === "transient" ? EXIT.retry : EXIT.failed;
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
