@@ -12,6 +12,8 @@ export interface Desired {
   readonly running: boolean;
   /** When it was asked for, ms since the Unix epoch. */
   readonly at: number;
+  /** Blocks that the running ingest had committed by its own count at that moment; what came after is "since start". */
+  readonly blocksBefore?: number;
 }
 
 /** Where a unit's output stands durably. `position` null: the output is empty. */
