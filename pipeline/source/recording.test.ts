@@ -1,7 +1,7 @@
 /**
  * Goal: what goes into a recording comes out of it, in bounded memory, and no damaged file is taken for a whole one.
  * Method: round trips through real files, files made by plain zstd, every truncation of a small file, bit flips over a
- * whole one; property tests for the framing against arbitrary chunk borders.
+ * whole one.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -11,10 +11,9 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { BlockScopedData, Response } from "@substreams/core/proto";
-import fc from "fast-check";
 import { SluiceError } from "../errors.ts";
 import { seededRandom } from "../world.ts";
-import { DelimitedReader, readVarint, varintSize, writeVarint } from "./delimited.ts";
+import { varintSize, writeVarint } from "./framing.ts";
 import { RecordingWriter, readRecording, readResponses } from "./recording.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
@@ -69,54 +68,6 @@ function delimit(messages: readonly Uint8Array[]): Buffer {
     }),
   );
 }
-
-describe("varint framing", () => {
-  test("every safe integer survives, in the size announced", () => {
-    const edges = [0, 1, 127, 128, 16383, 16384, 2 ** 31 - 1, 2 ** 31, 2 ** 32, Number.MAX_SAFE_INTEGER];
-    const integer = fc.oneof(fc.constantFrom(...edges), fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }));
-    fc.assert(
-      fc.property(integer, (value) => {
-        const out = new Uint8Array(varintSize(value));
-        expect(writeVarint(value, out, 0)).toBe(out.length);
-        expect(readVarint(out, 0)).toEqual({ value, end: out.length });
-        expect(readVarint(out.subarray(0, -1), 0)).toBeNull();
-      }),
-    );
-    expect(Array.from(delimit([new Uint8Array(300)]).subarray(0, 2))).toEqual([0xac, 0x02]);
-  });
-
-  test("messages come out whole wherever the chunks are cut", () => {
-    const sizes = fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 20 });
-    fc.assert(
-      fc.property(sizes, fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1 }), (lengths, cuts) => {
-        const messages = lengths.map((length, i) => noise(length, i));
-        const bytes = delimit(messages);
-        const reader = new DelimitedReader(1000);
-        const out: Uint8Array[] = [];
-        for (let at = 0, i = 0; at < bytes.length; i++) {
-          const end = Math.min(bytes.length, at + cuts[i % cuts.length]!);
-          for (const message of reader.push(bytes.subarray(at, end))) out.push(message.slice());
-          at = end;
-        }
-        expect(out).toEqual(messages);
-        expect(reader.count).toBe(messages.length);
-        expect(reader.unfinished).toBe(false);
-      }),
-    );
-  });
-
-  test("a cut is noticed at every byte, a length over the limit before room is made for it", () => {
-    const bytes = delimit([noise(200, 1)]);
-    for (let end = 1; end < bytes.length; end++) {
-      const reader = new DelimitedReader(1000);
-      expect([...reader.push(bytes.subarray(0, end))]).toEqual([]);
-      expect(reader.unfinished).toBe(true);
-    }
-    expect(() => [...new DelimitedReader(199).push(bytes)]).toThrow(RangeError);
-    expect(() => [...new DelimitedReader(199).push(new Uint8Array(12).fill(0x80))]).toThrow(RangeError);
-    expect(() => readVarint(new Uint8Array(12).fill(0xff), 0)).toThrow(RangeError);
-  });
-});
 
 describe("recording", () => {
   test("gives back what was written, small and large, encoded or not", async () => {

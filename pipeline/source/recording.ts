@@ -26,7 +26,7 @@ import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress, createZstdDecompress, type ZstdCompress } from "node:zlib";
 import { Response } from "@substreams/core/proto";
 import { Fatal, Transient } from "../errors.ts";
-import { DelimitedReader, varintSize, writeVarint } from "./delimited.ts";
+import { MessageReader, VarintPrefix, varintSize, writeVarint } from "./framing.ts";
 import { ZstdFrames } from "./zstd-frames.ts";
 
 /** Raw bytes that are compressed at a time. Fixed, so that the same messages give the same file. */
@@ -181,7 +181,7 @@ async function sync(path: string): Promise<void> {
  * bytes are damaged or are no recording at all. The latter two say how many messages were read whole before.
  */
 export async function* readRecording(path: string): AsyncGenerator<Uint8Array> {
-  const messages = new DelimitedReader(MESSAGE_BYTES_MAX);
+  const messages = new MessageReader(new VarintPrefix(), MESSAGE_BYTES_MAX);
   const frames = new ZstdFrames();
   try {
     for await (const chunk of decompressed(path, frames)) yield* messages.push(chunk);
