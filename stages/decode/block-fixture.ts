@@ -43,6 +43,10 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+export function littleEndian(value: bigint, size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+}
+
 export function bytesField(field: number, value: Uint8Array): Field {
   return concat([Uint8Array.from([...varint((field << 3) | 2), ...varint(value.length)]), value]);
 }

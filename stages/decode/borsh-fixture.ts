@@ -2,7 +2,7 @@
 import bs58 from "bs58";
 import fc from "fast-check";
 import type { Cell } from "../../pipeline/wire/table.ts";
-import { concat } from "./block-fixture.ts";
+import { concat, littleEndian } from "./block-fixture.ts";
 import type { BorshScalar, BorshType } from "./borsh.ts";
 
 /** A value as plain data: bigint for integers, null for none, [variant, body] for enums. */
@@ -20,10 +20,6 @@ const INT: Partial<Record<BorshScalar, readonly [size: number, signed: boolean]>
   i64: [8, true],
   i128: [16, true],
 };
-
-export function littleEndian(value: bigint, size: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
-}
 
 export function encodeBorsh(type: BorshType, value: Value): Uint8Array {
   if (typeof type === "string") return encodeScalar(type, value);

@@ -7,9 +7,9 @@ import fc from "fast-check";
 import { eventDataset } from "../../pipeline/datasets/event.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { type Cell, TableBuilder } from "../../pipeline/wire/table.ts";
-import { concat, keyOf } from "./block-fixture.ts";
+import { concat, keyOf, littleEndian } from "./block-fixture.ts";
 import { BAD_VALUE, type BorshField, type BorshType, codecOf, TOO_SHORT } from "./borsh.ts";
-import { borshType, borshValue, cellOf, encodeBorsh, littleEndian, type Value } from "./borsh-fixture.ts";
+import { borshType, borshValue, cellOf, encodeBorsh, type Value } from "./borsh-fixture.ts";
 import { Layout } from "./layout.ts";
 
 /** Decodes a payload that stands somewhere within a buffer; the cells by path, or the failure. */

@@ -91,8 +91,8 @@ export class ProgramDecoder {
     });
     for (const event of spec.unwanted ?? []) this.enter(event, null);
     const { mintField } = spec;
-    if (mintField !== undefined && !this.events.some((event) => event.hasMint))
-      throw noMint(mintField, `program ${spec.name}`);
+    const isUsed = spec.events.some((event, i) => event.mintField === undefined && this.events[i]!.hasMint);
+    if (mintField !== undefined && !isUsed) throw noMint(mintField, `program ${spec.name}`);
   }
 
   /** The decoder for the eight bytes at `at`; null for an unwanted event, undefined for an unknown one. */
