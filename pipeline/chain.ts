@@ -22,6 +22,8 @@ export interface Link {
   readonly finalSlot: number;
   /** Blocks of a data batch, oldest first. */
   readonly blocks: readonly BlockRef[];
+  /** Block time of the last block, Unix seconds; 0 without blocks. */
+  readonly time: number;
 }
 
 export type Verdict =

@@ -84,7 +84,7 @@ function incoming(signal: Signal<BlockBatch>): Incoming<BlockBatch> {
   const { kind, prev, next, finalSlot } = signal;
   const bytes = signal.kind === "data" ? signal.body.payloads.reduce((sum, p) => sum + p.length, 0) : 0;
   return {
-    link: { kind, prev, next, finalSlot, blocks },
+    link: { kind, prev, next, finalSlot, blocks, time: blocks.at(-1)?.time ?? 0 },
     seq: 0,
     bytes,
     signal: () => signal,
@@ -108,11 +108,11 @@ class Batcher {
   }
 
   *batches(items: readonly BlockSignal[]): Generator<Signal<BlockBatch>> {
-    let run: Extract<BlockSignal, { kind: "block" }>[] = [];
+    let run: BlockItem[] = [];
     for (const item of items) {
       if (item.kind === "block") {
         if (this.isRepeat(item.block, run.at(-1)?.block ?? this.last)) continue;
-        if (run.length > 0 && run[0]!.typeName !== item.typeName) {
+        if (run.length > 0 && !sameType(run, item)) {
           yield this.data(run);
           run = [];
         }
@@ -134,7 +134,7 @@ class Batcher {
     if (run.length > 0) yield this.data(run);
   }
 
-  private data(run: readonly Extract<BlockSignal, { kind: "block" }>[]): Signal<BlockBatch> {
+  private data(run: readonly BlockItem[]): Signal<BlockBatch> {
     const prev = this.last;
     const blocks = run.map((item) => item.block);
     const end = blocks.at(-1)!;
@@ -142,7 +142,8 @@ class Batcher {
     this.finalSlot = blocks.reduce((max, b) => Math.max(max, b.finalSlot), this.finalSlot);
     this.known.push(...blocks.map(({ slot, hash }) => ({ slot, hash })));
     if (this.known.length > 2_000) this.known.splice(0, 1_000);
-    const body = { blocks, typeName: run[0]!.typeName, payloads: run.map((item) => item.payload) };
+    const typeName = run.find((item) => item.payload.length > 0)?.typeName ?? run[0]!.typeName;
+    const body = { blocks, typeName, payloads: run.map((item) => item.payload) };
     return { kind: "data", prev, next: this.last, finalSlot: this.finalSlot, body };
   }
 
@@ -158,6 +159,14 @@ class Batcher {
     }
     throw new Transient("SOURCE_ORDER", message, { hint: "Reconnecting from the stored cursor." });
   }
+}
+
+type BlockItem = Extract<BlockSignal, { kind: "block" }>;
+
+/** A block without matches may come without a type; it fits anywhere. */
+function sameType(run: readonly BlockItem[], item: BlockItem): boolean {
+  const typed = run.find((other) => other.payload.length > 0);
+  return typed === undefined || item.payload.length === 0 || typed.typeName === item.typeName;
 }
 
 /** Pulls from the source in the background, a bounded piece ahead, so that a batch takes all that is there. */

@@ -68,6 +68,7 @@ export function linkOf(header: BatchHeader): Link {
     prev: header.prev,
     next: header.next,
     finalSlot: header.final,
+    time: header.time,
     blocks: header.blocks.map(([slot, hash]) => ({ slot, hash })),
   };
 }

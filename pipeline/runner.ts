@@ -17,7 +17,7 @@ import type { Head, Sink, Step } from "../storage/sink.ts";
 import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
 import { Fatal, Poison, Rewind, Shutdown } from "./errors.ts";
 import type { UnitMetrics } from "./metrics.ts";
-import { type BlockMeta, type BlockRef, formatBlock, type Position } from "./position.ts";
+import { type BlockRef, formatBlock, type Position } from "./position.ts";
 import type { Incoming, Reader, Seek } from "./reader.ts";
 import type { Signal } from "./wire/batch.ts";
 import type { BodyCodec } from "./wire/message.ts";
@@ -35,7 +35,7 @@ export interface RunnerOptions<In, Out> {
   readonly reader: Reader<In>;
   readonly stage: Stage<In, Out>;
   readonly sink: Sink<Out>;
-  readonly codec: Pick<BodyCodec<In>, "blocks" | "above" | "empty">;
+  readonly codec: Pick<BodyCodec<In>, "above" | "empty">;
   readonly world: World;
   readonly metrics: UnitMetrics;
   readonly log: (
@@ -183,11 +183,12 @@ class Runner<In, Out> {
     const { codec, metrics, world, stage } = this.o;
     const from = world.monotonic();
     let out: Out | null;
-    let blocks: readonly BlockMeta[];
+    let blocks: readonly BlockRef[];
     try {
-      const trimmed = (incoming.link.blocks[0]?.slot ?? 0) <= aboveSlot;
+      // The header says which blocks they are: a body that nobody looks into is never decoded.
+      blocks = incoming.link.blocks.filter((b) => b.slot > aboveSlot);
+      const trimmed = blocks.length < incoming.link.blocks.length;
       const body = trimmed ? codec.above(signal.body, aboveSlot) : signal.body;
-      blocks = codec.blocks(body);
       out = await this.applyOrQuarantine(incoming, body);
     } finally {
       metrics.applyingMs += world.monotonic() - from;
@@ -196,7 +197,7 @@ class Runner<In, Out> {
     this.uncommitted.push(...blocks);
     this.uncommittedSeqs.push({ slot: signal.next.slot, seq: incoming.seq });
     this.chain = afterData(this.chain, signal.next, signal.finalSlot, blocks);
-    metrics.blockTime = blocks.at(-1)?.time ?? metrics.blockTime;
+    metrics.blockTime = incoming.link.time;
     if (out !== null) await this.commit(out, incoming.seq);
     else this.o.log("debug", `${stage.name} gathers`, { blocks: this.uncommitted.length });
   }

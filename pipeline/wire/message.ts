@@ -28,6 +28,8 @@ export interface BatchHeader {
   readonly input: number;
   /** [slot, hash] of each block, oldest first; empty for undo and end. The chain can be read from headers alone. */
   readonly blocks: readonly (readonly [number, string])[];
+  /** Block time of the last block, Unix seconds; 0 without blocks. */
+  readonly time: number;
   /** Type of the payloads; only on BLOCKS streams. */
   readonly type?: string;
   readonly sections: readonly {
@@ -70,7 +72,7 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
     input: inputSeq,
   };
   if (signal.kind !== "data") {
-    return { header: { ...chain, blocks: [], sections: [], crc32: 0 }, body: EMPTY };
+    return { header: { ...chain, blocks: [], time: 0, sections: [], crc32: 0 }, body: EMPTY };
   }
   const known = codec.wire?.(signal.body);
   if (known !== undefined) return { header: { ...known.header, ...chain }, body: known.body };
@@ -83,9 +85,11 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
     bytes: parts[i]!.length,
   }));
   const body = Bun.zstdCompressSync(concatPadded(parts), { level: LIMITS.zstdLevel });
+  const blocks = codec.blocks(signal.body);
   const header: BatchHeader = {
     ...chain,
-    blocks: codec.blocks(signal.body).map((b) => [b.slot, b.hash] as const),
+    blocks: blocks.map((b) => [b.slot, b.hash] as const),
+    time: blocks.at(-1)?.time ?? 0,
     ...(type === undefined ? {} : { type }),
     sections,
     crc32: Bun.hash.crc32(body),

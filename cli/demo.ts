@@ -1,0 +1,104 @@
+/**
+ * `sluice demo`: the whole product on one machine with nothing configured. A simulated market is recorded, served by a
+ * real Substreams endpoint on loopback, and indexed by the real pipeline in processes of its own, exactly as in production.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { Fatal, Shutdown } from "../pipeline/errors.ts";
+import { configureLogging } from "../pipeline/log.ts";
+import { systemWorld } from "../pipeline/world.ts";
+import type { CliContext } from "./context.ts";
+
+const DEMO_FOLDER = "data/demo";
+const MARKER = ".sluice-demo";
+
+interface DemoOptions {
+  readonly port?: string;
+  readonly once?: boolean;
+  readonly blocks: string;
+  readonly seed: string;
+  readonly speed: string;
+}
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command("demo")
+    .description("see everything work: a simulated market through the real pipeline, no account, no network")
+    .option("--port <port>", "port of the API (default: 8787, or a free one when that is taken)")
+    .option("--once", "process the blocks as fast as possible, verify against the simulator's truth, exit")
+    .option("--blocks <n>", "blocks to simulate", "3000")
+    .option("--seed <n>", "seed of the simulation: the same seed gives the same chain", "1")
+    .option("--speed <n>", "blocks per second served (real time is 2.5); not used with --once", "20")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice demo                                     live, at http://127.0.0.1:8787
+  sluice demo --once --blocks 500 --seed 7 --json one run, verified, result as JSON
+  sluice demo --data ./my-demo --port 9000        keep the data in a folder of your own
+
+Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
+    )
+    .action(async (options: DemoOptions, command: Command) => {
+      const { config, json } = context.load(command);
+      const folder = command.optsWithGlobals<{ data?: string }>().data;
+      const blocks = wholeNumber("--blocks", options.blocks, 1, 10_000_000);
+      const seed = wholeNumber("--seed", options.seed, 0, Number.MAX_SAFE_INTEGER);
+      await configureLogging({
+        level: config["log.level"] === "info" ? "warning" : config["log.level"],
+        format: config["log.format"],
+      });
+      const data = await demoFolder(folder);
+      const stop = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Shutdown()));
+      if (options.once === true) {
+        const { runOnce } = await import("./demo-once.ts");
+        process.exitCode = await runOnce({ context, config, data, blocks, seed, json, signal: stop.signal });
+        return;
+      }
+      const speed = wholeNumber("--speed", options.speed, 1, 100_000);
+      const port = options.port === undefined ? undefined : wholeNumber("--port", options.port, 0, 65_535);
+      const { runLive } = await import("./demo-live.ts");
+      await runLive({
+        context,
+        config,
+        data,
+        blocks,
+        seed,
+        speed,
+        signal: stop.signal,
+        world: systemWorld,
+        ...(port === undefined ? {} : { port }),
+      });
+    });
+}
+
+/** A folder of one's own is kept and must be empty or a demo's; the default one is begun anew. */
+async function demoFolder(chosen: string | undefined): Promise<string> {
+  const folder = chosen ?? DEMO_FOLDER;
+  const marked = existsSync(join(folder, MARKER));
+  if (
+    existsSync(folder) &&
+    !marked &&
+    (await Array.fromAsync(new Bun.Glob("*").scan({ cwd: folder, onlyFiles: false }))).length > 0
+  ) {
+    throw new Fatal("DEMO_FOLDER", "the folder holds something that is not a demo's", {
+      where: folder,
+      hint: "Name an empty folder with --data, so that nothing of yours is touched.",
+    });
+  }
+  if (marked) await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, MARKER), "Made by `sluice demo`; the next demo in this folder begins anew.\n");
+  return folder;
+}
+
+function wholeNumber(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw new Fatal("USAGE", `${option} takes a whole number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
