@@ -1,0 +1,157 @@
+/**
+ * Goal: no bytes make decoding throw, hang, grow without bound or lose count. Method: ten thousand seeded mutations of a
+ * block with every kind of event; each must give rows or quarantine, the same twice, and every payload seen one fate.
+ */
+import { describe, expect, test } from "bun:test";
+import { seededRandom } from "../../pipeline/world.ts";
+import {
+  bytesField,
+  concat,
+  dataLine,
+  encodeTransactions,
+  type FixtureTransaction,
+  keyOf,
+  messageField,
+} from "./block-fixture.ts";
+import { discriminatorOf } from "./event-decoder.ts";
+import { parseAddress } from "./program-set.ts";
+import { SPINPET } from "./programs/spinpet.ts";
+import { DecodeStage } from "./stage.ts";
+import { batchOf, rowsOf } from "./stage-fixture.ts";
+
+const MUTATIONS = 10_000;
+/** Fates that this program, or this block, cannot meet. */
+const UNREACHABLE = ["unwanted", "tradesWithoutPrice"];
+const OURS = parseAddress(SPINPET.programId, "test");
+
+function seedBlock(): Uint8Array {
+  // The shortest is too short, the others have bytes left over.
+  const bodies = SPINPET.events.map((event) =>
+    concat([discriminatorOf(event, "spinpet"), new Uint8Array(event.name === "ForceLiquidateEvent" ? 95 : 320)]),
+  );
+  const transactions = bodies.map(
+    (body, i): FixtureTransaction => ({
+      signature: new Uint8Array(64).fill(i + 1),
+      keys: [keyOf(1), OURS, keyOf(9)],
+      instructions: [{ program: 2 }, { program: 1, data: body.subarray(0, 20) }],
+      inner: [
+        {
+          index: 1,
+          instructions: [{ program: 1, height: 2, data: concat([Buffer.from("e445a52e51cb9a1d", "hex"), body]) }],
+        },
+      ],
+      logs: [
+        `Program ${SPINPET.programId} invoke [1]`,
+        "Program log: Instruction: Buy",
+        dataLine(body),
+        `Program ${SPINPET.programId} invoke [2]`,
+        `Program ${SPINPET.programId} success`,
+        `Program ${SPINPET.programId} success`,
+        "Log truncated",
+      ],
+      failed: i === 6,
+    }),
+  );
+  return encodeTransactions(transactions);
+}
+
+/** One to four edits: flips, cuts, insertions, repetitions, lengths blown up. */
+function mutate(seed: Uint8Array, random: () => number): Uint8Array {
+  let bytes: Uint8Array = seed.slice();
+  const at = () => Math.floor(random() * bytes.length);
+  for (let edits = 1 + Math.floor(random() * 4); edits > 0 && bytes.length > 0; edits--) {
+    const from = at();
+    const some = Math.min(bytes.length, from + 1 + Math.floor(random() * 40));
+    const noise = Uint8Array.from({ length: 1 + Math.floor(random() * 12) }, () => Math.floor(random() * 256));
+    switch (Math.floor(random() * 7)) {
+      case 0:
+        bytes[from]! ^= 1 << Math.floor(random() * 8);
+        break;
+      case 1:
+        bytes[from] = Math.floor(random() * 256);
+        break;
+      case 2:
+        bytes = bytes.slice(0, from);
+        break;
+      case 3:
+        bytes = concat([bytes.subarray(0, from), bytes.subarray(some)]);
+        break;
+      case 4:
+        bytes = concat([bytes.subarray(0, from), noise, bytes.subarray(from)]);
+        break;
+      case 5:
+        bytes = concat([bytes.subarray(0, some), bytes.subarray(from)]);
+        break;
+      default:
+        bytes.fill(0xff, from, some);
+    }
+  }
+  return bytes;
+}
+
+test(`${MUTATIONS} mutated blocks: rows or quarantine, and every payload has one fate`, () => {
+  const random = seededRandom(20_251_121);
+  const seed = seedBlock();
+  const stage = new DecodeStage({ programs: [SPINPET] });
+  const before = process.memoryUsage().rss;
+  const reached = { rows: 0, quarantined: 0 };
+  for (let i = 0; i < MUTATIONS; i += 10) {
+    const batch = batchOf(Array.from({ length: 10 }, () => mutate(seed, random)));
+    const out = stage.apply(batch);
+    expect(out.blocks).toBe(batch.blocks);
+    for (const [name, table] of out.tables) {
+      expect(stage.catalog.get(name)).toBe(table.spec);
+      if (name === "quarantine") reached.quarantined += table.length;
+      else reached.rows += table.length;
+    }
+    if (i % 1000 === 0) expect(rowsOf(stage.apply(batch))).toEqual(rowsOf(out));
+  }
+  const { blocks, badBlocks, programs } = stage.health();
+  const h = programs["spinpet"]!;
+  expect(h.seen).toBe(
+    h.decoded + h.unwanted + h.unknownDiscriminator + h.unknownLength + h.badValue + h.truncatedPayload,
+  );
+  expect(blocks).toBe(MUTATIONS + MUTATIONS / 100);
+  // The mutations must reach every branch, or they show nothing.
+  for (const [fate, count] of Object.entries({ ...reached, badBlocks, ...h })) {
+    if (!UNREACHABLE.includes(fate)) expect({ [fate]: count > 10 }).toEqual({ [fate]: true });
+  }
+  expect(process.memoryUsage().rss - before).toBeLessThan(256 * 1024 * 1024);
+});
+
+describe("blocks made to exhaust", () => {
+  const decode = (payload: Uint8Array) => new DecodeStage({ programs: [SPINPET] }).apply(batchOf([payload])).tables;
+  const key = bytesField(2, OURS);
+  /** A relevant transaction with the given fields in its message and its meta. */
+  const transaction = (message: Uint8Array, meta: Uint8Array) =>
+    messageField(1, [
+      messageField(1, [bytesField(1, new Uint8Array(64)), messageField(2, [key, message])]),
+      messageField(2, [meta]),
+    ]);
+  const repeat = (bytes: readonly number[], times: number) =>
+    Uint8Array.from({ length: bytes.length * times }, (_, i) => bytes[i % bytes.length]!);
+  const none = new Uint8Array(0);
+
+  test("five million empty log lines are refused, a million are read", () => {
+    expect(decode(transaction(none, repeat([0x32, 0], 5_000_000))).get("quarantine")?.length).toBe(1);
+    expect(decode(transaction(none, repeat([0x32, 0], 1_000_000))).size).toBe(0);
+  });
+
+  test("two million empty instructions are refused", () => {
+    expect(decode(transaction(repeat([0x22, 0], 2_000_000), none)).get("quarantine")?.length).toBe(1);
+  });
+
+  test("a hundred thousand invocations that match nothing are read in one pass", () => {
+    const line = new TextEncoder().encode(`Program ${SPINPET.programId} invoke [2]`);
+    const logs = repeat([0x32, line.length, ...line], 100_000);
+    const instructions = repeat([0x22, 2, 0x08, 1], 100_000);
+    expect(decode(transaction(instructions, logs)).size).toBe(0);
+  });
+
+  test("a hundred thousand groups of inner instructions are sorted, not searched", () => {
+    const groups = concat(
+      Array.from({ length: 100_000 }, (_, i) => Uint8Array.of(0x2a, 4, 0x08, (99 - i) & 0x7f, 0x12, 0)),
+    );
+    expect(decode(transaction(none, groups)).size).toBe(0);
+  });
+});
