@@ -6,8 +6,9 @@
  * latest earlier candle. Nothing is kept between batches, so how blocks are batched leaves no trace in the result.
  */
 import { CANDLE_SECONDS, CANDLES, type CandleRow } from "../../pipeline/datasets/candles.ts";
-import { keyPart, latin1 } from "../../pipeline/datasets/key.ts";
+import { keyPart } from "../../pipeline/datasets/key.ts";
 import { MINTS, type MintRow, newMint } from "../../pipeline/datasets/mints.ts";
+import { addressKeys } from "../../pipeline/wire/address-keys.ts";
 import type { Column, Table } from "../../pipeline/wire/table.ts";
 import type { State } from "../stage.ts";
 import { addU64, later } from "../sync/mint-state.ts";
@@ -38,6 +39,7 @@ export class TradeFold {
   private readonly slots: Column;
   private readonly times: Column;
   private readonly mints: Column;
+  private readonly mintKey: (row: number) => string;
   private readonly quotes: Column;
   private readonly bases: Column;
   private readonly prices: Column;
@@ -47,6 +49,7 @@ export class TradeFold {
     this.slots = trades.column("slot");
     this.times = trades.column("block_time");
     this.mints = trades.column("mint");
+    this.mintKey = addressKeys(this.mints);
     this.quotes = trades.column("quote_amount");
     this.bases = trades.column("base_amount");
     this.prices = trades.column("price");
@@ -95,13 +98,12 @@ export class TradeFold {
   }
 
   private token(row: number): Token {
-    const bytes = this.mints.bytes(row);
-    const key = latin1(bytes);
+    const key = this.mintKey(row);
     const known = this.tokens.get(key);
     if (known !== undefined) return known;
     let mint = this.state.get<MintRow>(MINTS.name, key);
     if (mint === undefined) {
-      mint = newMint(bytes.slice(), this.slots.bigint(row), this.times.bigint(row));
+      mint = newMint(this.mints.bytes(row).slice(), this.slots.bigint(row), this.times.bigint(row));
       this.state.put(MINTS.name, key, mint);
     }
     const token: Token = {

@@ -1,0 +1,279 @@
+/**
+ * A lane's hot store: one SQLite file that holds the lane's events, state, undo journal and position, moved together in
+ * one transaction a commit. A view that can be rebuilt: the truth is the chain.
+ *
+ * The position row carries a version, raised by every commit, and an epoch, raised by every open. A commit names both,
+ * with the block and cursor where it believes to stand, so a writer that was replaced loses before it has written
+ * anything. After any failed commit what is in memory is dropped, and the store must be opened again.
+ */
+import type { Database } from "bun:sqlite";
+import { Fatal } from "../../pipeline/errors.ts";
+import { type Position, sameBlock } from "../../pipeline/position.ts";
+import type { DatasetCatalog, RowBatch, Signal } from "../../pipeline/wire/batch.ts";
+import type { Head, Sink, Step } from "../sink.ts";
+import { canonicalDump } from "./dump.ts";
+import { EventTables } from "./event-tables.ts";
+import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
+import { STATE_TABLES } from "./layout.ts";
+import { MintIds } from "./mint-ids.ts";
+import { type LiveMessage, Outbox } from "./outbox.ts";
+import {
+  addBlock,
+  advance,
+  checkOwner,
+  finalSlotOf,
+  keepBlock,
+  pruneBlocks,
+  readHead,
+  removeBlocksAbove,
+  type Ticket,
+  takeOwnership,
+  undoFloor,
+} from "./position.ts";
+import { sortSqliteError } from "./sqlite-error.ts";
+import { HotState, type RowChange } from "./state.ts";
+import { StateTable } from "./state-table.ts";
+
+/** What a lane's stage hands over: the rows to append. What it put into `State` is committed with them. */
+export type LaneOut = RowBatch;
+
+/**
+ * Encodes a commit for the live feed: its signal and the state rows it changed (for an undo: as they are again). Null
+ * when nobody needs to be told, as while the lane is far behind the head of the chain.
+ */
+export type EncodeLive = (signal: Signal<LaneOut>, changes: Iterable<RowChange>) => Uint8Array | null;
+
+export interface HotLimits {
+  /** How long a write waits for another process's lock. */
+  readonly busyTimeoutMs: number;
+  /** SQLite's page cache. */
+  readonly pageCacheBytes: number;
+  /** Largest size of the file; null = as far as the disk goes. */
+  readonly fileBytesMax: number | null;
+  /** State rows of one table held in memory; at most twice this many. */
+  readonly cacheRows: number;
+  /** Live messages kept for a feed that is not drained. */
+  readonly outboxRowsMax: number;
+}
+
+export const HOT_LIMITS: HotLimits = {
+  busyTimeoutMs: 2_000,
+  pageCacheBytes: 32 * 1024 * 1024,
+  fileBytesMax: null,
+  cacheRows: 8_192,
+  outboxRowsMax: 2_048,
+};
+
+export interface HotStoreOptions {
+  readonly file: string;
+  /** All datasets that a batch may carry rows of. */
+  readonly catalog: DatasetCatalog;
+  readonly encodeLive?: EncodeLive;
+  readonly limits?: Partial<HotLimits>;
+}
+
+/** Everything that belongs to one open. */
+interface Session {
+  readonly db: Database;
+  ticket: Ticket;
+  readonly mintIds: MintIds;
+  readonly events: EventTables;
+  readonly tables: readonly StateTable[];
+  readonly outbox: Outbox;
+}
+
+export class HotStore implements Sink<LaneOut> {
+  readonly name: string;
+  /** What the lane's stage works on. The same object for the life of the store. */
+  readonly state: HotState;
+  private readonly options: HotStoreOptions;
+  private readonly limits: HotLimits;
+  private session: Session | null = null;
+
+  constructor(options: HotStoreOptions) {
+    this.options = options;
+    this.limits = { ...HOT_LIMITS, ...options.limits };
+    this.name = options.file;
+    this.state = new HotState(this.limits.cacheRows);
+  }
+
+  async open(): Promise<Head | null> {
+    this.abandon();
+    try {
+      const db = openForWriting(this.name, this.options.catalog, this.limits);
+      this.session = this.begin(db);
+      this.state.attach(this.session.tables);
+      return readHead(db);
+    } catch (error) {
+      this.abandon();
+      throw sortSqliteError(error, this.name);
+    }
+  }
+
+  async commit(step: Step, out: LaneOut): Promise<Position> {
+    this.transact((session) => {
+      const { db, tables, events, mintIds } = session;
+      const finalSlot = Math.max(finalSlotOf(db), step.finalSlot, this.state.finalSlot);
+      session.ticket = advance(db, session.ticket, step, finalSlot);
+      this.writeBlocks(session, step, out, finalSlot);
+      for (const part of [...tables, events, mintIds]) part.pruneAt(finalSlot);
+      pruneBlocks(db, finalSlot);
+      this.tell(session, { kind: "data", ...linkOf(step), body: out }, this.state.changes());
+    });
+    this.state.committed();
+    return step.next;
+  }
+
+  async rollback(step: Step): Promise<void> {
+    const session = this.transact((session) => {
+      const { db, tables, events, mintIds } = session;
+      const floor = undoFloor(db, step.next);
+      session.ticket = advance(db, session.ticket, step, step.finalSlot);
+      const undone = this.options.encodeLive === undefined ? [] : tables.map((t) => [t, t.keysAbove(floor)] as const);
+      for (const part of [...tables, events, mintIds]) part.restore(floor);
+      removeBlocksAbove(db, floor);
+      keepBlock(db, step.next);
+      const restored = undone.flatMap(([table, keys]) =>
+        keys.map((key): RowChange => ({ table: table.spec.name, key, row: table.get(key) ?? null })),
+      );
+      if (!sameBlock(step.prev, step.next)) this.tell(session, { kind: "undo", ...linkOf(step) }, restored);
+      return session;
+    });
+    this.state.attach(session.tables);
+  }
+
+  async close(): Promise<void> {
+    this.abandon();
+  }
+
+  /** Live messages that were not marked as sent, oldest first. */
+  pendingLive(limit: number): LiveMessage[] {
+    return this.opened().outbox.pending(limit);
+  }
+
+  /** The live feed has all messages up to this id. After a crash it may be offered some of them again. */
+  liveSent(upToId: number): void {
+    this.opened().outbox.markSent(upToId);
+  }
+
+  /**
+   * Deletes events and user events below `beforeSlot`, oldest first, at most `rowsMax` of each kind, and returns how many
+   * were deleted: call again until 0. To be called only for what the lake holds. Blocks that can be undone stay.
+   */
+  expire(beforeSlot: number, rowsMax: number): number {
+    return this.transact(({ db, ticket, events }) => {
+      checkOwner(db, ticket);
+      const slot = Math.min(beforeSlot, finalSlotOf(db) + 1);
+      const ofUsers = db
+        .query(
+          `DELETE FROM user_events WHERE (user, slot, tx_index, event_index) IN
+             (SELECT user, slot, tx_index, event_index FROM user_events WHERE slot < ? ORDER BY slot LIMIT ?)`,
+        )
+        .run(slot, rowsMax);
+      return events.expire(slot, rowsMax) + ofUsers.changes;
+    });
+  }
+
+  /** Deletes candles of one interval (seconds) that begin before `time` (Unix seconds), at most `rowsMax`; returns how many. */
+  expireCandles(interval: number, time: number, rowsMax: number): number {
+    return this.transact(({ db, ticket }) => {
+      checkOwner(db, ticket);
+      const deleted = db
+        .query(
+          `DELETE FROM candles WHERE (mint_id, interval, time) IN
+             (SELECT c.mint_id, c.interval, c.time FROM _mint_ids m CROSS JOIN candles c
+              ON c.mint_id = m.id AND c.interval = ? AND c.time < ? LIMIT ?)`,
+        )
+        .run(interval, time, rowsMax);
+      return deleted.changes;
+    });
+  }
+
+  /** The content as text, one row a line, without row numbers, cursors and journal: equal content, equal lines. */
+  dump(): Generator<string> {
+    return canonicalDump(this.opened().db);
+  }
+
+  private begin(db: Database): Session {
+    const ticket = inTransaction(db, () => takeOwnership(db));
+    const mintIds = new MintIds(db);
+    return {
+      db,
+      ticket,
+      mintIds,
+      events: new EventTables(db, eventDatasets(this.options.catalog), mintIds),
+      tables: STATE_TABLES.map(({ spec }) => new StateTable(db, spec, mintIds)),
+      outbox: new Outbox(db, this.limits.outboxRowsMax),
+    };
+  }
+
+  /** One transaction; any error drops what is in memory, because it may no longer agree with the file. */
+  private transact<T>(action: (session: Session) => T): T {
+    const session = this.opened();
+    try {
+      return inTransaction(session.db, () => action(session));
+    } catch (error) {
+      this.abandon();
+      throw sortSqliteError(error, this.name);
+    }
+  }
+
+  /** Blocks in order; each with its rows, then with the state that was put while the stage stood at it. */
+  private writeBlocks(session: Session, step: Step, out: LaneOut, finalSlot: number): void {
+    const append = session.events.begin(out);
+    const segments = this.state.segments;
+    let written = 0;
+    for (const block of out.blocks) {
+      const undoSlot = block.slot > finalSlot ? block.slot : null;
+      addBlock(session.db, block, block.time);
+      append.block(block.slot, undoSlot);
+      for (; written < segments.length && segments[written]!.slot <= block.slot; written++) {
+        for (const table of session.tables) {
+          const writes = segments[written]!.tables.get(table.spec.name);
+          if (writes !== undefined) for (const [key, row] of writes) table.write(key, row, undoSlot);
+        }
+      }
+    }
+    append.end();
+    const agreed =
+      out.blocks.length === step.blocks.length && out.blocks.every((b, i) => sameBlock(b, step.blocks[i]!));
+    if (agreed && written === segments.length) return;
+    throw new Fatal(
+      "HOT_STEP",
+      `step, rows and state up to slot ${step.next.slot} disagree on the blocks they are of`,
+      {
+        where: this.name,
+        hint: "This is a defect of the program. Nothing of the batch was written.",
+      },
+    );
+  }
+
+  /** Leaves word for the live feed, under the version that the commit makes. */
+  private tell(
+    session: Session,
+    signal: Signal<LaneOut> & { kind: "data" | "undo" },
+    changes: Iterable<RowChange>,
+  ): void {
+    const id = session.ticket.version;
+    const body = this.options.encodeLive?.(signal, changes) ?? null;
+    session.outbox.add(body === null ? null : { id, kind: signal.kind, block: signal.next, body }, id);
+  }
+
+  private opened(): Session {
+    if (this.session !== null) return this.session;
+    throw new Fatal("HOT_NOT_OPEN", "the hot store is not open", {
+      where: this.name,
+      hint: "Open it first; after an error it must be opened again, to read where it stands.",
+    });
+  }
+
+  private abandon(): void {
+    this.state.attach([]);
+    this.session?.db.close();
+    this.session = null;
+  }
+}
+
+function linkOf(step: Step): { prev: Position | null; next: Position; finalSlot: number } {
+  return { prev: step.prev, next: step.next, finalSlot: step.finalSlot };
+}
