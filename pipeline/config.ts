@@ -149,7 +149,7 @@ export const KNOBS = {
     "Most blocks in one message while catching up. Live, a message is a block.",
   ),
   "batch.maxBytes": integer(
-    2 * MIB,
+    8 * MIB,
     "bytes",
     64 * KIB,
     64 * MIB,
