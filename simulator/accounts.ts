@@ -8,6 +8,7 @@ export class Account {
   /** Read-only in every transaction: programs and sysvars. All else is writable, which is close enough to real life. */
   readonly readonly: boolean;
   #text: string | undefined;
+  #textBytes: Uint8Array | undefined;
 
   constructor(key: Uint8Array, readonly = false) {
     this.key = key;
@@ -16,6 +17,11 @@ export class Account {
 
   get text(): string {
     return (this.#text ??= base58(this.key));
+  }
+
+  /** The base58 text as bytes. */
+  get textBytes(): Uint8Array {
+    return (this.#textBytes ??= encoder.encode(this.text));
   }
 }
 

@@ -184,6 +184,7 @@ function undecodable(token: Token, payer: Account, random: Random): Step {
   const body = random.bytes(random.pick([73, 81, 89]));
   body.set(payer.key);
   body.set(token.definition.mint.key, 32);
+  body[64] = random.int(2);
   const bytes = new Uint8Array(8 + body.length);
   bytes.set(anchorDiscriminator("event", "BuySellEvent"));
   bytes.set(body, 8);

@@ -62,7 +62,7 @@ export class Chain {
     this.random = new Random(options.seed, "chain");
     this.#nextSlot = options.startSlot;
     this.#highestSlot = options.startSlot - 1;
-    this.#finalSlot = options.startSlot - 1 - FINAL_LAG[0];
+    this.#finalSlot = Math.max(0, options.startSlot - 1 - FINAL_LAG[0]);
     this.#finalHeight = this.#finalSlot;
   }
 

@@ -2,7 +2,7 @@
  * Encodes a transaction as `sf.solana.type.v1.ConfirmedTransaction`: which accounts it names and in which order (static
  * keys, then those loaded from lookup tables, writable before read-only), its instructions, and what running it left.
  */
-import { type Account, LOOKUP_TABLES } from "./accounts.ts";
+import { type Account, LOOKUP_TABLES, PROGRAMS } from "./accounts.ts";
 import type { ProtoWriter } from "./protobuf.ts";
 import type { Random } from "./random.ts";
 import { type Call, Execution, type Outcome, writeIndexes } from "./runtime.ts";
@@ -100,7 +100,7 @@ function writeMessage(out: ProtoWriter, draft: Draft, table: AccountTable): void
     const instruction = out.begin(4);
     out.uint(1, table.index.get(call.program)!);
     writeIndexes(out, 2, call.accounts, table.index);
-    out.bytes(3, call.data);
+    if (call.data.length > 0) out.bytes(3, call.data);
     out.end(instruction);
   }
   if (draft.versioned) {
@@ -198,18 +198,23 @@ function writeTokenBalance(
 ): void {
   const balance = out.begin(field);
   out.uint(1, table.index.get(move.account)!);
-  out.text(2, move.mint.text);
+  out.bytes(2, move.mint.textBytes);
   const ui = out.begin(3);
   const digits = amount.toString();
-  const shown = uiAmount(digits);
   out.double(1, Number(amount) / 10 ** TOKEN_DECIMALS);
   out.uint(2, TOKEN_DECIMALS);
-  out.text(3, digits);
-  out.text(4, shown);
+  writeDigits(out, 3, digits);
+  writeDigits(out, 4, uiAmount(digits));
   out.end(ui);
-  out.text(4, move.owner.text);
-  out.text(5, "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+  out.bytes(4, move.owner.textBytes);
+  out.bytes(5, PROGRAMS.token.textBytes);
   out.end(balance);
+}
+
+function writeDigits(out: ProtoWriter, field: number, digits: string): void {
+  const mark = out.begin(field);
+  out.ascii(digits);
+  out.end(mark);
 }
 
 /** Base units as a decimal number of tokens, without trailing zeros. */

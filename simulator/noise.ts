@@ -25,7 +25,7 @@ export function writeNoise(
 ): number {
   const { rates, serial, recentBlockhash } = options;
   const random = new Random(options.seed, "noise", 1_000 + serial);
-  const votes = random.between(1, rates.votes * 2 - 1);
+  const votes = random.int(rates.votes * 2 + 1);
   const trades = random.int(rates.foreign * 2 + 1);
   for (let i = 0; i < votes; i++) {
     const { voter, account } = random.pick(VOTERS);

@@ -135,7 +135,7 @@ export class Execution {
     const mark = this.inner.begin(2);
     this.inner.uint(1, this.#index.get(call.program)!);
     writeIndexes(this.inner, 2, call.accounts, this.#index);
-    this.inner.bytes(3, call.data);
+    if (call.data.length > 0) this.inner.bytes(3, call.data);
     this.inner.presentUint(4, depth);
     this.inner.end(mark);
     if (payload !== undefined) this.#placements.push({ payload, path, ordinal: 0, byCpi: true, carried: true });
@@ -190,6 +190,7 @@ export function writeIndexes(
   accounts: readonly Account[],
   index: ReadonlyMap<Account, number>,
 ): void {
+  if (accounts.length === 0) return;
   const mark = out.begin(field);
   for (const account of accounts) out.byte(index.get(account)!);
   out.end(mark);

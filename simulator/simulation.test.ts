@@ -24,8 +24,18 @@ const seed1Blocks = run({ seed: 1, blocks: 300, output: "block" });
 
 describe("determinism", () => {
   test("the bytes of seed 1 never change", () => {
-    expect(seed1.sha256).toBe("GOLDEN_TX");
-    expect(seed1Blocks.sha256).toBe("GOLDEN_BLOCK");
+    expect(seed1.sha256).toBe("fc92417b149bff2114787156a9fc6bf1ca8c36b366bb0351263f2b5574a64147");
+    expect(seed1Blocks.sha256).toBe("6100a2a967ac0b16ebee01a69097425c842b11ed03a16689944fc68e134d5a05");
+  });
+
+  test("nor does the truth about it", () => {
+    const { datasets } = seed1.truth;
+    const digests = Object.keys(datasets)
+      .sort()
+      .map((name) => `${name} ${datasets[name]!.rows} ${datasets[name]!.sha256}\n`);
+    expect(createHash("sha256").update(digests.join("")).digest("hex")).toBe(
+      "0915c508fb564bbd489822857e276846e8a182df9cf822863ad377a022b5f17c",
+    );
   });
 
   test("runs do not influence each other, seeds do", () => {
@@ -136,6 +146,19 @@ describe("the chain", () => {
     expect(Math.max(...lags)).toBeLessThanOrEqual(80);
   });
 
+  test("whole blocks: the final height is always that of a block that was delivered", () => {
+    for (const seed of [1, 2, 3]) {
+      const { messages } = run({ seed, blocks: 80, output: "block", rates: { silentBlock: 0.4 } });
+      const slots = new Set<number>();
+      for (const message of messages) {
+        if ("undo" in message) continue;
+        slots.add(message.block.slot);
+        const { finalHeight } = message.block;
+        expect(finalHeight < 370_500_000 || slots.has(finalHeight)).toBe(true);
+      }
+    }
+  });
+
   test("an undo to a block that was delivered gives that block's cursor", () => {
     const cursors = new Map<string, string>();
     for (const message of seed1.messages) {
@@ -153,17 +176,22 @@ describe("the chain", () => {
 
 test("options that make no sense are refused with what to do", () => {
   const base = { seed: 1, blocks: 1, output: "transactions" } as const;
-  const codes = [
+  const wrong: SimulationOptions[] = [
     { ...base, seed: -1 },
+    { ...base, seed: 0.5 },
     { ...base, blocks: 0 },
+    { ...base, startSlot: 0 },
     { ...base, output: "rows" as "block" },
-  ].map((options) => {
+    { ...base, profile: "calm" as "market" },
+    { ...base, program: "spinpet" },
+  ];
+  const codes = wrong.map((options) => {
     try {
       return new Simulation(options).messages().next();
     } catch (error) {
       return (error as { code: string }).code;
     }
   });
-  expect(codes).toEqual(["SIMULATION_OPTION", "SIMULATION_OPTION", "SIMULATION_OPTION"]);
+  expect(codes).toEqual(wrong.map(() => "SIMULATION_OPTION"));
   expect(() => new Simulation(base).truth()).toThrow("the truth is known when all messages have been read");
 });

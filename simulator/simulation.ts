@@ -242,17 +242,24 @@ export class Simulation {
 }
 
 function check(options: SimulationOptions): void {
-  const wrong = (what: string, hint: string) => new Fatal("SIMULATION_OPTION", what, { where: "simulate", hint });
-  if (!Number.isSafeInteger(options.seed) || options.seed < 0) {
-    throw wrong(`seed ${options.seed} is not a non-negative integer`, "Choose a whole number from 0 to 2^53 - 1.");
-  }
-  if (!Number.isSafeInteger(options.blocks) || options.blocks < 1) {
-    throw wrong(`${options.blocks} blocks cannot be simulated`, "Choose at least one block.");
-  }
-  if (OUTPUTS[options.output] === undefined) {
-    throw wrong(`there is no output "${options.output}"`, `Choose one of ${Object.keys(OUTPUTS).join(", ")}.`);
-  }
-  if (options.profile !== undefined && PROFILES[options.profile] === undefined) {
-    throw wrong(`there is no profile "${options.profile}"`, `Choose one of ${Object.keys(PROFILES).join(", ")}.`);
+  const refuse = (what: string, hint: string) => {
+    throw new Fatal("SIMULATION_OPTION", what, { where: "simulate", hint });
+  };
+  const whole = (name: "seed" | "blocks" | "startSlot" | "startTime", low: number) => {
+    const value = options[name];
+    if (value === undefined || (Number.isSafeInteger(value) && value >= low)) return;
+    refuse(`${name} is ${value}`, `Choose a whole number of at least ${low}.`);
+  };
+  whole("seed", 0);
+  whole("blocks", 1);
+  whole("startSlot", 1);
+  whole("startTime", 0);
+  const { output, profile = "market", program = DEFAULT_PROGRAM } = options;
+  if (!(output in OUTPUTS))
+    refuse(`there is no output "${output}"`, `Choose one of ${Object.keys(OUTPUTS).join(", ")}.`);
+  if (!(profile in PROFILES))
+    refuse(`there is no profile "${profile}"`, `Choose one of ${Object.keys(PROFILES).join(", ")}.`);
+  if (bs58.decodeUnsafe(program)?.length !== 32) {
+    refuse(`program "${program}" is no address`, "Give the base58 text of 32 bytes.");
   }
 }
