@@ -146,7 +146,7 @@ class Rendering {
   }
 }
 
-const found = (rows: readonly Row[] | undefined) =>
+const found = (rows: readonly Row[] | undefined): unknown[][] =>
   (rows ?? []).map((r) => [
     bs58.encode(r["program"] as Uint8Array),
     r["instruction_path"],
