@@ -69,7 +69,7 @@ async function download(location: string, limits: PackageLimits): Promise<Uint8A
 
 /** A server elsewhere must not send us to services of this machine, nor away from TLS. */
 function allowed(location: string, from: URL | null): URL {
-  const url = URL.parse(location, from ?? undefined);
+  const url = URL.parse(location, from?.href);
   const local = url !== null && isLoopback(url.hostname);
   const secure = url?.protocol === "https:" && (!local || from === null || isLoopback(from.hostname));
   const plain = url?.protocol === "http:" && local && (from === null || isLoopback(from.hostname));

@@ -1,0 +1,108 @@
+/** What the tests of this folder share: a package made by hand, blocks, recordings, and a world without waiting. */
+import { Any, Timestamp } from "@bufbuild/protobuf";
+import {
+  BlockScopedData,
+  BlockUndoSignal,
+  Clock,
+  MapModuleOutput,
+  Module,
+  ModuleMetadata,
+  Modules,
+  NetworkParams,
+  Package,
+  PackageMetadata,
+  Response,
+} from "@substreams/core/proto";
+
+const source = { input: { case: "source" as const, value: { type: "sf.solana.type.v1.Block" } } };
+const mapOf = (outputType: string) => ({ case: "kindMap" as const, value: { outputType } });
+
+/**
+ * `map_events` <- `map_filtered` <- `index_programs`; `map_filtered` takes its filter from its params. `store_supply` and
+ * `map_other` are of no concern to it. Network "devnet" has other params and initial blocks.
+ */
+export function testPackage(): Package {
+  const modules = [
+    new Module({ name: "map_other", kind: mapOf("proto:test.Other"), inputs: [source], binaryIndex: 1 }),
+    new Module({
+      name: "index_programs",
+      kind: { case: "kindBlockIndex", value: { outputType: "proto:sf.substreams.index.v1.Keys" } },
+      inputs: [source],
+      binaryEntrypoint: "index_programs",
+      initialBlock: 100n,
+    }),
+    new Module({
+      name: "map_filtered",
+      kind: mapOf("proto:test.Transactions"),
+      inputs: [{ input: { case: "params", value: { value: "program:A" } } }, source],
+      blockFilter: { module: "index_programs", query: { case: "queryFromParams", value: {} } },
+      binaryEntrypoint: "map_filtered",
+      initialBlock: 120n,
+    }),
+    new Module({
+      name: "map_events",
+      kind: mapOf("proto:test.Events"),
+      inputs: [{ input: { case: "map", value: { moduleName: "map_filtered" } } }],
+      binaryEntrypoint: "map_events",
+      binaryIndex: 2,
+      initialBlock: 2n ** 64n - 1n,
+    }),
+    new Module({
+      name: "store_supply",
+      kind: { case: "kindStore", value: { updatePolicy: 1, valueType: "int64" } },
+      inputs: [{ input: { case: "map", value: { moduleName: "map_events" } } }],
+    }),
+  ];
+  const code = (text: string) => ({ type: "wasm/rust-v1", content: new TextEncoder().encode(text) });
+  return new Package({
+    version: 1n,
+    modules: new Modules({ modules, binaries: [code("filters"), code("others"), code("events")] }),
+    moduleMeta: modules.map(() => new ModuleMetadata()),
+    packageMeta: [new PackageMetadata({ name: "test", version: "v1.2.3" })],
+    network: "solana",
+    networks: {
+      solana: new NetworkParams({ params: { map_filtered: "program:A" }, initialBlocks: { map_filtered: 120n } }),
+      devnet: new NetworkParams({ params: { map_filtered: "program:D" }, initialBlocks: { map_filtered: 7n } }),
+    },
+  });
+}
+
+export interface TestBlock {
+  readonly slot: number;
+  /** Distinguishes blocks of one slot on different forks. */
+  readonly fork?: string;
+  readonly finalSlot?: number;
+  readonly payload?: Uint8Array;
+}
+
+export const cursorOf = (slot: number, fork = "") => `cursor-${slot}${fork}`;
+export const hashOf = (slot: number, fork = "") => `hash${slot}${fork}`;
+
+/** A data message of module `map_events`. */
+export function dataMessage({ slot, fork = "", finalSlot = Math.max(0, slot - 2), payload }: TestBlock): Response {
+  const value = new BlockScopedData({
+    output: new MapModuleOutput({
+      name: "map_events",
+      mapOutput: new Any({
+        typeUrl: "type.googleapis.com/test.Events",
+        value: payload ?? new TextEncoder().encode(`payload ${slot}${fork}`),
+      }),
+    }),
+    clock: new Clock({
+      id: hashOf(slot, fork),
+      number: BigInt(slot),
+      timestamp: new Timestamp({ seconds: BigInt(1_700_000_000 + slot) }),
+    }),
+    cursor: cursorOf(slot, fork),
+    finalBlockHeight: BigInt(finalSlot),
+  });
+  return new Response({ message: { case: "blockScopedData", value } });
+}
+
+export function undoMessage(slot: number, fork = ""): Response {
+  const value = new BlockUndoSignal({
+    lastValidBlock: { id: hashOf(slot, fork), number: BigInt(slot) },
+    lastValidCursor: cursorOf(slot, fork),
+  });
+  return new Response({ message: { case: "blockUndoSignal", value } });
+}
