@@ -193,5 +193,22 @@ test("options that make no sense are refused with what to do", () => {
     }
   });
   expect(codes).toEqual(wrong.map(() => "SIMULATION_OPTION"));
-  expect(() => new Simulation(base).truth()).toThrow("the truth is known when all messages have been read");
+});
+
+test("the truth is refused until the last message has been read and dealt with", () => {
+  const simulation = new Simulation({ seed: 1, blocks: 1, output: "transactions" });
+  const messages = simulation.messages();
+  const unfinished = expect.objectContaining({ code: "SIMULATION_UNFINISHED" });
+  const refusal = () => {
+    try {
+      return simulation.truth();
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(refusal()).toEqual(unfinished);
+  messages.next();
+  expect(refusal()).toEqual(unfinished);
+  expect(messages.next().done).toBe(true);
+  expect(simulation.truth().blocks).toBe(1);
 });

@@ -118,6 +118,7 @@ export class Simulation {
     this.#ledger = options.truth === false ? null : new TruthLedger({ program: this.#program, keepLines });
   }
 
+  /** All messages, once: a simulation runs a single time. */
   *messages(): Generator<SimulatedMessage, void> {
     while (!this.#chain.complete) {
       for (let again = false; this.#turnBack(again); again = true) {
@@ -138,7 +139,7 @@ export class Simulation {
 
   /** The truth about the whole chain, once all messages are out. */
   truth(): Truth {
-    if (this.#ledger === null || !this.#chain.complete) {
+    if (this.#ledger === null || !this.#chain.complete || this.#held.length > 0) {
       throw new Fatal("SIMULATION_UNFINISHED", "the truth is known when all messages have been read", {
         hint: "Read the simulation to its end, and do not switch the truth off.",
       });

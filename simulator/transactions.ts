@@ -69,7 +69,7 @@ export class TransactionFactory {
     this.#traders = options.traders;
   }
 
-  /** Decides on the next transaction. `random` is the chain's, so that the market's own course does not depend on it. */
+  /** Decides on the next transaction: the traders on its actions, `random` on its fate. */
   plan(random: Random, recentBlockhash: Uint8Array): Plan {
     const first = this.#traders.next();
     const failed = first.kind !== "create" && random.chance(this.#rates.failed);
