@@ -1,0 +1,28 @@
+/**
+ * What the API reads and steers, as an interface: routes know nodes, wishes and positions, not NATS. What units put into
+ * the `details` of their reports is described here as the API expects it; all of it may be missing.
+ */
+import type { Desired, NodeReport, Standing } from "../pipeline/control.ts";
+
+/** Everything known about the deployment at one moment. */
+export interface Snapshot {
+  /** When it was taken, ms since the Unix epoch. */
+  readonly at: number;
+  /** Live processes. */
+  readonly nodes: readonly NodeReport[];
+  /** Null: nobody has ever asked; then the source is wanted. */
+  readonly desired: Desired | null;
+  /** Where outputs durably stand, by unit; also of units that no live process runs. */
+  readonly standings: ReadonlyMap<string, Standing>;
+}
+
+export interface Backend {
+  readonly source: string;
+  /** Names of the units that must run: ingest, and all lanes. */
+  readonly ingestUnit: string;
+  readonly laneUnits: readonly string[];
+  /** At most half a second old, or as of now when `fresh`. Throws `Transient` when the broker does not answer. */
+  snapshot(fresh?: boolean): Promise<Snapshot>;
+  /** Records what is wanted; whoever runs ingest obeys. Throws `Transient`. */
+  setDesired(desired: Desired): Promise<void>;
+}

@@ -1,0 +1,203 @@
+/**
+ * One health model: checks, each with what was seen and since when. `/health`, `/ready` and `/api/indexer/health` are views
+ * of it. Ready means that what is read here is current: connected, close to the head, every lane running and durable.
+ */
+import { classify } from "../pipeline/errors.ts";
+import type { World } from "../pipeline/world.ts";
+import type { Backend } from "./backend.ts";
+import { decodersOf, type ProgramCounts, sourceStatusOf } from "./details.ts";
+import { SECONDS_PER_SLOT, type View, viewOf } from "./view.ts";
+
+export interface Finding {
+  readonly name: CheckName;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface Check extends Finding {
+  /** Since when it is (or is not) ok, as seen by this process; ms since the Unix epoch. */
+  readonly since: number;
+}
+
+export type Status = "healthy" | "degraded" | "unhealthy";
+
+export type CheckName =
+  | "broker"
+  | "stages"
+  | "units"
+  | "source"
+  | "lanes"
+  | "positions"
+  | "streams"
+  | "lag"
+  | "decoders";
+
+/** Without these, nothing moves. */
+const VITAL: ReadonlySet<CheckName> = new Set(["broker", "stages", "units"]);
+/** What readers of the API need to be true. */
+const NEEDED: ReadonlySet<CheckName> = new Set(["broker", "stages", "source", "lanes", "positions", "streams", "lag"]);
+
+/** Fewer blocks behind than this is current. */
+export const LAG_BLOCKS_MAX = 100;
+/** Share of a program's payloads that may be unreadable before its decoder is taken for stale, and how many it takes. */
+const UNREADABLE_SHARE_MAX = 0.05;
+const PAYLOADS_TO_JUDGE = 100;
+
+/** Names of the units that must run. */
+interface Expected {
+  readonly laneUnits: readonly string[];
+}
+
+/** `view` null: the broker did not answer, `problem` says how. */
+export function findingsOf(view: View | null, expected: Expected, problem = ""): Finding[] {
+  if (view === null) return [finding("broker", false, problem)];
+  return [
+    finding("broker", true, "answers"),
+    stages(view),
+    units(view),
+    source(view),
+    lanes(view, expected),
+    positions(view, expected),
+    streams(view),
+    lag(view),
+    decoders(view),
+  ];
+}
+
+export function statusOf(findings: readonly Finding[]): Status {
+  const failing = findings.filter((f) => !f.ok);
+  if (failing.some((f) => VITAL.has(f.name))) return "unhealthy";
+  return failing.length > 0 ? "degraded" : "healthy";
+}
+
+/** Why this is not ready; empty when it is. */
+export function reasonsNotReady(findings: readonly Finding[]): string[] {
+  return findings.filter((f) => !f.ok && NEEDED.has(f.name)).map((f) => `${f.name}: ${f.detail}`);
+}
+
+export interface Health {
+  readonly at: number;
+  /** Null when the broker did not answer. */
+  readonly view: View | null;
+  readonly status: Status;
+  readonly checks: readonly Check[];
+}
+
+/** Looks, judges, and remembers since when each check has been as it is. Never throws: silence is a finding. */
+export class HealthReader {
+  private readonly backend: Backend;
+  private readonly world: Pick<World, "now">;
+  private readonly last = new Map<CheckName, { readonly ok: boolean; readonly since: number }>();
+
+  constructor(backend: Backend, world: Pick<World, "now">) {
+    this.backend = backend;
+    this.world = world;
+  }
+
+  async read(): Promise<Health> {
+    const { view, problem } = await this.look();
+    const at = this.world.now();
+    const findings = findingsOf(view, this.backend, problem);
+    return { at, view, status: statusOf(findings), checks: findings.map((found) => this.remember(found, at)) };
+  }
+
+  private async look(): Promise<{ view: View | null; problem: string }> {
+    try {
+      return { view: viewOf(await this.backend.snapshot(), this.backend), problem: "" };
+    } catch (error) {
+      const { code } = classify(error);
+      return { view: null, problem: `does not answer (${code})` };
+    }
+  }
+
+  private remember(found: Finding, at: number): Check {
+    const known = this.last.get(found.name);
+    const since = known !== undefined && known.ok === found.ok ? known.since : at;
+    this.last.set(found.name, { ok: found.ok, since });
+    return { ...found, since };
+  }
+}
+
+function finding(name: CheckName, ok: boolean, detail: string): Finding {
+  return { name, ok, detail };
+}
+
+function stages(view: View): Finding {
+  const nodes = new Set(view.units.map((u) => u.node));
+  if (nodes.size === 0) return finding("stages", false, `no live process runs stages of ${view.source}`);
+  return finding("stages", true, `${nodes.size} live ${nodes.size === 1 ? "process" : "processes"}`);
+}
+
+function units(view: View): Finding {
+  const failed = view.units.filter((u) => u.state === "failed");
+  const retrying = view.units.filter((u) => u.state === "backing-off");
+  if (failed.length > 0)
+    return finding("units", false, failed.map((u) => `${u.unit} has failed${codeOf(u)}`).join("; "));
+  const detail = retrying.map((u) => `${u.unit} is trying again${codeOf(u)}`).join("; ");
+  return finding("units", true, detail === "" ? `${view.units.length} units` : detail);
+}
+
+function source(view: View): Finding {
+  const { ingest } = view;
+  if (!view.wanted) return finding("source", false, "stopped on request");
+  if (ingest === null) return finding("source", false, "no live process offers ingest");
+  if (ingest.state !== "running") return finding("source", false, `ingest is ${ingest.state}${codeOf(ingest)}`);
+  if (ingest.ended) return finding("source", true, "the range is complete");
+  const status = sourceStatusOf(ingest.details);
+  if (status?.state !== undefined && !status.connected) return finding("source", false, status.state);
+  return finding("source", true, status?.state ?? "ingest is running");
+}
+
+function lanes(view: View, { laneUnits }: Expected): Finding {
+  const running = new Set(view.lanes.filter((u) => u.state === "running").map((u) => u.unit));
+  const missing = laneUnits.filter((lane) => !running.has(lane));
+  if (missing.length === 0) return finding("lanes", true, `${laneUnits.length} of ${laneUnits.length} running`);
+  return finding("lanes", false, `not running: ${missing.join(", ")}`);
+}
+
+function positions(view: View, { laneUnits }: Expected): Finding {
+  const stored = new Set(view.units.filter((u) => u.metrics.position !== null).map((u) => u.unit));
+  const empty = [...(view.ingest === null ? [] : [view.ingest.unit]), ...laneUnits].filter((u) => !stored.has(u));
+  if (empty.length === 0) return finding("positions", true, `all at or after slot ${view.lastBlock}`);
+  return finding("positions", false, `nothing stored yet: ${empty.join(", ")}`);
+}
+
+function streams(view: View): Finding {
+  const blocked = view.units.filter((u) => u.blocked).map((u) => u.unit);
+  if (blocked.length === 0) return finding("streams", true, "no stream is full");
+  return finding("streams", false, `waiting for room in a full stream: ${blocked.join(", ")}`);
+}
+
+function lag(view: View): Finding {
+  const { ingest, lanes } = view;
+  const behindHead = ingest?.ended === true ? 0 : (ingest?.lag.headBlocks ?? null);
+  if (behindHead === null)
+    return finding("lag", false, "no block has come yet, so the distance to the head is unknown");
+  const behindIngest = lanes.reduce((max, u) => Math.max(max, u.lag.blocks ?? Number.POSITIVE_INFINITY), 0);
+  const blocks = behindHead + behindIngest;
+  if (!Number.isFinite(blocks)) return finding("lag", false, "a lane holds nothing yet");
+  const detail = `${blocks} blocks (about ${Math.round(blocks * SECONDS_PER_SLOT)} s) behind the head`;
+  return finding(
+    "lag",
+    blocks < LAG_BLOCKS_MAX,
+    blocks < LAG_BLOCKS_MAX ? detail : `${detail}, limit ${LAG_BLOCKS_MAX}`,
+  );
+}
+
+/** A decoder that a program's upgrade has overtaken sees payloads and cannot read them. */
+function decoders(view: View): Finding {
+  const programs = view.units.flatMap((u) => (u.stage === "decode" ? decodersOf(u.details) : []));
+  const stale = programs.filter((p) => p.seen >= PAYLOADS_TO_JUDGE && unreadable(p) / p.seen > UNREADABLE_SHARE_MAX);
+  if (stale.length === 0) return finding("decoders", true, `${programs.length} programs`);
+  const texts = stale.map((p) => `${p.program}: ${unreadable(p)} of ${p.seen} payloads could not be read`);
+  return finding("decoders", false, texts.join("; "));
+}
+
+function unreadable(p: ProgramCounts): number {
+  return p.unknownLength + p.badValue + p.truncatedPayload;
+}
+
+function codeOf(unit: { readonly errors: readonly { readonly code: string }[] }): string {
+  const code = unit.errors.at(-1)?.code;
+  return code === undefined ? "" : ` (${code})`;
+}

@@ -1,0 +1,146 @@
+/**
+ * Goal: the metrics page is valid Prometheus text with no series twice, whatever the reports contain, and each number is
+ * where a dashboard looks for it. Method: a strict reader of the format on the page of a healthy fleet, on one with
+ * standbys and odd names, on generated details, and on no fleet at all.
+ */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { FakeBackend, HEAD_SLOT, healthyUnits, NOW, node, unit } from "./fixture.ts";
+import { renderMetrics } from "./metrics.ts";
+import { type Exposition, parseExposition } from "./prometheus-check.ts";
+import { viewOf } from "./view.ts";
+
+async function page(backend: FakeBackend): Promise<Exposition> {
+  return parseExposition(await renderMetrics(viewOf(await backend.snapshot(), backend), "0.1.0"));
+}
+
+const LANE = 'source="main",stage="lane",unit="lane.main.0",node="node-a"';
+
+test("a unit's counters, times in seconds, lag and state", async () => {
+  const backend = new FakeBackend();
+  backend.change("lane.main.0", {
+    busy: 0.25,
+    blocked: true,
+    metrics: {
+      receivedBatches: 1,
+      receivedBlocks: 2,
+      receivedBytes: 3,
+      skippedBatches: 4,
+      sentBatches: 5,
+      sentBlocks: 6,
+      undos: 7,
+      gaps: 8,
+      errors: 9,
+      quarantined: 10,
+      waitingMs: 11_500,
+      applyingMs: 12_250,
+      committingMs: 13_125,
+      position: { slot: HEAD_SLOT - 40, hash: "h" },
+      blockTime: NOW / 1000 - 18,
+      finalSlot: HEAD_SLOT - 72,
+    },
+  });
+  const { samples, type } = await page(backend);
+  const expected = {
+    received_batches_total: 1,
+    received_blocks_total: 2,
+    received_bytes_total: 3,
+    skipped_batches_total: 4,
+    sent_batches_total: 5,
+    sent_blocks_total: 6,
+    undos_total: 7,
+    gaps_total: 8,
+    errors_total: 9,
+    quarantined_total: 10,
+    waiting_seconds_total: 11.5,
+    applying_seconds_total: 12.25,
+    committing_seconds_total: 13.125,
+    busy_ratio: 0.25,
+    blocked: 1,
+    ended: 0,
+    position_slot: HEAD_SLOT - 40,
+    final_slot: HEAD_SLOT - 72,
+    lag_blocks: 40,
+    lag_seconds: 16,
+    head_lag_seconds: 18,
+    head_lag_blocks: 45,
+  };
+  const found = Object.keys(expected).map((name) => [name, samples.get(`sluice_unit_${name}{${LANE}}`)]);
+  expect(Object.fromEntries(found)).toEqual(expected);
+  for (const name of Object.keys(expected)) {
+    expect(type.get(`sluice_unit_${name}`)).toBe(name.endsWith("_total") ? "counter" : "gauge");
+  }
+  const states = [...samples].filter(([series]) => series.startsWith(`sluice_unit_state{${LANE}`));
+  expect(states.filter(([, on]) => on === 1).map(([series]) => series)).toEqual([
+    `sluice_unit_state{${LANE},state="running"}`,
+  ]);
+  expect(states.length).toBe(6);
+  expect(samples.get("substreams_indexer_errors_total")).toBe(9);
+});
+
+test("what is not known is left out, not zero", async () => {
+  const backend = new FakeBackend();
+  backend.change("lane.main.0", { metrics: { position: null, blockTime: 0 } });
+  const { samples } = await page(backend);
+  for (const name of [
+    "position_slot",
+    "final_slot",
+    "lag_blocks",
+    "lag_seconds",
+    "head_lag_seconds",
+    "head_lag_blocks",
+  ]) {
+    expect(samples.has(`sluice_unit_${name}{${LANE}}`)).toBe(false);
+  }
+});
+
+test("standbys have series of their own; positions come from the owner only", async () => {
+  const backend = new FakeBackend();
+  const standby = healthyUnits().map((u) => ({ ...u, state: "waiting" as const }));
+  backend.nodes.push(node("node-b", standby));
+  const { samples } = await page(backend);
+  const series = (name: string) => [...samples.keys()].filter((s) => s.startsWith(`sluice_unit_${name}{`));
+  expect(series("sent_blocks_total").length).toBe(12);
+  expect(series("position_slot").length).toBe(6);
+  expect(samples.get('sluice_node_info{node="node-b",version="0.1.0"}')).toBe(1);
+});
+
+test("decoder health by program", async () => {
+  const backend = new FakeBackend();
+  const spinpet = { seen: 10, decoded: 6, unwanted: 2, unknownLength: 1, badValue: 1, bytesLeftOver: 12 };
+  backend.change("decode.main", {
+    details: { decoders: { blocks: 3, badBlocks: 1, unattributedData: 2, programs: { spinpet } } },
+  });
+  const { samples } = await page(backend);
+  const labels = 'source="main",stage="decode",unit="decode.main",node="node-a"';
+  expect(samples.get(`sluice_decode_bad_blocks_total{${labels}}`)).toBe(1);
+  expect(samples.get(`sluice_decoder_seen_total{${labels},program="spinpet"}`)).toBe(10);
+  expect(samples.get(`sluice_decoder_unknown_length_total{${labels},program="spinpet"}`)).toBe(1);
+  expect(samples.get(`sluice_decoder_bytes_left_over_total{${labels},program="spinpet"}`)).toBe(12);
+  expect(samples.get(`sluice_decoder_understood_ratio{${labels},program="spinpet"}`)).toBe(0.8);
+});
+
+test("names with quotes, backslashes and line breaks stay inside their label", async () => {
+  const backend = new FakeBackend();
+  backend.nodes.push(node('evil"}\n# HELP x\\', [unit("lane.main.1", { state: "waiting" })]));
+  const { samples } = await page(backend);
+  expect([...samples.keys()].filter((s) => s.includes("evil")).length).toBeGreaterThan(5);
+});
+
+test("a silent broker leaves what this process knows", async () => {
+  const { samples } = parseExposition(await renderMetrics(null, "0.1.0"));
+  expect(Object.fromEntries(samples)).toEqual({ 'sluice_build_info{version="0.1.0"}': 1, sluice_broker_up: 0 });
+});
+
+test("details of any shape never break the page", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), async (decoders, lake, source) => {
+      const backend = new FakeBackend();
+      backend.change("decode.main", { details: { decoders } });
+      backend.change("archive.main", { details: { lake } });
+      backend.change("ingest.main", { details: { source } });
+      expect((await page(backend)).samples.get("sluice_broker_up")).toBe(1);
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,199 @@
+/**
+ * Prometheus text from one view. Numbers arrive in reports of other processes, so every scrape fills a registry of its
+ * own; a counter stays a counter and starts again with its process. Labels are source, stage, unit and node (and a small
+ * fixed set where named): never a mint.
+ */
+import { Counter, Gauge, Registry } from "prom-client";
+import type { UnitReport, UnitState } from "../pipeline/control.ts";
+import { decoderCountsOf, decodersOf, lakeOf, type ProgramCounts } from "./details.ts";
+import { sinkMetrics } from "./sink-metrics.ts";
+import type { View } from "./view.ts";
+
+/** `text/plain; version=0.0.4`: Prometheus' text format, which is UTF-8 by definition. */
+export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4";
+
+type Labels = Record<string, string>;
+
+/** A registry that is filled once: one call per value. */
+export class Page {
+  private readonly registry = new Registry();
+  private readonly counters = new Map<string, Counter>();
+  private readonly gauges = new Map<string, Gauge>();
+
+  counter(name: string, help: string, value: number, labels: Labels = {}): void {
+    let metric = this.counters.get(name);
+    if (metric === undefined) {
+      metric = new Counter({ name, help, labelNames: Object.keys(labels), registers: [this.registry] });
+      this.counters.set(name, metric);
+    }
+    metric.inc(labels, Math.max(0, value));
+  }
+
+  gauge(name: string, help: string, value: number, labels: Labels = {}): void {
+    let metric = this.gauges.get(name);
+    if (metric === undefined) {
+      metric = new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.registry] });
+      this.gauges.set(name, metric);
+    }
+    metric.set(labels, value);
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+}
+
+type Reading = readonly [name: string, help: string, read: (unit: UnitReport) => number];
+
+const UNIT_COUNTERS: readonly Reading[] = [
+  ["received_batches_total", "Batches taken in", (u) => u.metrics.receivedBatches],
+  ["received_blocks_total", "Blocks processed, repeats left out", (u) => u.metrics.receivedBlocks],
+  ["received_bytes_total", "Bytes taken in, as encoded", (u) => u.metrics.receivedBytes],
+  ["skipped_batches_total", "Batches that were repeats of what is stored", (u) => u.metrics.skippedBatches],
+  ["sent_batches_total", "Commits made", (u) => u.metrics.sentBatches],
+  ["sent_blocks_total", "Blocks committed", (u) => u.metrics.sentBlocks],
+  ["undos_total", "Forks taken back", (u) => u.metrics.undos],
+  ["gaps_total", "Gaps noticed in the input, repaired by reading again", (u) => u.metrics.gaps],
+  ["errors_total", "Errors that ended a run of the unit", (u) => u.metrics.errors],
+  ["quarantined_total", "Batches that could not be processed, kept with their bytes", (u) => u.metrics.quarantined],
+  ["waiting_seconds_total", "Time spent waiting for input", (u) => u.metrics.waitingMs / 1000],
+  ["applying_seconds_total", "Time spent processing", (u) => u.metrics.applyingMs / 1000],
+  [
+    "committing_seconds_total",
+    "Time spent committing, waiting for room included",
+    (u) => u.metrics.committingMs / 1000,
+  ],
+];
+
+const UNIT_GAUGES: readonly Reading[] = [
+  ["busy_ratio", "Share of the last second at work rather than waiting for input, 0 to 1", (u) => u.busy],
+  ["blocked", "1 while waiting for room in a full stream", (u) => Number(u.blocked)],
+  ["ended", "1 when a bounded range is complete", (u) => Number(u.ended)],
+];
+
+const STATES: readonly UnitState[] = ["waiting", "running", "paused", "backing-off", "failed", "stopped"];
+
+/** `view` null: the broker did not answer, so nothing is known beyond this process. */
+export async function renderMetrics(view: View | null, version: string): Promise<string> {
+  const page = new Page();
+  page.gauge("sluice_build_info", "Version of the process that answers", 1, { version });
+  page.gauge("sluice_broker_up", "Whether the broker answers", view === null ? 0 : 1);
+  if (view !== null) {
+    indexer(page, view);
+    nodes(page, view);
+    units(page, view);
+    lags(page, view);
+    decoders(page, view);
+    lake(page, view);
+    sinkMetrics(page, view);
+  }
+  return page.text();
+}
+
+function indexer(page: Page, view: View): void {
+  const { running, uptimeMs, lastBlock, totalBlocks, errorsTotal } = view;
+  page.gauge("substreams_indexer_running", "Whether the indexer is running", Number(running));
+  page.gauge("substreams_indexer_uptime_seconds", "Indexer uptime in seconds", Math.floor(uptimeMs / 1000));
+  page.gauge("substreams_indexer_last_block", "Last indexed block number", lastBlock);
+  page.counter("substreams_indexer_total_blocks", "Total number of blocks processed", totalBlocks);
+  page.counter("substreams_indexer_errors_total", "Total number of errors", errorsTotal);
+}
+
+function nodes(page: Page, view: View): void {
+  for (const { node, version, startedAt, rssBytes } of view.nodes) {
+    page.gauge("sluice_node_info", "A live process and its version", 1, { node, version });
+    page.gauge("sluice_node_start_time_seconds", "When it started, Unix time", startedAt / 1000, { node });
+    page.gauge("sluice_node_resident_memory_bytes", "Resident memory", rssBytes, { node });
+  }
+}
+
+/** Every report, those of processes that stand by included: a unit that moves keeps two series apart by node. */
+function units(page: Page, view: View): void {
+  for (const { node, units } of view.nodes) {
+    for (const unit of units) {
+      const labels = { source: unit.source, stage: unit.stage, unit: unit.unit, node };
+      for (const [name, help, read] of UNIT_COUNTERS) page.counter(`sluice_unit_${name}`, help, read(unit), labels);
+      for (const [name, help, read] of UNIT_GAUGES) page.gauge(`sluice_unit_${name}`, help, read(unit), labels);
+      for (const state of STATES) {
+        const on = Number(unit.state === state);
+        page.gauge("sluice_unit_state", "1 for the state that the unit is in", on, { ...labels, state });
+      }
+    }
+  }
+}
+
+/** Where units stand is told once, by the process that runs each. */
+function lags(page: Page, view: View): void {
+  for (const { source, stage, unit, node, metrics, lag } of view.units) {
+    const labels = { source, stage, unit, node };
+    const gauge = (name: string, help: string, value: number | null) => {
+      if (value !== null) page.gauge(`sluice_unit_${name}`, help, value, labels);
+    };
+    gauge("position_slot", "Slot of the last committed block", metrics.position?.slot ?? null);
+    gauge("final_slot", "Highest final slot known", metrics.position === null ? null : metrics.finalSlot);
+    gauge("lag_blocks", "Slots behind the ingest unit", lag.blocks);
+    gauge("lag_seconds", "Seconds of block time behind the ingest unit", lag.seconds);
+    gauge("head_lag_seconds", "Seconds between the block time and now", lag.headSeconds);
+    gauge("head_lag_blocks", "Slots between the block time and now, at 0.4 s a slot", lag.headBlocks);
+  }
+}
+
+type ProgramReading = readonly [name: string, help: string, field: Exclude<keyof ProgramCounts, "program">];
+
+const PROGRAM_COUNTERS: readonly ProgramReading[] = [
+  ["seen_total", "Payloads of the program", "seen"],
+  ["decoded_total", "Payloads that became a row", "decoded"],
+  ["unwanted_total", "Payloads of events that nobody asked for", "unwanted"],
+  ["unknown_discriminator_total", "Payloads that begin with no known discriminator", "unknownDiscriminator"],
+  ["unknown_length_total", "Payloads too short for every known layout; quarantined", "unknownLength"],
+  ["bad_value_total", "Payloads with a value that its type does not have; quarantined", "badValue"],
+  ["truncated_payload_total", "Payloads that were cut or garbled; quarantined", "truncatedPayload"],
+  ["events_with_bytes_left_over_total", "Events longer than their layout", "eventsWithBytesLeftOver"],
+  ["bytes_left_over_total", "Bytes that those events had too many", "bytesLeftOver"],
+  ["trades_without_price_total", "Trades without a price or a user", "tradesWithoutPrice"],
+  ["truncated_logs_total", "Transactions whose log was cut: events may be missing", "truncatedLogs"],
+  ["unmatched_invocations_total", "Invocations in a log without an instruction", "unmatchedInvocations"],
+  ["failed_skipped_total", "Failed transactions left out", "failedSkipped"],
+];
+
+function decoders(page: Page, view: View): void {
+  for (const { source, stage, unit, node, details } of view.units) {
+    if (stage !== "decode") continue;
+    const labels = { source, stage, unit, node };
+    const counts = decoderCountsOf(details);
+    if (counts !== null) {
+      page.counter("sluice_decode_blocks_total", "Blocks decoded", counts.blocks, labels);
+      page.counter(
+        "sluice_decode_bad_blocks_total",
+        "Blocks that could not be read; quarantined",
+        counts.badBlocks,
+        labels,
+      );
+      const help = "Data lines in logs that no running program can have written";
+      page.counter("sluice_decode_unattributed_data_total", help, counts.unattributedData, labels);
+    }
+    for (const program of decodersOf(details)) {
+      const by = { ...labels, program: program.program };
+      for (const [name, help, field] of PROGRAM_COUNTERS)
+        page.counter(`sluice_decoder_${name}`, help, program[field], by);
+      // Unwanted events are understood, so they are no sign of a stale decoder.
+      const understood = program.decoded + program.unwanted;
+      const ratio = program.seen === 0 ? 1 : understood / program.seen;
+      page.gauge("sluice_decoder_understood_ratio", "Share of payloads decoded or known to be unwanted", ratio, by);
+    }
+  }
+}
+
+/** Numbers of the lake's sink that are told, by its own names. */
+const LAKE_GAUGES: readonly (readonly [name: string, help: string, field: string])[] = [];
+
+function lake(page: Page, view: View): void {
+  for (const { source, stage, unit, node, details } of view.units) {
+    if (stage !== "archive") continue;
+    const numbers = lakeOf(details);
+    for (const [name, help, field] of LAKE_GAUGES) {
+      const value = numbers[field];
+      if (value !== undefined) page.gauge(`sluice_lake_${name}`, help, value, { source, stage, unit, node });
+    }
+  }
+}

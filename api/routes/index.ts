@@ -1,0 +1,47 @@
+/** All routes of the API, in one table. */
+import { systemWorld, type World } from "../../pipeline/world.ts";
+import type { Backend } from "../backend.ts";
+import { HealthReader } from "../health.ts";
+import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
+import { openApiOf } from "../openapi.ts";
+import { healthRoutes } from "./health.ts";
+import { indexerRoutes } from "./indexer.ts";
+import { readPage } from "./page.ts";
+import { ok, type Route } from "./route.ts";
+import { stagesRoutes } from "./stages.ts";
+
+export interface RouteOptions {
+  readonly backend: Backend;
+  readonly version: string;
+  readonly world?: Pick<World, "now" | "sleep">;
+  /** How long start and stop wait to see their wish obeyed, ms. */
+  readonly obeyWithinMs?: number;
+}
+
+export async function allRoutes(options: RouteOptions): Promise<Route[]> {
+  const { backend, version, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const health = new HealthReader(backend, world);
+  const metrics = async () => ok(await renderMetrics((await health.read()).view, version));
+  const routes: Route[] = [
+    await readPage(),
+    ...indexerRoutes({ backend, health, metrics, obeyWithinMs, world }),
+    ...healthRoutes(health, version),
+    {
+      method: "GET",
+      path: "/metrics",
+      summary: "Metrics in Prometheus' text format",
+      contentType: METRICS_CONTENT_TYPE,
+      handle: metrics,
+    },
+    ...stagesRoutes(backend),
+  ];
+  const openApi: Route = {
+    method: "GET",
+    path: "/v1/openapi.json",
+    summary: "This API as an OpenAPI document",
+    handle: async () => ok(document),
+  };
+  routes.push(openApi);
+  const document = openApiOf(routes, version);
+  return routes;
+}

@@ -1,0 +1,160 @@
+/** `/api/indexer/*`: start, stop and status of the source's ingest. Wishes live in NATS KV, so they outlive this process. */
+import { Type as t } from "@sinclair/typebox";
+import type { World } from "../../pipeline/world.ts";
+import type { Backend } from "../backend.ts";
+import { unavailable } from "../errors.ts";
+import type { HealthReader } from "../health.ts";
+import { METRICS_CONTENT_TYPE } from "../metrics.ts";
+import { type View, viewOf } from "../view.ts";
+import { ok, type Route } from "./route.ts";
+
+export interface IndexerOptions {
+  readonly backend: Backend;
+  readonly health: Pick<HealthReader, "read">;
+  readonly metrics: Route["handle"];
+  /** How long start and stop wait to see their wish obeyed, ms. */
+  readonly obeyWithinMs: number;
+  readonly world: Pick<World, "now" | "sleep">;
+}
+
+const POLL_MS = 100;
+
+const Started = t.Object({
+  success: t.Literal(true),
+  message: t.String(),
+  status: t.Object({
+    running: t.Boolean(),
+    startedAt: t.Integer({ description: "ms since the Unix epoch" }),
+    lastBlock: t.Integer(),
+    totalBlocks: t.Integer({ description: "blocks processed since start" }),
+  }),
+});
+const Stopped = t.Object({ success: t.Literal(true), message: t.String() });
+const Status = t.Object({
+  running: t.Boolean(),
+  startedAt: t.Union([t.Integer(), t.Null()], { description: "ms since the Unix epoch; null while stopped" }),
+  lastBlock: t.Integer({ description: "lowest slot that all lanes hold" }),
+  totalBlocks: t.Integer({ description: "blocks processed since start" }),
+  uptime: t.Integer({ description: "ms" }),
+  uptimeFormatted: t.String(),
+  errors: t.Array(
+    t.Object({ time: t.Integer(), code: t.String(), message: t.String(), where: t.String(), unit: t.String() }),
+  ),
+});
+const Health = t.Object({
+  healthy: t.Boolean(),
+  status: t.Object({ running: t.Boolean(), uptime: t.Integer({ description: "ms" }) }),
+});
+
+export function indexerRoutes(options: IndexerOptions): Route[] {
+  const { backend, health, metrics } = options;
+  return [
+    {
+      method: "POST",
+      path: "/api/indexer/start",
+      summary: "Start the indexer, or leave it running; it goes on where it stopped",
+      answers: { 200: Started },
+      handle: async () => {
+        const { startedAt, lastBlock, totalBlocks } = await start(options);
+        const status = { running: true, startedAt, lastBlock, totalBlocks };
+        return ok({ success: true, message: "Indexer started successfully", status });
+      },
+    },
+    {
+      method: "POST",
+      path: "/api/indexer/stop",
+      summary: "Stop the indexer, or leave it stopped; everything stored stays",
+      answers: { 200: Stopped },
+      handle: async () => {
+        await stop(options);
+        return ok({ success: true, message: "Indexer stopped successfully" });
+      },
+    },
+    {
+      method: "GET",
+      path: "/api/indexer/status",
+      summary: "Whether the indexer runs, how far it got, and recent errors",
+      answers: { 200: Status },
+      handle: async () => ok(statusBody(viewOf(await backend.snapshot(), backend))),
+    },
+    {
+      method: "GET",
+      path: "/api/indexer/health",
+      summary: "Whether the indexer runs and is well",
+      answers: { 200: Health },
+      handle: async () => {
+        const { view, status } = await health.read();
+        const running = view?.running ?? false;
+        return ok({
+          healthy: running && status !== "unhealthy",
+          status: { running, uptime: view?.uptimeMs ?? 0 },
+        });
+      },
+    },
+    {
+      method: "GET",
+      path: "/api/indexer/metrics",
+      summary: "Metrics in Prometheus' text format; the same as /metrics",
+      contentType: METRICS_CONTENT_TYPE,
+      handle: metrics,
+    },
+  ];
+}
+
+function statusBody(view: View) {
+  const { running, startedAt, lastBlock, totalBlocks, uptimeMs, errors } = view;
+  return {
+    running,
+    startedAt,
+    lastBlock,
+    totalBlocks,
+    uptime: uptimeMs,
+    uptimeFormatted: formatUptime(uptimeMs),
+    errors,
+  };
+}
+
+export function formatUptime(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}
+
+/** Records the wish and waits until ingest is seen at work: "started" is said of what runs, not of what was asked. */
+async function start(options: IndexerOptions): Promise<View> {
+  const { backend } = options;
+  let view = viewOf(await backend.snapshot(true), backend);
+  if (!view.wanted) {
+    const blocksBefore = view.ingest?.metrics.sentBlocks ?? 0;
+    await backend.setDesired({ running: true, at: options.world.now(), blocksBefore });
+  }
+  view = await watch(options, (seen) => seen.running || seen.ingest?.state === "failed");
+  if (view.running) return view;
+  const { ingest } = view;
+  if (ingest === null) {
+    throw unavailable("INDEXER_NOT_STARTED", "recorded, but no live process runs ingest: start `sluice stages`");
+  }
+  const error = ingest.errors.at(-1);
+  if (ingest.state === "failed" && error !== undefined) {
+    throw unavailable("INDEXER_FAILED", `ingest has failed: ${error.code}: ${error.message}`);
+  }
+  throw unavailable("INDEXER_NOT_STARTED", `recorded, but ingest is still ${ingest.state}`);
+}
+
+async function stop(options: IndexerOptions): Promise<void> {
+  const { backend } = options;
+  const view = viewOf(await backend.snapshot(true), backend);
+  if (view.wanted) await backend.setDesired({ running: false, at: options.world.now() });
+  // A process that does not answer in time finds the wish when it looks next: it is stopped all the same.
+  await watch(options, ({ ingest }) => ingest === null || ingest.state === "paused" || ingest.state === "failed");
+}
+
+/** Looks until `done` holds or the time is up, and gives what was seen last. */
+async function watch(options: IndexerOptions, done: (view: View) => boolean): Promise<View> {
+  const { backend, world, obeyWithinMs } = options;
+  const deadline = world.now() + obeyWithinMs;
+  for (;;) {
+    const view = viewOf(await backend.snapshot(true), backend);
+    if (done(view) || world.now() >= deadline) return view;
+    await world.sleep(POLL_MS);
+  }
+}
