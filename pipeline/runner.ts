@@ -17,7 +17,7 @@ import type { Head, Sink, Step } from "../storage/sink.ts";
 import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
 import { Fatal, Poison, Rewind, Shutdown } from "./errors.ts";
 import type { UnitMetrics } from "./metrics.ts";
-import { type BlockRef, formatBlock, type Position } from "./position.ts";
+import { type BlockRef, formatBlock, type Position, sameBlock } from "./position.ts";
 import type { Incoming, Reader, Seek } from "./reader.ts";
 import type { Signal } from "./wire/batch.ts";
 import type { BodyCodec } from "./wire/message.ts";
@@ -105,6 +105,7 @@ class Runner<In, Out> {
     }
     const { position, finalSlot } = this.chain;
     this.o.onStanding?.({ position, finalSlot, inputSeq: this.head?.inputSeq ?? 0 });
+    if (this.head?.complete === true) this.o.onEnd?.();
     this.o.log("info", `standing at ${formatBlock(this.chain.position)}`);
   }
 
@@ -256,7 +257,9 @@ class Runner<In, Out> {
   private async end(signal: Signal<In> & { kind: "end" }, inputSeq: number): Promise<void> {
     const out = this.o.stage.end?.() ?? null;
     if (out !== null) await this.commit(out, inputSeq);
-    await this.o.sink.end?.({ ...this.step(signal.next, inputSeq), blocks: [] });
+    // Told before a restart, and nothing came since: once is enough.
+    const told = this.head?.complete === true && sameBlock(this.head.position, this.chain.position);
+    if (!told) await this.o.sink.end?.({ ...this.step(signal.next, inputSeq), blocks: [] });
     this.o.log("info", `the input is complete at ${formatBlock(signal.next)}`);
     this.o.onEnd?.();
   }

@@ -56,7 +56,8 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     const recent = await this.recentBlocks(last, state.firstSeq);
     this.position = last.header.next;
     this.finalSlot = last.header.final;
-    return { position: this.position, finalSlot: this.finalSlot, recent, inputSeq: last.header.input };
+    const { input: inputSeq, kind } = last.header;
+    return { position: this.position, finalSlot: this.finalSlot, recent, inputSeq, complete: kind === "end" };
   }
 
   async commit(step: Step, out: Out): Promise<Position> {

@@ -13,6 +13,8 @@ export interface Head {
   readonly recent: readonly BlockRef[];
   /** Sequence of the input message that was committed last. A hint for seeking; wrong after a stream was lost. */
   readonly inputSeq: number;
+  /** The last thing passed on was that the input is complete. */
+  readonly complete?: boolean;
 }
 
 /** What a commit moves, compare-and-set. */
