@@ -31,18 +31,32 @@ export interface DecoderCounts {
   readonly unattributedData: number;
 }
 
-/** The source's connection as its client describes it. */
+/** The source's connection as its client describes it; counters are since the process started. */
 export interface SourceStatus {
-  /** "connecting", "streaming", ...; undefined where the client does not say. */
-  readonly state: string | undefined;
+  /** One of `SOURCE_STATES`; undefined where the client does not say. */
+  readonly state: SourceState | undefined;
+  /** Data comes, or has come to its end. */
   readonly connected: boolean;
-  /** All its numbers, by name: counters since the process started, and the latest values. */
-  readonly numbers: Readonly<Record<string, number>>;
-  /** Progress of the provider's stages, where it prepares history. */
-  readonly stages: readonly Readonly<Record<string, number>>[];
+  readonly attempts: number;
+  readonly reconnects: number;
+  readonly receivedBytes: number;
+  readonly messages: number;
+  readonly blocks: number;
+  readonly undos: number;
+  /** What the provider prepares while it sends no data; null when it does not. */
+  readonly progress: SourceProgress | null;
+  readonly lastError: string | null;
 }
 
-const CONNECTED_STATES = new Set(["connected", "streaming", "live", "ended"]);
+export interface SourceProgress {
+  readonly runningJobs: number;
+  readonly processedBlocks: number;
+  /** Ranges of slots that each stage of the provider has completed, in order. */
+  readonly stages: readonly (readonly (readonly [start: number, end: number])[])[];
+}
+
+export const SOURCE_STATES = ["idle", "connecting", "streaming", "backing-off", "ended", "error"] as const;
+export type SourceState = (typeof SOURCE_STATES)[number];
 
 /** From the details of the decode unit. */
 export function decodersOf(details: Details): ProgramCounts[] {
@@ -83,13 +97,32 @@ export function decoderCountsOf(details: Details): DecoderCounts | null {
 export function sourceStatusOf(details: Details): SourceStatus | null {
   const status = record(details["source"]);
   if (Object.keys(status).length === 0) return null;
-  const state = typeof status["state"] === "string" ? status["state"] : undefined;
-  const stages = Array.isArray(status["stages"]) ? status["stages"] : [];
+  const state = SOURCE_STATES.find((known) => known === status["state"]);
   return {
     state,
-    connected: state !== undefined && CONNECTED_STATES.has(state),
-    numbers: numbersOf(status),
-    stages: stages.map((stage) => numbersOf(record(stage))),
+    connected: state === "streaming" || state === "ended",
+    attempts: number(status["attempts"]),
+    reconnects: number(status["reconnects"]),
+    receivedBytes: number(status["receivedBytes"]),
+    messages: number(status["messages"]),
+    blocks: number(status["blocks"]),
+    undos: number(status["undos"]),
+    progress: progressOf(record(status["progress"])),
+    lastError: typeof status["lastError"] === "string" ? status["lastError"] : null,
+  };
+}
+
+function progressOf(progress: Readonly<Record<string, unknown>>): SourceProgress | null {
+  if (typeof progress["runningJobs"] !== "number") return null;
+  return {
+    runningJobs: number(progress["runningJobs"]),
+    processedBlocks: number(progress["processedBlocks"]),
+    stages: list(progress["stages"]).map((stage) =>
+      list(record(stage)["completedRanges"]).map((range) => {
+        const [start, end] = list(range);
+        return [number(start), number(end)] as const;
+      }),
+    ),
   };
 }
 
@@ -100,6 +133,10 @@ export function lakeOf(details: Details): Readonly<Record<string, number>> {
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function number(value: unknown): number {

@@ -144,7 +144,9 @@ function source(view: View): Finding {
   if (ingest.state !== "running") return finding("source", false, `ingest is ${ingest.state}${codeOf(ingest)}`);
   if (ingest.ended) return finding("source", true, "the range is complete");
   const status = sourceStatusOf(ingest.details);
-  if (status?.state !== undefined && !status.connected) return finding("source", false, status.state);
+  if (status?.state !== undefined && !status.connected) {
+    return finding("source", false, status.lastError === null ? status.state : `${status.state}: ${status.lastError}`);
+  }
   return finding("source", true, status?.state ?? "ingest is running");
 }
 

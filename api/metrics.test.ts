@@ -144,3 +144,53 @@ test("details of any shape never break the page", async () => {
     { numRuns: 60 },
   );
 });
+
+test("the names of Substreams' own sinks, from the source's status", async () => {
+  const backend = new FakeBackend();
+  const progress = {
+    runningJobs: 5,
+    processedBlocks: 1234,
+    stages: [
+      {
+        modules: ["store_a"],
+        completedRanges: [
+          [100, 200],
+          [300, 400],
+        ],
+        readyUpToExclusive: 0,
+      },
+      { modules: ["map_b"], completedRanges: [], readyUpToExclusive: 0 },
+    ],
+  };
+  const source = {
+    state: "streaming",
+    attempts: 3,
+    reconnects: 2,
+    receivedBytes: 999,
+    messages: 7,
+    blocks: 50,
+    undos: 4,
+  };
+  backend.change("ingest.main", { details: { source: { ...source, progress } }, metrics: { receivedBytes: 900 } });
+  const { samples, type } = await page(backend);
+  const expected = {
+    'head_block_number{app="substreams_sink",source="main"}': HEAD_SLOT,
+    'head_block_time_drift{app="substreams_sink",source="main"}': 2,
+    'substreams_sink_error{source="main"}': 2,
+    'substreams_sink_data_message{source="main"}': 50,
+    'substreams_sink_data_message_size_bytes{source="main"}': 900,
+    'substreams_sink_message_size_bytes{source="main"}': 999,
+    'substreams_sink_undo_message{source="main"}': 4,
+    'substreams_sink_backprocessing_completion{source="main"}': 1,
+    'substreams_sink_progress_message_running_jobs{source="main",stage="all"}': 5,
+    'substreams_sink_progress_message_total_processed_blocks{source="main"}': 1234,
+    'substreams_sink_progress_message_last_block{source="main",stage="0"}': 400,
+    'substreams_sink_progress_message_last_contiguous_block{source="main",stage="0"}': 200,
+    'substreams_sink_progress_message_last_contiguous_block{source="main",stage="1"}': 0,
+    'sluice_source_reconnects_total{source="main",stage="ingest",unit="ingest.main",node="node-a"}': 2,
+    'sluice_source_state{source="main",stage="ingest",unit="ingest.main",node="node-a",state="streaming"}': 1,
+    'sluice_source_state{source="main",stage="ingest",unit="ingest.main",node="node-a",state="error"}': 0,
+  };
+  expect(Object.fromEntries(Object.keys(expected).map((s) => [s, samples.get(s)]))).toEqual(expected);
+  expect(type.get("substreams_sink_undo_message")).toBe("counter");
+});

@@ -235,6 +235,22 @@ describe("/health and /ready", () => {
     });
   });
 
+  test("the source must stream, or have come to its end", async () => {
+    const reasons = async () => ((await get("/ready")).body as { reasons: string[] }).reasons;
+    const source = { state: "backing-off", lastError: "connection refused" };
+    backend.change("ingest.main", { details: { source } });
+    expect(await reasons()).toEqual(["source: backing-off: connection refused"]);
+    backend.change("ingest.main", { details: { source: { ...source, state: "streaming" } } });
+    expect(await reasons()).toEqual([]);
+    backend.change("ingest.main", { state: "backing-off" });
+    expect(await reasons()).toEqual(["source: ingest is backing-off"]);
+    // Long ago, but complete: there is no head to be behind of.
+    backend.change("ingest.main", { state: "running", ended: true, metrics: { blockTime: 1 } });
+    expect(await reasons()).toEqual([]);
+    backend.desired = { running: false, at: NOW };
+    expect(await reasons()).toEqual(["source: stopped on request"]);
+  });
+
   test("unhealthy: a failed unit, no process, a silent broker", async () => {
     backend.change("decode.main", { state: "failed" });
     expect(await get("/health")).toMatchObject({ status: 503, body: { status: "unhealthy" } });
