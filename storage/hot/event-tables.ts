@@ -61,7 +61,7 @@ export class EventTables {
       if (left === 0) break;
       if (isState(name)) continue;
       const end = firstRowFrom(this.db, name, slot);
-      const first = Number(this.db.prepare(`SELECT coalesce(min(_row), 0) FROM ${quoted(name)}`).values()[0]![0]);
+      const first = Number(this.db.prepare(`SELECT coalesce(min(_row), 1) FROM ${quoted(name)}`).values()[0]![0]);
       const rows = Math.min(left, Math.max(0, end - first));
       if (rows === 0) continue;
       this.deleteRows(id, name, "_row < ?", first + rows);

@@ -68,7 +68,7 @@ export function openForWriting(file: string, catalog: DatasetCatalog, limits: Fi
     inTransaction(db, () => prepareSchema(db, file, catalog));
     return db;
   } catch (error) {
-    db.close();
+    db.close(true);
     throw error;
   }
 }
@@ -82,7 +82,7 @@ export function openForReading(file: string, busyTimeoutMs: number): Database {
     if (checkVersion(db, file) === "empty") throw missing(file);
     return db;
   } catch (error) {
-    db.close();
+    db.close(true);
     throw error;
   }
 }

@@ -71,7 +71,7 @@ export class HotReader {
   }
 
   close(): void {
-    this.db.close();
+    this.db.close(true);
   }
 
   /** Runs `action` on one snapshot. It must not wait for anything. */

@@ -269,7 +269,7 @@ export class HotStore implements Sink<LaneOut> {
 
   private abandon(): void {
     this.state.attach([]);
-    this.session?.db.close();
+    this.session?.db.close(true);
     this.session = null;
   }
 }
