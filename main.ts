@@ -5,6 +5,7 @@ import * as api from "./cli/api.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
+import { EXIT } from "./cli/output.ts";
 import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
 import * as sql from "./cli/sql.ts";
@@ -12,9 +13,6 @@ import * as stages from "./cli/stages.ts";
 import * as verify from "./cli/verify.ts";
 import { VERSION } from "./cli/version.ts";
 import { classify, describe } from "./pipeline/errors.ts";
-
-/** 0 done, 1 failed, 2 usage, 75 try again later (sysexits' EX_TEMPFAIL). */
-const EXIT = { failed: 1, usage: 2, retry: 75 } as const;
 
 const program = new Command()
   .name("sluice")
@@ -52,7 +50,7 @@ function report(error: unknown): number {
   const { kind, code, cause } = classify(error);
   if (code === "UNEXPECTED" && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
   if (code === "USAGE" || code.startsWith("CONFIG_")) return EXIT.usage;
-  return kind === "transient" ? EXIT.retry : EXIT.failed;
+  return kind === "transient" ? EXIT.retryLater : EXIT.failed;
 }
 
 function collect(value: string, previous: readonly string[]): string[] {

@@ -9,7 +9,7 @@ import type { Command } from "commander";
 import { Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
-import type { CliContext } from "./context.ts";
+import { type CliContext, wholeNumber } from "./context.ts";
 
 const DEMO_FOLDER = "data/demo";
 const MARKER = ".sluice-demo";
@@ -93,12 +93,4 @@ async function demoFolder(chosen: string | undefined): Promise<string> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, MARKER), "Made by `sluice demo`; the next demo in this folder begins anew.\n");
   return folder;
-}
-
-function wholeNumber(option: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min || value > max) {
-    throw new Fatal("USAGE", `${option} takes a whole number from ${min} to ${max}, not "${text}"`);
-  }
-  return value;
 }

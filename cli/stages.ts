@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
+import { STAGES } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import type { CliContext } from "./context.ts";
 import { VERSION } from "./version.ts";
@@ -41,7 +42,7 @@ interface RunStagesOptions {
 
 /** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good. */
 export async function runStages({ config, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
-  const [{ connectBroker, openDeployment }, { STAGES, streams, units }, { Supervisor }] = await Promise.all([
+  const [{ connectBroker, openDeployment }, { streams, units }, { Supervisor }] = await Promise.all([
     import("./deployment.ts"),
     import("../pipeline/topology.ts"),
     import("../pipeline/supervisor.ts"),

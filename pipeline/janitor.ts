@@ -5,7 +5,7 @@
 import type { Deployment } from "./deployment.ts";
 import { describe } from "./errors.ts";
 import type { Log } from "./log.ts";
-import { names } from "./topology.ts";
+import { names } from "./names.ts";
 
 const EVERY_MS = 2_000;
 /** BLOCKS is trimmed above this share of its limit, down to the other. */

@@ -2,8 +2,8 @@
 import { headers } from "@nats-io/transport-node";
 import type { Deployment } from "./deployment.ts";
 import { LIMITS } from "./limits.ts";
+import { names } from "./names.ts";
 import type { Quarantined } from "./runner.ts";
-import { names } from "./topology.ts";
 
 export async function quarantine(d: Deployment, item: Quarantined): Promise<void> {
   const { stream, subject } = names(d.config["nats.prefix"], d.source).quarantine;

@@ -17,6 +17,7 @@ import type { Deployment } from "./deployment.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
 import { runJanitor } from "./janitor.ts";
 import { runLivePublisher } from "./live.ts";
+import { names, type StageName } from "./names.ts";
 import { quarantine } from "./quarantine.ts";
 import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
@@ -26,25 +27,6 @@ import type { UnitContext, UnitSpec } from "./supervisor.ts";
 import { whileWanted } from "./wanted.ts";
 import type { RowBatch } from "./wire/batch.ts";
 import { blockCodec } from "./wire/message.ts";
-
-/** Stages in flow order; `janitor` trims behind them. */
-export const STAGES = ["ingest", "decode", "shard", "lane", "archive", "janitor"] as const;
-export type StageName = (typeof STAGES)[number];
-
-/** Names of a source's streams, subjects and units. */
-export function names(prefix: string, source: string) {
-  const stream = (name: string) => `${prefix}_${source}_${name}`.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_");
-  const subject = (name: string) => `${prefix}.${source}.${name}`;
-  return {
-    blocks: { stream: stream("blocks"), subject: subject("blocks") },
-    events: { stream: stream("events"), subject: subject("events") },
-    lanes: { stream: stream("lanes"), subject: (lane: number) => subject(`lanes.${lane}`) },
-    live: { stream: stream("live"), subject: (lane: number) => subject(`live.${lane}`) },
-    quarantine: { stream: stream("quarantine"), subject: subject("quarantine") },
-    unit: (stage: StageName, lane?: number) =>
-      lane === undefined ? `${stage}.${source}` : `${stage}.${source}.${lane}`,
-  };
-}
 
 export function streams(d: Deployment): StreamSpec[] {
   const n = names(d.config["nats.prefix"], d.source);

@@ -1,0 +1,58 @@
+/** `sluice api`: the HTTP API in a process of its own, so that the pipeline's work never starves it. */
+import type { Command } from "commander";
+import type { RunningApi } from "../api/server.ts";
+import type { Config } from "../pipeline/config.ts";
+import type { Control } from "../pipeline/control.ts";
+import { configureLogging, logFor } from "../pipeline/log.ts";
+import { type CliContext, wholeNumber } from "./context.ts";
+import { VERSION } from "./version.ts";
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command("api")
+    .description("serve control, health and metrics over HTTP, on loopback")
+    .option("--port <port>", "port to listen on; 0 picks a free one (setting api.port)")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice api                                   http://127.0.0.1:8787
+  sluice api --port 0 --json                   a free port, printed as JSON
+  curl -X POST http://127.0.0.1:8787/api/indexer/stop`,
+    )
+    .action(async (options: { port?: string }, command: Command) => {
+      const { config: loaded, json } = context.load(command);
+      const port = options.port === undefined ? loaded["api.port"] : wholeNumber("--port", options.port, 0, 65_535);
+      const config = { ...loaded, "api.port": port };
+      await configureLogging({ level: config["log.level"], format: config["log.format"] });
+      const { connectBroker } = await import("./deployment.ts");
+      const connection = await connectBroker(config, `sluice-api-${process.pid}`);
+      const api = await serveApi(config, connection.control);
+      context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
+      await new Promise<void>((resolve) => {
+        for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+      });
+      await api.stop();
+      await connection.close();
+    });
+}
+
+/** Serves the API of the configured source on the configured address. */
+export async function serveApi(config: Config, control: Control): Promise<RunningApi> {
+  const [{ startApi }, { ControlBackend }, { names }] = await Promise.all([
+    import("../api/server.ts"),
+    import("../api/control-backend.ts"),
+    import("../pipeline/names.ts"),
+  ]);
+  const source = config["source.name"];
+  const n = names(config["nats.prefix"], source);
+  const laneUnits = Array.from({ length: config.lanes }, (_, lane) => n.unit("lane", lane));
+  const backend = new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
+  return startApi({
+    host: config["api.host"],
+    port: config["api.port"],
+    backend,
+    version: VERSION,
+    log: logFor("api"),
+  });
+}
