@@ -4,6 +4,7 @@
  */
 import { Fatal } from "../../pipeline/errors.ts";
 import type { BlockMeta } from "../../pipeline/position.ts";
+import type { State } from "../../stages/stage.ts";
 import { Cache } from "./cache.ts";
 import type { StateTable } from "./state-table.ts";
 
@@ -31,8 +32,7 @@ interface Source {
   readonly pending: Writes;
 }
 
-/** Implements `State` of `stages/stage.ts`, which storage does not import. */
-export class HotState {
+export class HotState implements State {
   private readonly cacheRows: number;
   private sources = new Map<string, Source>();
   private segmentsOpen: Segment[] = [];

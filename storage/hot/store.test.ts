@@ -164,8 +164,9 @@ describe("token numbers", () => {
     // Token 3 gets its state before token 2 gets its row: each must go with its own block all the same.
     store.state.atBlock(meta({ slot: 3 }), 0);
     store.state.put(CANDLES.name, candleKey(3, 60), candle(3, 60, 1n));
+    store.state.put(CANDLES.name, candleKey(8, 60), candle(8, 60, 1n));
     await lane.commit(store, [of(2, 2), of(3, 3, 2)]);
-    expect(lines(store).filter((l) => l.startsWith("tokens"))).toHaveLength(3);
+    expect(lines(store).filter((l) => l.startsWith("tokens"))).toHaveLength(4);
     await lane.rollback(store, of(2));
     expect(lines(store).filter((l) => l.startsWith("tokens"))).toHaveLength(2);
     await lane.rollback(store, of(1));
@@ -311,6 +312,15 @@ describe("a file", () => {
 });
 
 describe("rows", () => {
+  test("are numbered without a gap, undo or not", async () => {
+    await lane.commit(store, [block(1), block(2), block(3)]);
+    await lane.rollback(store, block(1));
+    await lane.commit(store, [block(2), block(3)]);
+    const db = new Database(lane.file, { readonly: true });
+    expect(db.query("SELECT _row FROM notes ORDER BY 1").values()).toEqual([[1], [2], [3]]);
+    db.close();
+  });
+
   test("of a dataset that is not in the catalog are refused", async () => {
     const { blocks, tables } = batch([block(1)]);
     const other = await lane.opened({ catalog: new Map() });
