@@ -10,8 +10,20 @@ import { type BlockRef, formatBlock, type Position, sameBlock } from "./position
 export interface ChainState {
   readonly position: Position | null;
   readonly finalSlot: number;
-  /** Blocks held, oldest first; ends with `position` (which after an undo may be a block that was never delivered). */
+  /**
+   * Blocks held, oldest first, without a hole; ends with `position` (which after an undo may be a block that was never
+   * delivered). Reaches down to a final block, unless the output has forgotten more than that.
+   */
   readonly recent: readonly BlockRef[];
+  /** Where the input stands, when it was passed over last; null when it stands where we do. */
+  readonly passed?: Passed | null;
+}
+
+/** The input is on a branch that is not ours, or in what we hold already. */
+export interface Passed {
+  readonly tip: BlockRef;
+  /** Lowest block of the branch that we do not hold; null while the input goes over what we hold. */
+  readonly branchSlot: number | null;
 }
 
 /** The part of a message that the chain cares about: its header is enough. */
@@ -38,51 +50,91 @@ export type Verdict =
 
 export const EMPTY_CHAIN: ChainState = { position: null, finalSlot: 0, recent: [] };
 
+const SKIP: Verdict = { action: "skip" };
+
+/**
+ * A batch that follows our position is applied. Any other one is a repeat, a fork, or comes after a gap. It is a repeat
+ * when we hold its blocks; a fork when it goes on from a block that we hold at or above our last final one. What leaves
+ * our chain below that was abandoned (final blocks are on every fork) and is passed over until the input comes back.
+ */
 export function judge(chain: ChainState, link: Link): Verdict {
+  const head = chain.position;
+  if (sameBlock(link.prev, head)) return judgeNext(chain, link);
+  if (head === null) return gap(chain, link);
+  mustAgree(chain, link);
+  const base = lastAtOrBelow(chain.recent, chain.finalSlot);
+  if (base !== undefined && (link.next.slot < base.slot || sameBlock(link.next, base))) return SKIP;
   switch (link.kind) {
     case "data":
-      return judgeData(chain, link);
+      return judgeData(chain, link, base);
     case "undo":
       return judgeUndo(chain, link);
     case "end":
-      if (sameBlock(link.prev, chain.position)) return { action: "apply", aboveSlot: link.next.slot, undoTo: null };
-      if (chain.position !== null && link.next.slot <= chain.finalSlot) return { action: "skip" };
-      return gap(chain, link);
+      return isHeld(chain, link.next) ? SKIP : passOrGap(chain, link);
   }
 }
 
-function judgeData(chain: ChainState, link: Link): Verdict {
+/** What names our own position as the one before it. */
+function judgeNext(chain: ChainState, link: Link): Verdict {
   const head = chain.position;
-  if (sameBlock(link.prev, head)) return { action: "apply", aboveSlot: head?.slot ?? -1, undoTo: null };
-  if (head === null) return gap(chain, link);
+  if (link.kind !== "undo") return { action: "apply", aboveSlot: head?.slot ?? -1, undoTo: null };
+  const to = link.next;
+  if (head === null || sameBlock(to, head)) return SKIP;
+  if (!undoesFinal(chain, to)) return { action: "undo", to };
+  const base = lastAtOrBelow(chain.recent, chain.finalSlot);
+  if (base === undefined || !isRecent(chain, to)) throw belowFinal(chain, to);
+  // A producer that was rebuilt goes further back than it must: nothing final is taken back, it only comes again.
+  return { action: "undo", to: { ...to, slot: base.slot, hash: base.hash } };
+}
 
+function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): Verdict {
+  const head = chain.position!;
   const firstNew = link.blocks.findIndex((block) => !isHeld(chain, block));
-  if (firstNew < 0) return { action: "skip" };
+  if (firstNew < 0) return SKIP;
   const before = firstNew === 0 ? link.prev : link.blocks[firstNew - 1]!;
   if (sameBlock(before, head)) return { action: "apply", aboveSlot: head.slot, undoTo: null };
-  if (before === null || before.slot > head.slot) return gap(chain, link);
-  if (before.slot > chain.finalSlot && !chain.recent.some((b) => sameBlock(b, before))) return gap(chain, link);
-
-  // The stream goes on from a block that we hold but have moved past: ours were abandoned and the undo was not seen, or
-  // they will all come again. Final blocks are on every fork, so nothing at or below the final slot is taken back.
-  const keep = Math.max(before.slot, chain.finalSlot);
-  const base = lastAtOrBelow(chain.recent, keep) ?? before;
-  // The cursor may be older than `base`: resuming from it repeats blocks, which are skipped. "" = from the beginning.
-  const undoTo = { slot: base.slot, hash: base.hash, cursor: link.prev?.cursor ?? "", moduleHash: head.moduleHash };
-  return { action: "apply", aboveSlot: base.slot, undoTo };
+  const forks = before !== null && before.slot >= (base?.slot ?? 0) && isRecent(chain, before);
+  if (!forks) return passOrGap(chain, link);
+  // Ours were abandoned and the undo was not seen, or they will all come again.
+  const { slot, hash } = before;
+  // The cursor may be older than the block: resuming from it repeats blocks, which are skipped. "" = from the beginning.
+  const undoTo = { slot, hash, cursor: link.prev?.cursor ?? "", moduleHash: head.moduleHash };
+  return { action: "apply", aboveSlot: slot, undoTo };
 }
 
 function judgeUndo(chain: ChainState, link: Link): Verdict {
-  const head = chain.position;
   const to = link.next;
-  if (head === null) return link.prev === null ? { action: "skip" } : gap(chain, link);
-  if (sameBlock(to, head)) return { action: "skip" };
-  if (sameBlock(link.prev, head) || chain.recent.some((b) => sameBlock(b, to))) {
-    if (to.slot < chain.finalSlot) throw belowFinal(chain, to);
-    return { action: "undo", to };
-  }
-  if (to.slot < chain.finalSlot && to.slot < head.slot && to.slot < lowest(chain)) return { action: "skip" };
-  return gap(chain, link);
+  if (sameBlock(to, chain.position)) return SKIP;
+  const followsPassed = chain.passed != null && sameBlock(link.prev, chain.passed.tip);
+  if (followsPassed) return SKIP;
+  if (isRecent(chain, to)) return { action: "undo", to };
+  return passOrGap(chain, link);
+}
+
+/** Neither ours nor connected with ours: an abandoned branch that the input itself will leave, or a gap. */
+function passOrGap(chain: ChainState, link: Link): Verdict {
+  if (link.next.slot <= chain.position!.slot) return SKIP;
+  const branchSlot = branchOf(chain, link);
+  // A branch that the input calls final is no abandoned one: then it is we who miss something.
+  return branchSlot !== null && link.finalSlot < branchSlot ? SKIP : gap(chain, link);
+}
+
+/** The lowest block of the branch that `link` is on, if that goes on from what was passed over; null otherwise. */
+function branchOf(chain: ChainState, link: Link): number | null {
+  const { passed } = chain;
+  if (!sameBlock(link.prev, passed?.tip ?? null)) return null;
+  return passed?.branchSlot ?? firstNewSlot(chain, link);
+}
+
+/** The chain after a batch that was passed over. */
+export function afterSkip(chain: ChainState, link: Link): ChainState {
+  const tip = { slot: link.next.slot, hash: link.next.hash };
+  const branchSlot = isHeld(chain, tip) ? null : (branchOf(chain, link) ?? firstNewSlot(chain, link));
+  return { ...chain, passed: { tip, branchSlot } };
+}
+
+function firstNewSlot(chain: ChainState, link: Link): number | null {
+  return link.blocks.find((b) => !isHeld(chain, b))?.slot ?? null;
 }
 
 /** The chain after a data batch, of which `blocks` were new. */
@@ -103,19 +155,38 @@ export function afterUndo(chain: ChainState, to: Position, finalSlot: number): C
   return { position: to, finalSlot: Math.max(chain.finalSlot, finalSlot), recent };
 }
 
-/** Already applied: the same block is remembered, or it is final and older than what is remembered. */
+/** Whether going back to `to` would take back a block that is final here. */
+export function undoesFinal(chain: ChainState, to: BlockRef): boolean {
+  const base = lastAtOrBelow(chain.recent, chain.finalSlot);
+  if (base === undefined) return to.slot < chain.finalSlot;
+  return to.slot < base.slot || (to.slot === base.slot && to.hash !== base.hash);
+}
+
+function isRecent(chain: ChainState, block: BlockRef): boolean {
+  return chain.recent.some((b) => sameBlock(b, block));
+}
+
+/** Already applied: it is remembered, or it is final and older than all that is remembered. */
 function isHeld(chain: ChainState, block: BlockRef): boolean {
-  const held = chain.recent.find((b) => b.slot === block.slot);
-  if (held !== undefined && held.hash === block.hash) return true;
-  if (block.slot > chain.finalSlot) return false;
-  if (held === undefined) return true;
-  throw new Fatal(
-    "FINAL_BLOCK_CHANGED",
-    `block ${block.slot} was final as ${held.hash} and has come again as ${block.hash}`,
-    {
-      hint: "The source now serves another chain. Check endpoint and network; the data so far is kept as it is.",
-    },
-  );
+  const oldest = chain.recent[0];
+  if (oldest !== undefined && block.slot < oldest.slot) return block.slot <= chain.finalSlot;
+  return isRecent(chain, block);
+}
+
+/** Two different blocks at one slot can not both be final: with one final here and the other in the input, we stop. */
+function mustAgree(chain: ChainState, link: Link): void {
+  for (const block of link.blocks) {
+    if (block.slot > Math.min(chain.finalSlot, link.finalSlot)) return;
+    const held = chain.recent.find((b) => b.slot === block.slot);
+    if (held === undefined || held.hash === block.hash) continue;
+    throw new Fatal(
+      "FINAL_BLOCK_CHANGED",
+      `block ${block.slot} was final as ${held.hash} and has come again as ${block.hash}`,
+      {
+        hint: "The source now serves another chain. Check endpoint and network; the data so far is kept as it is.",
+      },
+    );
+  }
 }
 
 function gap(chain: ChainState, link: Link): Verdict {
@@ -132,10 +203,6 @@ function belowFinal(chain: ChainState, to: BlockRef): Fatal {
 
 function lastAtOrBelow(blocks: readonly BlockRef[], slot: number): BlockRef | undefined {
   return blocks.findLast((b) => b.slot <= slot);
-}
-
-function lowest(chain: ChainState): number {
-  return chain.recent[0]?.slot ?? 0;
 }
 
 /** Keeps all unfinal blocks and a window of final ones. */

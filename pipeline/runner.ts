@@ -14,8 +14,8 @@
  */
 import type { Stage } from "../stages/stage.ts";
 import type { Head, Sink, Step } from "../storage/sink.ts";
-import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
-import { Fatal, Poison, Rewind, Shutdown } from "./errors.ts";
+import { afterData, afterSkip, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
+import { Fatal, Poison, Rewind, Shutdown, Transient } from "./errors.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import { type BlockRef, formatBlock, type Position, sameBlock } from "./position.ts";
 import type { Incoming, Reader, Seek } from "./reader.ts";
@@ -35,7 +35,7 @@ export interface RunnerOptions<In, Out> {
   readonly reader: Reader<In>;
   readonly stage: Stage<In, Out>;
   readonly sink: Sink<Out>;
-  readonly codec: Pick<BodyCodec<In>, "above" | "empty">;
+  readonly codec: Pick<BodyCodec<In>, "blocks" | "above" | "empty">;
   readonly world: World;
   readonly metrics: UnitMetrics;
   readonly log: (
@@ -62,12 +62,14 @@ export async function run<In, Out>(options: RunnerOptions<In, Out>, signal: Abor
   try {
     await runner.open();
     let seek: Seek = "hint";
-    while (!signal.aborted) {
+    for (let stuckAt: Gap | null = null; !signal.aborted; seek = "oldest") {
       const gap = await runner.follow(seek);
       if (gap === null) return;
-      if (seek === "oldest" && !gap.afterProgress) throw new Rewind("GAP", gap.reason, { where: options.reader.name });
+      // Progress made by taking back and applying the same blocks again is none.
+      const stuck = seek === "oldest" && (!gap.afterProgress || sameBlock(gap.at, stuckAt?.at ?? null));
+      if (stuck) throw new Rewind("GAP", gap.reason, { where: options.reader.name });
       options.log("warning", "gap in the input; looking again from its oldest message", { reason: gap.reason });
-      seek = "oldest";
+      stuckAt = gap;
     }
   } catch (error) {
     if (signal.aborted && (error instanceof Shutdown || error === signal.reason)) return;
@@ -75,6 +77,13 @@ export async function run<In, Out>(options: RunnerOptions<In, Out>, signal: Abor
   } finally {
     await options.sink.close();
   }
+}
+
+interface Gap {
+  readonly reason: string;
+  /** Where we stood. */
+  readonly at: Position | null;
+  readonly afterProgress: boolean;
 }
 
 class Runner<In, Out> {
@@ -100,7 +109,8 @@ class Runner<In, Out> {
     this.committed = this.head?.position ?? null;
     if (this.head !== null) {
       const { position, finalSlot, recent, inputSeq } = this.head;
-      this.chain = { position, finalSlot, recent };
+      // Finality beyond our position says nothing yet: on the way there the input may still visit abandoned forks.
+      this.chain = { position, finalSlot: Math.min(finalSlot, position.slot), recent };
       Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
     }
     const { position, finalSlot } = this.chain;
@@ -110,8 +120,9 @@ class Runner<In, Out> {
   }
 
   /** Reads until the signal aborts (null) or a gap shows. */
-  async follow(seek: Seek): Promise<{ reason: string; afterProgress: boolean } | null> {
+  async follow(seek: Seek): Promise<Gap | null> {
     const { metrics } = this.o;
+    this.chain = { ...this.chain, passed: null };
     const incoming = this.o.reader.read(this.head, seek, this.signal)[Symbol.asyncIterator]();
     let progress = false;
     try {
@@ -123,10 +134,11 @@ class Runner<In, Out> {
         const verdict = judge(this.chain, next.link);
         if (verdict.action === "gap") {
           metrics.gaps++;
-          return { reason: verdict.reason, afterProgress: progress };
+          return { reason: verdict.reason, at: this.chain.position, afterProgress: progress };
         }
         if (verdict.action === "skip") {
           metrics.skippedBatches++;
+          this.chain = afterSkip(this.chain, next.link);
           continue;
         }
         await this.take(next, verdict);
@@ -143,7 +155,9 @@ class Runner<In, Out> {
     const from = world.monotonic();
     try {
       const { done, value } = await incoming.next();
-      return done === true || this.signal.aborted ? null : value;
+      if (this.signal.aborted) return null;
+      if (done === true) throw new Transient("READ_ENDED", "the input ended", { where: this.o.reader.name });
+      return value;
     } catch (error) {
       if (error instanceof Poison) throw damaged(error, this.o.reader.name);
       throw error;
@@ -158,11 +172,11 @@ class Runner<In, Out> {
       await this.undo(verdict.to, link.finalSlot, seq);
       return;
     }
+    const signal = this.read(incoming);
     if (verdict.undoTo !== null) {
       this.o.log("warning", `the input goes on from ${formatBlock(verdict.undoTo)}: taking back what came after`);
-      await this.undo(verdict.undoTo, link.finalSlot, seq - 1);
+      await this.undo(this.withOwnCursor(verdict.undoTo, signal), link.finalSlot, seq - 1);
     }
-    const signal = this.read(incoming);
     if (signal.kind === "data") await this.applyData(incoming, signal, verdict.aboveSlot);
     else if (signal.kind === "end") await this.end(signal, seq);
   }
@@ -174,6 +188,12 @@ class Runner<In, Out> {
       if (error instanceof Poison) throw damaged(error, this.o.reader.name);
       throw error;
     }
+  }
+
+  /** A block in the middle of a batch has a cursor of its own: better than that of the block before the batch. */
+  private withOwnCursor(to: Position, signal: Signal<In>): Position {
+    const block = signal.kind === "data" ? this.o.codec.blocks(signal.body).find((b) => sameBlock(b, to)) : undefined;
+    return block === undefined ? to : { ...to, cursor: block.cursor };
   }
 
   private async applyData(
@@ -230,7 +250,9 @@ class Runner<In, Out> {
   }
 
   private async commit(out: Out, inputSeq: number): Promise<void> {
-    const step = this.step(this.chain.position!, inputSeq);
+    // A stage that gathers may commit only some of its messages: then the hint stays at what was committed whole before.
+    const whole = this.uncommittedSeqs.length > 1 ? this.o.metrics.inputSeq : inputSeq;
+    const step = this.step(this.chain.position!, whole);
     const stands = await this.timed(() => this.o.sink.commit(step, out));
     this.o.metrics.sentBatches++;
     const left = this.uncommitted.filter((b) => b.slot > stands.slot);
@@ -240,7 +262,7 @@ class Runner<In, Out> {
 
   private async undo(to: Position, finalSlot: number, inputSeq: number): Promise<void> {
     this.chain = afterUndo(this.chain, to, finalSlot);
-    const left = this.uncommitted.filter((b) => b.slot <= to.slot);
+    const left = this.uncommitted.filter((b) => b.slot < to.slot || sameBlock(b, to));
     this.uncommittedSeqs.push({ slot: to.slot, seq: inputSeq });
     this.o.stage.undo?.(to);
     this.o.metrics.undos++;
