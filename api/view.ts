@@ -102,16 +102,17 @@ export function viewOf(snapshot: Snapshot, names: Names): View {
   };
 }
 
-interface Active {
+export interface Active {
   readonly node: NodeReport;
   readonly report: UnitReport;
 }
 
-function activeReports(nodes: readonly NodeReport[], source: string): Active[] {
+/** One report per unit: that of the process that runs it rather than of one that stands by. `source` null: of all. */
+export function activeReports(nodes: readonly NodeReport[], source: string | null): Active[] {
   const best = new Map<string, Active>();
   for (const node of nodes) {
     for (const report of node.units) {
-      if (report.source !== source) continue;
+      if (source !== null && report.source !== source) continue;
       const known = best.get(report.unit);
       if (known === undefined || precedes(report, known.report)) best.set(report.unit, { node, report });
     }

@@ -2,7 +2,7 @@
  * How commands talk: data on stdout, messages on stderr, JSON when asked for, colour only on a terminal that wants it, and
  * exit codes that scripts can act on.
  */
-import { classify, describe } from "../pipeline/errors.ts";
+import { classify } from "../pipeline/errors.ts";
 
 /** Exit codes. `retryLater` is EX_TEMPFAIL of sysexits.h: the same command may succeed when repeated. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, retryLater: 75 } as const;
@@ -23,9 +23,10 @@ export interface CommandIo {
   readonly stderr: Output;
 }
 
-type Stream = Pick<NodeJS.WriteStream, "write" | "isTTY" | "columns" | "on">;
+/** The part of `process.stdout` and `process.stderr` that is used. */
+export type OutputStream = Pick<NodeJS.WriteStream, "write" | "isTTY" | "columns" | "on">;
 
-export function processOutput(stream: Stream, env: Readonly<Record<string, string | undefined>>): Output {
+export function streamOutput(stream: OutputStream, env: Readonly<Record<string, string | undefined>>): Output {
   const isTTY = stream.isTTY === true;
   // A reader that has seen enough (`sluice sql ... | head`) is not a failure.
   stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -102,15 +103,10 @@ export function cellText(value: unknown): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1));
 }
 
-/** Says what went wrong, on stderr, and gives the exit code. */
-export function reportError(error: unknown, io: CommandIo): number {
-  io.stderr.write(`${paint(io.stderr, "red", "error")} ${describe(error)}\n`);
-  return exitCodeOf(error);
-}
-
+/** What a thrown error makes of the exit code. */
 export function exitCodeOf(error: unknown): number {
   const { kind, code } = classify(error);
   if (kind === "shutdown") return EXIT.ok;
   if (kind === "transient") return EXIT.retryLater;
-  return code.startsWith("CONFIG_") || code.startsWith("USAGE_") ? EXIT.usage : EXIT.failed;
+  return code.startsWith("CONFIG_") || code === "USAGE" ? EXIT.usage : EXIT.failed;
 }

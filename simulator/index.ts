@@ -26,12 +26,20 @@ export interface WrittenSimulation extends Truth {
 
 /** Writes a recording to `out` and returns the truth about it. On failure nothing is left behind. */
 export async function writeSimulation(
-  options: SimulationOptions & { readonly out: string; readonly truth?: true | "lines" },
+  options: SimulationOptions & {
+    readonly out: string;
+    readonly truth?: true | "lines";
+    /** Called for each message once it is written. */
+    readonly onMessage?: (message: SimulatedMessage) => void;
+  },
 ): Promise<WrittenSimulation> {
   const simulation = new Simulation(options);
   const writer = RecordingWriter.toFile(options.out);
   try {
-    for (const message of simulation.messages()) await writer.append(message.response);
+    for (const message of simulation.messages()) {
+      await writer.append(message.response);
+      options.onMessage?.(message);
+    }
     const recording = await writer.finish();
     return { ...simulation.truth(), recording };
   } catch (error) {
