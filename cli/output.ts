@@ -95,12 +95,15 @@ export function table(out: Output, columns: readonly Column[], rows: readonly (r
   return `${[header, ...cells.map(line)].join("\n")}\n`;
 }
 
-/** A value as one cell; nothing is an empty cell. */
+/** Control characters, and marks that turn the direction of writing: token names are chosen by strangers. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A value as one cell, safe to print; nothing is an empty cell. */
 export function cellText(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text = typeof value === "string" ? value : typeof value === "object" ? toJson(value, 0) : String(value);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1));
+  return text.replace(UNSAFE, (c) => (c === "\n" ? "\\n" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
 }
 
 /** What a thrown error makes of the exit code. */
