@@ -31,8 +31,12 @@ export const CANDLES: DatasetSpec = {
     { name: "close", type: "u128", unit: "1e-28 SOL per token", doc: "Price after the last trade in chain order." },
     { name: "volume_quote", type: "u128", unit: "lamports", doc: "SOL swapped." },
     { name: "volume_base", type: "u128", unit: "base units", doc: "Tokens swapped." },
-    { name: "trades", type: "u32", doc: "Swaps counted in the volume." },
-    { name: "update_count", type: "u32", doc: "Price changes folded in, swaps or not." },
+    {
+      name: "trades",
+      type: "u32",
+      field: "update_count",
+      doc: "Trades folded in, whether they count as volume or not.",
+    },
   ],
   key: ["mint", "interval", "time"],
   order: ["mint", "interval", "time"],
@@ -50,5 +54,4 @@ export interface CandleRow {
   readonly volume_quote: bigint;
   readonly volume_base: bigint;
   readonly trades: number;
-  readonly update_count: number;
 }

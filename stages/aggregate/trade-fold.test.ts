@@ -73,7 +73,7 @@ describe("candles", () => {
   test("volume is swaps only, other events move the price", () => {
     const state = stateAfter(...blocksOf([at(0, 5n, 10n), at(1, 7n, null), at(2, 6n, 20n)]));
     expect(candlesOf(state, "m1")).toMatchObject([
-      { volume_quote: 30n, volume_base: 4n, trades: 2, update_count: 3, high: 7n, close: 6n },
+      { volume_quote: 30n, volume_base: 4n, trades: 3, high: 7n, close: 6n },
     ]);
     expect(state.mint()).toMatchObject({ latest_price: 6n, latest_trade_time: 2n, total_sol_amount: 30n });
   });
@@ -92,7 +92,7 @@ describe("candles", () => {
 
   test("a block time from the future leaves its own candle and no trace in the others", () => {
     const state = stateAfter(...blocksOf([at(10, 5n), at(100_000, 9n), at(11, 6n), at(70, 7n), at(100_001, 8n)]));
-    const rows = candlesOf(state, "m1").map((c) => [c.time, c.open, c.high, c.low, c.close, c.update_count]);
+    const rows = candlesOf(state, "m1").map((c) => [c.time, c.open, c.high, c.low, c.close, c.trades]);
     expect(rows).toEqual([
       [0n, 5n, 6n, 5n, 6n, 2],
       [60n, 6n, 7n, 6n, 7n, 1],
@@ -131,8 +131,7 @@ function candlesByDefinition(chain: readonly TradeBlock[], interval: number): Ma
         close: prices.at(-1)!,
         volume_quote: swaps.reduce((sum, t) => sum + t.sol!, 0n),
         volume_base: swaps.reduce((sum, t) => sum + t.tokens, 0n),
-        trades: swaps.length,
-        update_count: inside.length,
+        trades: inside.length,
       });
     }
   }

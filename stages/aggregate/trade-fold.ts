@@ -68,11 +68,10 @@ export class TradeFold {
       if (price > candle.high) candle.high = price;
       if (price < candle.low) candle.low = price;
       candle.close = price;
-      candle.update_count++;
+      candle.trades++;
       if (quote === null) continue;
       candle.volume_quote += quote;
       candle.volume_base += base;
-      candle.trades++;
     }
     if (quote !== null) token.swapped += quote;
     token.price = price;
@@ -146,6 +145,5 @@ function newCandle(token: Token, interval: number, time: number, open: bigint): 
     volume_quote: 0n,
     volume_base: 0n,
     trades: 0,
-    update_count: 0,
   };
 }

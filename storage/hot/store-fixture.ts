@@ -134,7 +134,7 @@ export class Lane {
 
 export function candle(mint: number, time: number, close: bigint): CandleRow {
   const prices = { open: close, high: close, low: close, close };
-  const volumes = { volume_quote: 0n, volume_base: 0n, trades: 0, update_count: 1 };
+  const volumes = { volume_quote: 0n, volume_base: 0n, trades: 1 };
   return { mint: address(mint), interval: 60, time: BigInt(time), ...prices, ...volumes };
 }
 
