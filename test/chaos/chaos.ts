@@ -1,0 +1,135 @@
+/**
+ * Kills the pipeline's processes, over and over, while it indexes a simulated chain with forks; then lets it finish and
+ * holds hot stores and lake against the truth. Two `sluice stages` processes share one data folder; victims are either of
+ * them or the nats-server, always with SIGKILL. What was killed is started again, the nats-server by whoever notices.
+ */
+
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Child, lastLines, startChild } from "../../cli/child.ts";
+import { folders } from "../../cli/deployment.ts";
+import { type LocalRun, stageArgs, startLocalRun, untilEnded } from "../../cli/local-run.ts";
+import { holdAgainst } from "../../cli/verdict.ts";
+import { type Config, loadConfig } from "../../pipeline/config.ts";
+import { isAlive } from "../../pipeline/embedded-nats.ts";
+import { Fatal } from "../../pipeline/errors.ts";
+import { seededRandom, systemWorld } from "../../pipeline/world.ts";
+import { writeSimulation } from "../../simulator/index.ts";
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly kills: number;
+  readonly lanes: number;
+  readonly say: (text: string) => void;
+}
+
+export interface ChaosResult {
+  readonly blocks: number;
+  readonly killed: Readonly<Record<"stages-a" | "stages-b" | "nats", number>>;
+  /** What hot stores and lake say that the truth does not. */
+  readonly differences: readonly string[];
+  readonly seconds: number;
+}
+
+/** Pauses between kills, ms: from in the middle of a start to some seconds of work. */
+const PAUSE_MS = { min: 50, max: 2_000 };
+/** Blocks served a second, and how many a kill needs to leave work for the next. */
+const BLOCKS_PER_SECOND = 60;
+const BLOCKS_PER_KILL = 75;
+/** The run must be over so long after the last kill. */
+const CONVERGE_MS = 120_000;
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const data = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
+  const startedAt = systemWorld.monotonic();
+  const blocks = options.kills * BLOCKS_PER_KILL;
+  const recording = join(data, "chaos.recording.zst");
+  const truth = await writeSimulation({ seed: options.seed, blocks, output: "transactions", out: recording });
+  const settings = [`lanes=${options.lanes}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
+  const { values } = loadConfig({ flags: { "data.dir": data, lanes: options.lanes } });
+  const run = await startLocalRun({
+    config: values,
+    recording,
+    blocksPerSecond: BLOCKS_PER_SECOND,
+    endAtEof: true,
+    settings,
+  });
+  const second = startChild({ args: stageArgs(data, run.endpoint, settings), logFile: join(data, "stages-b.log") });
+  const victims = new Victims(values, run, second, settings);
+  try {
+    await victims.killAtRandom(options);
+    options.say("no more kills; waiting for the rest");
+    await untilEnded(victims.asRun(), AbortSignal.timeout(CONVERGE_MS), () => undefined).catch((error) => {
+      throw new Fatal(
+        "CHAOS_STUCK",
+        `not finished ${CONVERGE_MS / 1000} s after the last kill: ${(error as Error).message}`,
+        {
+          where: data,
+          hint: lastLines(join(data, "stages.log"), 5),
+        },
+      );
+    });
+    await victims.stopStages();
+    const verdict = await holdAgainst(values, truth);
+    const seconds = (systemWorld.monotonic() - startedAt) / 1000;
+    return { blocks, killed: victims.killed, differences: verdict.differences, seconds };
+  } finally {
+    await victims.stopStages();
+    await run.stop();
+    await rm(data, { recursive: true, force: true });
+  }
+}
+
+class Victims {
+  readonly killed = { "stages-a": 0, "stages-b": 0, nats: 0 };
+  private readonly config: Config;
+  private readonly run: LocalRun;
+  private readonly settings: readonly string[];
+  private readonly stages: { "stages-a": Child; "stages-b": Child };
+
+  constructor(config: Config, run: LocalRun, second: Child, settings: readonly string[]) {
+    this.config = config;
+    this.run = run;
+    this.settings = settings;
+    this.stages = { "stages-a": run.stages, "stages-b": second };
+  }
+
+  async killAtRandom({ seed, kills, say }: ChaosOptions): Promise<void> {
+    const random = seededRandom(seed);
+    const names = ["stages-a", "stages-b", "nats"] as const;
+    for (let kill = 1; kill <= kills; kill++) {
+      await systemWorld.sleep(PAUSE_MS.min + random() * (PAUSE_MS.max - PAUSE_MS.min));
+      const name = names[Math.floor(random() * names.length)]!;
+      if (name === "nats") this.killNats();
+      else await this.killStages(name);
+      this.killed[name]++;
+      say(`kill ${kill}/${kills}: ${name}`);
+    }
+  }
+
+  /** The run with the processes that now stand for it. */
+  asRun(): LocalRun {
+    return { ...this.run, stages: this.stages["stages-a"], check: () => undefined };
+  }
+
+  async stopStages(): Promise<void> {
+    await Promise.all(Object.values(this.stages).map((child) => (child.exitCode === null ? child.stop() : undefined)));
+  }
+
+  private async killStages(name: "stages-a" | "stages-b"): Promise<void> {
+    this.stages[name].kill("SIGKILL");
+    await this.stages[name].exited;
+    const data = this.config["data.dir"];
+    this.stages[name] = startChild({
+      args: stageArgs(data, this.run.endpoint, this.settings),
+      logFile: join(data, `${name}.log`),
+    });
+  }
+
+  private killNats(): void {
+    const { pid } = JSON.parse(readFileSync(join(folders(this.config).nats, "server.json"), "utf8")) as { pid: number };
+    if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  }
+}
