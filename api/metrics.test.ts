@@ -132,6 +132,12 @@ test("a silent broker leaves what this process knows", async () => {
   expect(Object.fromEntries(samples)).toEqual({ 'sluice_build_info{version="0.1.0"}': 1, sluice_broker_up: 0 });
 });
 
+test("a negative count from a broken report does not take the page down", async () => {
+  const backend = new FakeBackend();
+  backend.change("decode.main", { details: { decoders: { programs: { spinpet: { seen: -1 } } } } });
+  expect((await page(backend)).samples.get("sluice_broker_up")).toBe(1);
+});
+
 test("details of any shape never break the page", async () => {
   await fc.assert(
     fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), async (decoders, lake, source) => {
