@@ -135,7 +135,7 @@ describe("recording", () => {
   test("says when it cannot write", async () => {
     const writer = RecordingWriter.toFile(join(folder, "no", "such", "folder.zst"));
     await writer.append(block(1));
-    expect(writer.finish()).rejects.toMatchObject({ code: "RECORDING_WRITE", kind: "transient" });
+    await expect(writer.finish()).rejects.toMatchObject({ code: "RECORDING_WRITE", kind: "transient" });
   });
 
   test("may be left in the middle", async () => {
@@ -192,7 +192,7 @@ describe("damage", () => {
 
     await writeFile(path, zstdCompressSync(delimit([block(1).toBinary(), Uint8Array.of(0x1a, 0x05, 1)])));
     const reading = Array.fromAsync(readResponses(path));
-    expect(reading).rejects.toMatchObject({ code: "RECORDING_CORRUPT" });
+    await expect(reading).rejects.toMatchObject({ code: "RECORDING_CORRUPT" });
     await reading.catch((error) => expect(error.message).toContain("after 1 whole messages"));
   });
 

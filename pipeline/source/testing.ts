@@ -13,6 +13,14 @@ import {
   PackageMetadata,
   Response,
 } from "@substreams/core/proto";
+import type { LogLevel } from "../log.ts";
+import { systemWorld } from "../world.ts";
+import { type SubstreamsOptions, SubstreamsSource } from "./client.ts";
+import { selectModule } from "./module.ts";
+import { parsePackage } from "./package.ts";
+import { RecordingWriter } from "./recording.ts";
+import { type Replay, type ReplayOptions, serveReplay } from "./replay.ts";
+import type { BlockSignal } from "./source.ts";
 
 const source = { input: { case: "source" as const, value: { type: "sf.solana.type.v1.Block" } } };
 const mapOf = (outputType: string) => ({ case: "kindMap" as const, value: { outputType } });
@@ -105,4 +113,67 @@ export function undoMessage(slot: number, fork = ""): Response {
     lastValidCursor: cursorOf(slot, fork),
   });
   return new Response({ message: { case: "blockUndoSignal", value } });
+}
+
+/** What a source yielded, in one line each: "block 5 hash5 final 3", "undo to 4 hash4", "end". */
+export function told(signal: BlockSignal): string {
+  if (signal.kind === "block") return `block ${signal.block.slot} ${signal.block.hash} final ${signal.block.finalSlot}`;
+  return signal.kind === "undo" ? `undo to ${signal.to.slot} ${signal.to.hash}` : "end";
+}
+
+export const testModule = selectModule(parsePackage(testPackage().toBinary(), "test.spkg"), { module: "map_events" });
+
+export interface LogLine {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
+}
+
+/** A source on this machine, and what it logged. */
+export function openTestSource(
+  port: number,
+  options: Partial<SubstreamsOptions> = {},
+): { source: SubstreamsSource; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const source = new SubstreamsSource({
+    name: "test",
+    endpoint: `http://127.0.0.1:${port}`,
+    credentials: { token: "", apiKey: "" },
+    module: testModule,
+    startBlock: "0",
+    stopBlock: "",
+    finalBlocksOnly: false,
+    productionMode: true,
+    protocol: "auto",
+    compression: "none",
+    maxMessageBytes: 128 * 1024 * 1024,
+    idleTimeoutMs: 30_000,
+    keepaliveMs: 30_000,
+    world: systemWorld,
+    log: (level, message, fields = {}) => lines.push({ level, message, fields }),
+    ...options,
+  });
+  return { source, lines };
+}
+
+export async function record(path: string, messages: Iterable<Response>): Promise<void> {
+  const writer = RecordingWriter.toFile(path);
+  for (const message of messages) await writer.append(message);
+  await writer.finish();
+}
+
+export function replay(recording: string, options: Partial<ReplayOptions> = {}): Promise<Replay> {
+  return serveReplay({
+    recording,
+    host: "127.0.0.1",
+    port: 0,
+    protocols: ["v4", "v3", "v2"],
+    blocksPerSecond: 0,
+    progressMs: 20,
+    endAtEof: false,
+    gzip: false,
+    requireToken: null,
+    world: systemWorld,
+    ...options,
+  });
 }
