@@ -196,6 +196,17 @@ describe("order of fields", () => {
     ]);
   });
 
+  test("heights that cannot be are none", () => {
+    const inner = [65, 2 ** 32 + 2].map((height) => ({ program: 1, height }));
+    const found = contentOf(
+      readerOf(encodeTransactions([{ ...ours, inner: [{ index: 1, instructions: inner }] }])),
+    )[0]!;
+    expect(found.instructions.slice(2, 4).map(({ height, caller }) => [height, caller])).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+
   test("heights that skip a level have no caller, whatever stood there in another transaction", () => {
     const skipping = { ...ours, inner: [{ index: 1, instructions: [{ program: 1, height: 4 }] }] };
     const deep = { ...ours, inner: [{ index: 1, instructions: [{ program: 1, height: 3 }] }] };

@@ -7,7 +7,7 @@ import bs58 from "bs58";
 import { Fatal } from "../../pipeline/errors.ts";
 import { concat, keyOf, littleEndian } from "./block-fixture.ts";
 import { BAD_VALUE, type BorshField, TOO_SHORT } from "./borsh.ts";
-import { EventDecoder } from "./event-decoder.ts";
+import { EventDecoder, ProgramDecoder } from "./event-decoder.ts";
 import type { EventSpec, ProgramSpec } from "./program.ts";
 import { DecodeStage } from "./stage.ts";
 
@@ -50,6 +50,7 @@ describe("layout versions", () => {
 
   test("a body between two layouts is read by the longest that fits, and the rest is left over", () => {
     expect(choose(grown, new Uint8Array(12))).toEqual([2, 3]);
+    expect(choose([...grown].reverse(), new Uint8Array(12))).toEqual([2, 3]);
     expect(choose(grown, new Uint8Array(30))).toEqual([3, 13]);
   });
 
@@ -90,6 +91,17 @@ describe("layout versions", () => {
       ["extra", "u32", true],
     ]);
   });
+});
+
+test("discriminators that share their first half are told apart", () => {
+  const events = [1, 2].map((last) => ({
+    name: `E${last}`,
+    discriminator: [9, 9, 9, 9, 0, 0, 0, last],
+    layouts: [[n]],
+  }));
+  const decoder = new ProgramDecoder({ ...PROGRAM, events });
+  const nameOf = (last: number) => decoder.find(Uint8Array.of(9, 9, 9, 9, 0, 0, 0, last), 0)?.name;
+  expect([nameOf(1), nameOf(2), nameOf(3)]).toEqual(["E1", "E2", undefined]);
 });
 
 describe("descriptions that contradict themselves", () => {

@@ -84,6 +84,12 @@ describe("stack", () => {
     expect([after.depth, after.top]).toEqual([1, 1]);
   });
 
+  test("an address that only begins like ours is not ours", () => {
+    expect(OURS).toHaveLength(43);
+    expect(feedAll([`Program ${OURS}1 invoke [1]`]).stack.top).toBe(0);
+    expect(feedAll([`Program ${OURS.slice(0, 42)} invoke [1]`]).stack.top).toBe(0);
+  });
+
   test("where lines are missing, the height of an invocation is the authority", () => {
     const lost = feedAll([
       `Program ${OTHER} invoke [1]`,
@@ -127,6 +133,16 @@ describe("matching", () => {
     ]);
     expect([matcher.match(2, 1), matcher.match(1, 2), matcher.match(2, 3)]).toEqual([0, 1, 2]);
     expect([matcher.match(1, 3), matcher.match(2, 2)]).toEqual([3, 4]);
+  });
+
+  test("a deeper call of the same program is passed over; a miss ends the search for good", () => {
+    const matcher = matcherOf([
+      [2, 1, 0, -1],
+      [1, 3, 0, 0],
+      [1, 2, 0, 1],
+      [1, 3, 0, 2],
+    ]);
+    expect([matcher.match(1, 2), matcher.match(1, 2), matcher.match(1, 3)]).toEqual([2, -1, -1]);
   });
 
   test("blocks from before heights were recorded match by order", () => {

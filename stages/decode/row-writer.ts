@@ -45,15 +45,14 @@ export class RowWriter {
     }
   }
 
-  /** Appends the trade that the same event is; false when it lacks a price. */
+  /** Appends the trade that the same event is; false when it lacks a user or a price. */
   trade(place: Place, compiled: CompiledLayout, bytes: Uint8Array): boolean {
     const { trade, layout, mint } = compiled;
     if (trade === null) return true;
-    const price = trade.priceOf(bytes);
-    if (price === null) return false;
+    if (!trade.prepare(bytes)) return false;
     const { columns } = this.builder(TRADES);
     appendPlace(columns, place, bytes, mint < 0 ? ABSENT : layout.at[mint]!);
-    trade.append(bytes, price, columns, COMMON);
+    trade.append(bytes, columns, COMMON);
     return true;
   }
 

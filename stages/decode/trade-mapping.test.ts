@@ -24,13 +24,10 @@ interface Values {
   readonly amount?: bigint;
 }
 
-function decode(trade: TradeMapping, values: Values) {
-  const id = bs58.encode(keyOf(7));
-  const event = { name: "SwapEvent", layouts: [FIELDS], trade };
-  const program: ProgramSpec = { name: "dex", programId: id, events: [event] };
+function payloadOf(values: Values): Uint8Array {
   const { amount } = values;
-  const payload = concat([
-    discriminatorOf(event, "dex"),
+  return concat([
+    discriminatorOf({ name: "SwapEvent" }, "dex"),
     keyOf(2),
     Uint8Array.of(values.side ?? 0),
     littleEndian(values.tokens ?? 0n, 8),
@@ -38,11 +35,22 @@ function decode(trade: TradeMapping, values: Values) {
     littleEndian(values.reserve ?? 0n, 16),
     amount === undefined ? Uint8Array.of(0) : concat([Uint8Array.of(1), littleEndian(amount, 8)]),
   ]);
-  const logs = [`Program ${id} invoke [1]`, dataLine(payload)];
+}
+
+function decode(trade: TradeMapping, ...events: readonly Values[]) {
+  const id = bs58.encode(keyOf(7));
+  const event = { name: "SwapEvent", layouts: [FIELDS], trade };
+  const program: ProgramSpec = { name: "dex", programId: id, events: [event] };
+  const logs = [`Program ${id} invoke [1]`, ...events.map((values) => dataLine(payloadOf(values)))];
   const { rows, health } = decodeTransactions({ programs: [program] }, [
     { keys: [keyOf(7)], instructions: [{ program: 0 }], logs },
   ]);
-  return { trade: rows["trades"]?.[0], events: rows["swap"]?.length, health: health.programs["dex"]! };
+  return {
+    trades: rows["trades"],
+    trade: rows["trades"]?.[0],
+    events: rows["swap"]?.length,
+    health: health.programs["dex"]!,
+  };
 }
 
 const ratio = { quote: "sol", base: "tokens", quoteDecimals: 9, baseDecimals: 6 };
@@ -91,6 +99,15 @@ test("amounts of any unsigned width, absent ones null", () => {
   const expected: Row = { kind: "swap_it", base_amount: most.tokens, quote_amount: most.sol, price: most.reserve };
   expect(decode(mapping, most).trade).toMatchObject(expected);
   expect(decode({ ...mapping, baseAmount: "amount" }, {}).trade?.["base_amount"]).toBeNull();
+});
+
+test("a narrow amount does not keep bytes of a wider one before it", () => {
+  const mapping: TradeMapping = { user: "user", price: "tokens", quoteAmount: "sol" };
+  const { trades } = decode(mapping, { tokens: 2n ** 64n - 1n, sol: 1n }, { tokens: 5n, sol: 2n });
+  expect(trades?.map((trade) => [trade["price"], trade["quote_amount"]])).toEqual([
+    [2n ** 64n - 1n, 1n],
+    [5n, 2n],
+  ]);
 });
 
 test.each<[string, Partial<TradeMapping>]>([

@@ -16,7 +16,9 @@ interface UintField {
 
 /** A constant, or a leaf and the byte in it that means a buy, or none. */
 type Side = boolean | { readonly leaf: number; readonly buy: number } | null;
-type Price = (bytes: Uint8Array) => bigint | null;
+
+/** A leaf that is the price already, or how to compute it; null when there is none. */
+type Price = UintField | ((bytes: Uint8Array) => bigint | null);
 
 export class LayoutTrade {
   private readonly layout: Layout;
@@ -26,6 +28,8 @@ export class LayoutTrade {
   private readonly base: UintField | null;
   private readonly quote: UintField | null;
   private readonly price: Price;
+  private computed: bigint | null = null;
+  private readonly widened = new Uint8Array(16);
 
   /** `where` names program and event for errors: a mapping that does not fit the layout is `Fatal`. */
   constructor(layout: Layout, mapping: TradeMapping, kind: string, where: string) {
@@ -39,20 +43,24 @@ export class LayoutTrade {
     this.price = priceOf(layout, mapping.price, fields);
   }
 
-  /** The price of the event located last, in units of 1e-28; null when it has none: then it makes no trade. */
-  priceOf(bytes: Uint8Array): bigint | null {
-    return this.layout.at[this.user] === ABSENT ? null : this.price(bytes);
+  /** True when the event located last has a user and a price; without, it makes no trade. Comes before `append`. */
+  prepare(bytes: Uint8Array): boolean {
+    if (this.layout.at[this.user] === ABSENT) return false;
+    if (typeof this.price !== "function") return this.layout.at[this.price.leaf] !== ABSENT;
+    this.computed = this.price(bytes);
+    return this.computed !== null;
   }
 
   /** Fills the own columns of `trades`, in their order, from `columns[first]` on. */
-  append(bytes: Uint8Array, price: bigint, columns: readonly ColumnBuilder[], first: number): void {
-    const at = this.layout.at;
+  append(bytes: Uint8Array, columns: readonly ColumnBuilder[], first: number): void {
+    const user = this.layout.at[this.user]!;
     columns[first]!.string(this.kind);
-    columns[first + 1]!.bytes(bytes, at[this.user]!, at[this.user]! + ADDRESS_BYTES);
+    columns[first + 1]!.bytes(bytes, user, user + ADDRESS_BYTES);
     this.appendSide(bytes, columns[first + 2]!);
-    this.appendAmount(bytes, this.base, columns[first + 3]!);
-    this.appendAmount(bytes, this.quote, columns[first + 4]!);
-    columns[first + 5]!.bigint(price);
+    this.appendUint(bytes, this.base, columns[first + 3]!, 8);
+    this.appendUint(bytes, this.quote, columns[first + 4]!, 8);
+    if (typeof this.price === "function") columns[first + 5]!.bigint(this.computed!);
+    else this.appendUint(bytes, this.price, columns[first + 5]!, 16);
   }
 
   private appendSide(bytes: Uint8Array, column: ColumnBuilder): void {
@@ -62,10 +70,16 @@ export class LayoutTrade {
     else column.number(bytes[this.layout.at[side.leaf]!] === side.buy ? 1 : 0);
   }
 
-  private appendAmount(bytes: Uint8Array, field: UintField | null, column: ColumnBuilder): void {
-    const value = field === null ? null : readUint(this.layout, field, bytes);
-    if (value === null) column.null();
-    else column.bigint(value);
+  /** Little endian on both sides: a wider column takes the bytes and zeros after them. */
+  private appendUint(bytes: Uint8Array, field: UintField | null, column: ColumnBuilder, width: 8 | 16): void {
+    const at = field === null ? ABSENT : this.layout.at[field.leaf]!;
+    if (field === null || at === ABSENT) column.null();
+    else if (field.size === width) column.bytes(bytes, at, at + width);
+    else {
+      this.widened.fill(0);
+      this.widened.set(bytes.subarray(at, at + field.size));
+      column.bytes(this.widened, 0, width);
+    }
   }
 }
 
@@ -83,10 +97,7 @@ function sideOf(mapping: TradeMapping["isBuy"], fields: FieldFinder): Side {
 }
 
 function priceOf(layout: Layout, mapping: PriceMapping, fields: FieldFinder): Price {
-  if (typeof mapping === "string") {
-    const field = fields.uint(mapping, 16);
-    return (bytes) => readUint(layout, field, bytes);
-  }
+  if (typeof mapping === "string") return fields.uint(mapping, 16);
   const quote = fields.uint(mapping.quote, 16);
   const base = fields.uint(mapping.base, 16);
   const up = PRICE_SCALE * 10n ** BigInt(mapping.baseDecimals);
