@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { Transient } from "../pipeline/errors.ts";
 import { CATALOG } from "../stages/sync/lane-fixture.ts";
 import { HotStore } from "../storage/hot/store.ts";
+import { lines as dumpOf } from "../storage/hot/store-fixture.ts";
 import { lastAction, perform } from "./lane-script.ts";
 
 const KILLS = 8;
@@ -48,7 +49,7 @@ async function undisturbed(last: number): Promise<string[]> {
   const store = new HotStore({ file: join(folder, `clean-${last}.sqlite`), catalog: CATALOG });
   await store.open();
   for (let n = 0; n <= last; n++) await perform(store, n);
-  const dump = [...store.dump()];
+  const dump = dumpOf(store);
   await store.close();
   return dump;
 }
@@ -82,7 +83,7 @@ test("killed at odd moments, it goes on from what it reported", async () => {
   const last = lastAction((await store.open())!.position);
   // What was durable but not yet reported when it died: one action at most.
   expect(last === reported || last === reported + 1).toBe(true);
-  expect([...store.dump()]).toEqual(await undisturbed(last));
+  expect(dumpOf(store)).toEqual(await undisturbed(last));
   await store.close();
 });
 
@@ -111,6 +112,6 @@ test("a lane that slept while another took over is fenced and writes nothing", a
   expect(said.at(-1)).toBe("fenced");
   expect(said.slice(0, -1).every((line) => Number(line) <= last)).toBe(true);
   await perform(store, last + 2);
-  expect([...store.dump()]).toEqual(await undisturbed(last + 2));
+  expect(dumpOf(store)).toEqual(await undisturbed(last + 2));
   await store.close();
 });

@@ -12,6 +12,7 @@ import { address, CATALOG, event, type LaneBlock, type LaneEvent, laneBatch } fr
 import { LaneStage } from "../stages/sync/lane-stage.ts";
 import { SPINPET_EFFECTS } from "../stages/sync/spinpet.ts";
 import { HotStore } from "../storage/hot/store.ts";
+import { lines as dumpOf } from "../storage/hot/store-fixture.ts";
 
 let folder: string;
 let files = 0;
@@ -114,7 +115,7 @@ class Told {
   }
 
   async dump(): Promise<string[]> {
-    const dump = [...this.store.dump()];
+    const dump = dumpOf(this.store);
     await this.store.close();
     return dump;
   }

@@ -164,7 +164,9 @@ test.each([
   const { truth, file } = await told(options);
   expect(truth.chain.undos).toBeGreaterThan(0);
   const reader = new HotReader(file);
-  for (const [dataset, lines] of Object.entries(truth.lines!))
-    expect([dataset, linesOf(reader, dataset, truth)]).toEqual([dataset, lines]);
+  for (const [dataset, expected] of Object.entries(truth.lines!)) {
+    const lines = linesOf(reader, dataset, truth);
+    expect({ dataset, lines }).toEqual({ dataset, lines: [...expected] });
+  }
   reader.close();
 });

@@ -58,10 +58,16 @@ export function fromLatin1(text: string): Uint8Array {
 }
 
 function integerOf(type: ColumnType, part: string): number | bigint {
-  let value = 0n;
-  for (let i = 0; i < part.length; i++) value = (value << 8n) | BigInt(part.charCodeAt(i));
-  if (type === "i64") return BigInt.asIntN(64, value ^ (1n << 63n));
-  return type === "u64" ? value : Number(value);
+  if (part.length < 8) return numberOf(part);
+  const high = BigInt(numberOf(part.slice(0, 4)));
+  const value = (high << 32n) | BigInt(numberOf(part.slice(4)));
+  return type === "i64" ? BigInt.asIntN(64, value ^ (1n << 63n)) : value;
+}
+
+function numberOf(part: string): number {
+  let value = 0;
+  for (let i = 0; i < part.length; i++) value = value * 256 + part.charCodeAt(i);
+  return value;
 }
 
 function typeOf(spec: DatasetSpec, name: string): ColumnType {

@@ -28,16 +28,6 @@ export function* canonicalDump(db: Database): Generator<string> {
   );
 }
 
-/** SHA-256 of each section, hex, by name: short enough to compare and to print. */
-export function digests(lines: Iterable<string>): Record<string, string> {
-  const hashers: Record<string, Bun.CryptoHasher> = {};
-  for (const line of lines) {
-    const name = line.slice(0, line.indexOf(" "));
-    (hashers[name] ??= new Bun.CryptoHasher("sha256")).update(`${line}\n`);
-  }
-  return Object.fromEntries(Object.entries(hashers).map(([name, hasher]) => [name, hasher.digest("hex")]));
-}
-
 function* section(db: Database, name: string, sql: string): Generator<string> {
   for (const row of db.prepare(sql).iterate() as Iterable<Record<string, SqlValue>>) {
     yield `${name} ${Object.values(row).map(text).join(" ")}`;

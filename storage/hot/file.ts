@@ -47,7 +47,7 @@ export interface FileLimits {
 
 /** Opens for writing, creates what is missing, and refuses a file that this program cannot keep right. */
 export function openForWriting(file: string, catalog: DatasetCatalog, limits: FileLimits): Database {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(file);
   const db = new Database(file, { create: true, readwrite: true, safeIntegers: true, strict: true });
   try {
     db.run(`PRAGMA busy_timeout = ${limits.busyTimeoutMs}`);
@@ -70,6 +70,18 @@ export function openForWriting(file: string, catalog: DatasetCatalog, limits: Fi
   } catch (error) {
     db.close(true);
     throw error;
+  }
+}
+
+function makeFolder(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+  } catch (cause) {
+    throw new Fatal("HOT_UNWRITABLE", "the folder of the hot store cannot be made", {
+      where: dirname(file),
+      hint: "Check the path, that this user may write to it, and that it is not mounted read-only.",
+      cause,
+    });
   }
 }
 
@@ -118,6 +130,7 @@ function prepareSchema(db: Database, file: string, catalog: DatasetCatalog): voi
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     for (const sql of OWN_TABLES) db.run(sql);
   }
+  checkPosition(db, file);
   for (const table of STATE_TABLES) prepareDataset(db, file, table.spec, stateTableSql(table));
   for (const spec of eventDatasets(catalog)) prepareDataset(db, file, spec, eventTableSql(spec));
 }
@@ -141,6 +154,14 @@ function checkVersion(db: Database, file: string): "empty" | "ready" {
   if (version < SCHEMA_VERSION)
     throw schemaError(`an older version of Sluice wrote this file (schema ${version})`, file);
   return "ready";
+}
+
+/** A position that disagrees with the blocks was not written by one commit: the file was restored in part, or edited. */
+function checkPosition(db: Database, file: string): void {
+  const stands = db.prepare("SELECT slot, hash FROM _position").values();
+  const last = db.prepare("SELECT slot, hash FROM _blocks ORDER BY slot DESC LIMIT 1").values()[0] ?? [null, null];
+  if (stands.length === 1 && stands[0]![0] === last[0] && stands[0]![1] === last[1]) return;
+  throw schemaError(`its position (${stands[0]?.[0] ?? "none"}) is not its last block (${last[0] ?? "none"})`, file);
 }
 
 /** Datasets of a file, by their number in the ledger. */

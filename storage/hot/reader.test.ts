@@ -60,6 +60,11 @@ test("a lane that has no file yet is worth waiting for", () => {
   );
 });
 
+test("a sound file has no problems", async () => {
+  await lane.commit(store, [{ slot: 1, notes: [{}] }]);
+  expect(reader.problems()).toEqual([]);
+});
+
 test("where the lane stands: nowhere, then at its position, with the time that is final", async () => {
   expect(reader.stand()).toBeNull();
   await lane.commit(store, [{ slot: 5 }, { slot: 6 }, { slot: 7 }], 6);
@@ -157,7 +162,9 @@ describe("state", () => {
     expect(pdas(reader.orders(address(1), 2, { ...ALL, offset: 0 }))).toEqual([2, 3, 1]);
     expect(pdas(reader.orders(address(1), 2, { order: "desc", limit: 1, offset: 1 }))).toEqual([3]);
     expect(pdas(reader.orders(address(1), 1, { ...ALL, offset: 0 }))).toEqual([4]);
-    expect(pdas(reader.userOrders(address(7), { order: "desc", limit: 9, offset: 0 }))).toEqual([3, 2, 1]);
+    expect(pdas(reader.userOrders(address(7), null, { order: "desc", limit: 9, offset: 0 }))).toEqual([3, 2, 1]);
+    expect(pdas(reader.userOrders(address(7), address(1), { ...ALL, offset: 2 }))).toEqual([3]);
+    expect(reader.userOrders(address(7), address(2), { ...ALL, offset: 0 })).toEqual([]);
     expect(reader.orders(address(1), 2, { ...ALL, offset: 0 })[0]).toEqual(order(2, 5n)[1] as unknown as Row);
   });
 
@@ -179,10 +186,14 @@ describe("state", () => {
     ];
     await commitState(9, [row(2n, 1), row(2n, 0), row(1n, 5)]);
     const places = (rows: Row[]) => rows.map((r) => `${r.slot}.${r.event_index}`);
-    expect(places(reader.userEvents(address(7), ALL))).toEqual(["1.5", "2.0", "2.1"]);
+    expect(places(reader.userEvents(address(7), null, ALL))).toEqual(["1.5", "2.0", "2.1"]);
     const after = { slot: 2, txIndex: 1, eventIndex: 1 };
-    expect(places(reader.userEvents(address(7), { order: "desc", limit: 9, after }))).toEqual(["2.0", "1.5"]);
-    expect(reader.userEvents(address(8), ALL)).toEqual([]);
+    expect(places(reader.userEvents(address(7), address(1), { order: "desc", limit: 9, after }))).toEqual([
+      "2.0",
+      "1.5",
+    ]);
+    expect(reader.userEvents(address(8), null, ALL)).toEqual([]);
+    expect(reader.userEvents(address(7), address(2), ALL)).toEqual([]);
   });
 
   test("candles by time", async () => {

@@ -14,6 +14,7 @@ import { Fatal } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import { type Cell, type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import type { SqlValue } from "./codec.ts";
+import { canonicalDump } from "./dump.ts";
 import { firstRowFrom } from "./event-tables.ts";
 import { openForReading, storedDatasets } from "./file.ts";
 import { decodeRow, isState, quoted, selectList } from "./layout.ts";
@@ -143,25 +144,27 @@ export class HotReader {
     );
   }
 
-  /** Open orders of a user, by the time they were opened. */
-  userOrders(user: Uint8Array, page: OffsetPage): Row[] {
+  /** Open orders of a user, of one token or of all, by the time they were opened. */
+  userOrders(user: Uint8Array, mint: Uint8Array | null, page: OffsetPage): Row[] {
     const [, direction] = sqlOrder(page);
+    const [ofMint, mintParams] = mintFilter(mint);
     return this.rows(
       ORDERS,
-      `WHERE t.user = ? ORDER BY t.start_time ${direction}, t.order_pda ${direction} LIMIT ? OFFSET ?`,
-      [user, page.limit, page.offset],
+      `WHERE t.user = ? ${ofMint} ORDER BY t.start_time ${direction}, t.order_pda ${direction} LIMIT ? OFFSET ?`,
+      [user, ...mintParams, page.limit, page.offset],
     );
   }
 
-  /** Events that concern a user, in chain order; `events` has their content. */
-  userEvents(user: Uint8Array, page: Page<EventPoint>): Row[] {
+  /** Events that concern a user, of one token or of all, in chain order; `events` has their content. */
+  userEvents(user: Uint8Array, mint: Uint8Array | null, page: Page<EventPoint>): Row[] {
     const [beyond, direction] = sqlOrder(page);
+    const [ofMint, mintParams] = mintFilter(mint);
     const where = page.after === undefined ? "" : `AND (t.slot, t.tx_index, t.event_index) ${beyond} (?, ?, ?)`;
     return this.rows(
       USER_EVENTS,
-      `WHERE t.user = ? ${where}
+      `WHERE t.user = ? ${ofMint} ${where}
        ORDER BY t.slot ${direction}, t.tx_index ${direction}, t.event_index ${direction} LIMIT ?`,
-      [user, ...pointParams(page.after), page.limit],
+      [user, ...mintParams, ...pointParams(page.after), page.limit],
     );
   }
 
@@ -204,6 +207,22 @@ export class HotReader {
     } finally {
       this.leave();
     }
+  }
+
+  /** The content as lines in canonical form (see `dump.ts`): equal content, equal lines. One snapshot. */
+  *dump(): Generator<string> {
+    this.enter();
+    try {
+      yield* canonicalDump(this.db);
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** What is wrong with the file, as SQLite's own check finds it; empty when sound. Reads the whole file. */
+  problems(): string[] {
+    const found = this.guard(() => this.db.query("PRAGMA integrity_check").values());
+    return found.map(([problem]) => String(problem)).filter((problem) => problem !== "ok");
   }
 
   private ledger(columns: string, which: string, mint: Uint8Array, page: Page<EventPoint>): SqlValue[][] {
@@ -251,6 +270,10 @@ export class HotReader {
 
 function sqlOrder(page: { readonly order: "asc" | "desc" }): [beyond: ">" | "<", direction: "ASC" | "DESC"] {
   return page.order === "asc" ? [">", "ASC"] : ["<", "DESC"];
+}
+
+function mintFilter(mint: Uint8Array | null): [sql: string, params: Uint8Array[]] {
+  return mint === null ? ["", []] : ["AND t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?)", [mint]];
 }
 
 function pointParams(point: EventPoint | undefined): number[] {

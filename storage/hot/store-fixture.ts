@@ -12,6 +12,7 @@ import type { DatasetCatalog, RowBatch } from "../../pipeline/wire/batch.ts";
 import { type Cell, type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import type { Step } from "../sink.ts";
 import { laneFile } from "./file.ts";
+import { HotReader } from "./reader.ts";
 import { HotStore, type HotStoreOptions } from "./store.ts";
 
 /** A dataset with a column of every type that an event can have. */
@@ -142,6 +143,10 @@ export function candleKey(mint: number, time: number): string {
   return rowKey(CANDLES, candle(mint, time, 0n));
 }
 
-export function lines(store: HotStore): string[] {
-  return [...store.dump()];
+/** The content of a store's file in canonical form. */
+export function lines({ name }: { readonly name: string }): string[] {
+  const reader = new HotReader(name);
+  const dump = [...reader.dump()];
+  reader.close();
+  return dump;
 }

@@ -6,26 +6,12 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { CANDLES, type CandleRow } from "../../pipeline/datasets/candles.ts";
-import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { type Fatal, Fenced, Transient } from "../../pipeline/errors.ts";
-import { LIMITS } from "../../pipeline/limits.ts";
+import { Fenced, Transient } from "../../pipeline/errors.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
 import { sinkConformance } from "../sink.conformance.ts";
 import { HotReader } from "./reader.ts";
 import type { HotStore } from "./store.ts";
-import {
-  address,
-  batch,
-  CATALOG,
-  candle,
-  candleKey,
-  Lane,
-  lines,
-  meta,
-  NOTES,
-  positionOf,
-  stepOf,
-} from "./store-fixture.ts";
+import { address, batch, candle, candleKey, Lane, lines, meta, positionOf, stepOf } from "./store-fixture.ts";
 
 sinkConformance<RowBatch>("the hot store", async () => {
   const lane = new Lane();
@@ -241,73 +227,6 @@ describe("a failed commit", () => {
     await lane.commit(roomy, [big(slot)]);
     expect(lines(roomy).filter((l) => l.startsWith("notes"))).toHaveLength(slot);
     await roomy.close();
-  });
-});
-
-describe("a file", () => {
-  test("of a newer version, of other columns, or of something else is refused", async () => {
-    await store.close();
-    const change = (sql: string) => {
-      const db = new Database(lane.file);
-      db.run(sql);
-      db.close();
-    };
-    const reopen = () => lane.store().open();
-    change("PRAGMA user_version = 99");
-    await expect(reopen()).rejects.toMatchObject({ code: "HOT_SCHEMA", kind: "fatal" });
-    expect(() => new HotReader(lane.file)).toThrow("newer version");
-    change("PRAGMA user_version = 1");
-    change("PRAGMA application_id = 7");
-    await expect(reopen()).rejects.toMatchObject({ code: "HOT_SCHEMA" });
-  });
-
-  test("whose dataset has changed is refused; a nullable column at its end is added", async () => {
-    await lane.commit(store, [block(1)]);
-    await store.close();
-    const as = (spec: DatasetSpec) => lane.opened({ catalog: new Map([...CATALOG, [spec.name, spec]]) });
-    const column = (nullable: boolean) => ({ name: "added", type: "u64", nullable, doc: "" }) as const;
-    await expect(as({ ...NOTES, version: 2 })).rejects.toMatchObject({ code: "HOT_SCHEMA" });
-    await expect(as({ ...NOTES, columns: NOTES.columns.slice(1) })).rejects.toMatchObject({ code: "HOT_SCHEMA" });
-    await expect(as({ ...NOTES, columns: [...NOTES.columns, column(false)] })).rejects.toMatchObject({
-      code: "HOT_SCHEMA",
-    });
-    const grown = await as({ ...NOTES, columns: [...NOTES.columns, column(true)], doc: "other words" });
-    const reader = new HotReader(lane.file);
-    expect(reader.events(address(1), { order: "asc", limit: 1 })[0]!.row).toMatchObject({ added: null, text: "1" });
-    reader.close();
-    await grown.close();
-  });
-
-  test("that is damaged is fatal and says how to rebuild", async () => {
-    await lane.commit(store, [{ slot: 1, notes: Array.from({ length: 500 }, () => ({})) }], 1);
-    await store.close();
-    const bytes = new Uint8Array(await Bun.file(lane.file).arrayBuffer());
-    await Bun.write(lane.file, bytes.fill(0xaa, 100, bytes.length));
-    const error = await lane
-      .store()
-      .open()
-      .catch((e: unknown) => e);
-    expect(error).toMatchObject({ code: "HOT_CORRUPT", kind: "fatal" });
-    expect((error as Fatal).hint).toContain("rebuilt");
-  });
-
-  test("that cannot be made is fatal", async () => {
-    await Bun.write(`${lane.file}.d`, "a file where a folder should be");
-    await expect(lane.store({ file: `${lane.file}.d/lane.sqlite` }).open()).rejects.toThrow();
-  });
-
-  test("an event dataset cannot take the name of a state table", async () => {
-    const catalog = new Map([["orders", { ...NOTES, name: "orders" }]]);
-    await expect(lane.store({ catalog }).open()).rejects.toMatchObject({ code: "DATASET_NAME" });
-  });
-
-  test("remembers a window of final blocks, no more", async () => {
-    const many = Array.from({ length: LIMITS.recentFinalBlocks + 40 }, (_, i) => ({ slot: i + 1 }));
-    await lane.commit(store, many, many.length - 10);
-    await lane.commit(store, [{ slot: many.length + 1 }], many.length - 9);
-    const recent = (await store.open())!.recent;
-    expect(recent).toHaveLength(LIMITS.recentFinalBlocks + 10);
-    expect(recent.at(-1)!.slot).toBe(many.length + 1);
   });
 });
 

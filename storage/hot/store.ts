@@ -11,7 +11,6 @@ import { Fatal } from "../../pipeline/errors.ts";
 import { type Position, sameBlock } from "../../pipeline/position.ts";
 import type { DatasetCatalog, RowBatch, Signal } from "../../pipeline/wire/batch.ts";
 import type { Head, Sink, Step } from "../sink.ts";
-import { canonicalDump } from "./dump.ts";
 import { EventTables } from "./event-tables.ts";
 import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
 import { STATE_TABLES } from "./layout.ts";
@@ -187,11 +186,6 @@ export class HotStore implements Sink<LaneOut> {
         .run(interval, time, rowsMax);
       return deleted.changes;
     });
-  }
-
-  /** The content as text, one row a line, without row numbers, cursors and journal: equal content, equal lines. */
-  dump(): Generator<string> {
-    return canonicalDump(this.opened().db);
   }
 
   private begin(db: Database): Session {
