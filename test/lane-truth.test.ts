@@ -160,13 +160,17 @@ test.each([
   { seed: 1, output: "transactions", blocks: 400 },
   { seed: 2, output: "transactions", blocks: 150 },
   { seed: 3, output: "block", blocks: 60 },
-] as const)("a lane knows what happened: $output, seed $seed", async (options) => {
-  const { truth, file } = await told(options);
-  expect(truth.chain.undos).toBeGreaterThan(0);
-  const reader = new HotReader(file);
-  for (const [dataset, expected] of Object.entries(truth.lines!)) {
-    const lines = linesOf(reader, dataset, truth);
-    expect({ dataset, lines }).toEqual({ dataset, lines: [...expected] });
-  }
-  reader.close();
-});
+] as const)(
+  "a lane knows what happened: $output, seed $seed",
+  async (options) => {
+    const { truth, file } = await told(options);
+    expect(truth.chain.undos).toBeGreaterThan(0);
+    const reader = new HotReader(file);
+    for (const [dataset, expected] of Object.entries(truth.lines!)) {
+      const lines = linesOf(reader, dataset, truth);
+      expect({ dataset, lines }).toEqual({ dataset, lines: [...expected] });
+    }
+    reader.close();
+  },
+  60_000,
+);
