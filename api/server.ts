@@ -102,6 +102,9 @@ function withHeaders(response: Response): Response {
 /** Elysia's own errors, in our terms. A body is parsed before any handler runs, and handlers throw no SyntaxError. */
 function translated(error: unknown, code: string | number): unknown {
   if (code === "NOT_FOUND") return refused("NOT_FOUND", "there is no such route; GET /v1/openapi.json lists them");
+  if (error instanceof Error && error.message.includes("maxRequestBodySize")) {
+    return refused("BODY_TOO_LARGE", `the body is larger than ${BODY_BYTES_MAX} bytes`);
+  }
   if (code === "PARSE" || error instanceof SyntaxError) return refused("BAD_REQUEST", "the body is not valid");
   return error;
 }
