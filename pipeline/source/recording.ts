@@ -199,15 +199,15 @@ export async function* readRecording(path: string): AsyncGenerator<Uint8Array> {
 /** The messages of a recording, decoded. Payload bytes are views of the encoded message. Throws like `readRecording`. */
 export async function* readResponses(path: string): AsyncGenerator<Response> {
   let count = 0;
-  for await (const bytes of readRecording(path)) {
-    let response: Response;
-    try {
-      response = Response.fromBinary(bytes);
-    } catch (error) {
-      throw unreadable(path, count, error);
-    }
-    count++;
-    yield response;
+  for await (const bytes of readRecording(path)) yield decodeResponse(bytes, path, count++);
+}
+
+/** One message of a recording. `before`: whole messages before it, for the error: `Fatal` RECORDING_CORRUPT. */
+export function decodeResponse(bytes: Uint8Array, path: string, before: number): Response {
+  try {
+    return Response.fromBinary(bytes);
+  } catch (error) {
+    throw unreadable(path, before, error);
   }
 }
 

@@ -11,11 +11,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BlockScopedData, BlockUndoSignal } from "@substreams/core/proto";
 import { Fatal } from "../errors.ts";
-import { varintSize, writeVarint } from "./framing.ts";
-import { readResponses } from "./recording.ts";
+import { VarintPrefix, varintSize, writeVarint } from "./framing.ts";
+import { decodeResponse, readRecording } from "./recording.ts";
 
-/** Tag of `items` in `BlockScopedDatas`. */
+/** Tags of `items` in `BlockScopedDatas`, and of `block_scoped_data` in `Response`. */
 const ITEM_TAG = 0x0a;
+const BLOCK_TAG = 0x1a;
 
 export interface TapeBlock {
   readonly kind: "block";
@@ -68,10 +69,7 @@ export class Tape {
     await rm(folder, { recursive: true });
     try {
       const draft = new Draft(recording, file);
-      for await (const { message } of readResponses(recording)) {
-        if (message.case === "blockScopedData") await draft.block(message.value);
-        else if (message.case === "blockUndoSignal") draft.undo(message.value);
-      }
+      for await (const bytes of readRecording(recording)) await draft.add(bytes);
       await draft.flush();
       return new Tape(file, draft);
     } catch (error) {
@@ -132,13 +130,19 @@ class Draft {
     this.file = file;
   }
 
-  async block(data: BlockScopedData): Promise<void> {
+  async add(bytes: Uint8Array): Promise<void> {
+    const { message } = decodeResponse(bytes, this.where, this.entries.length);
+    if (message.case === "blockScopedData") await this.block(message.value, bytes);
+    else if (message.case === "blockUndoSignal") this.undo(message.value);
+  }
+
+  private async block(data: BlockScopedData, message: Uint8Array): Promise<void> {
     const slot = Number(data.clock?.number ?? -1);
     const top = this.standing.at(-1);
     if (!Number.isSafeInteger(slot) || slot < 0 || data.cursor === "")
       throw this.corrupt("a block has no slot or cursor");
     if (top !== undefined && slot <= top.slot) throw this.corrupt(`block ${slot} follows ${top.slot} without an undo`);
-    const bytes = data.toBinary();
+    const bytes = onlyField(message) ?? data.toBinary();
     const head = new Uint8Array(1 + varintSize(bytes.length));
     head[0] = ITEM_TAG;
     writeVarint(bytes.length, head, 1);
@@ -161,7 +165,7 @@ class Draft {
     if (this.pendingBytes >= 1024 * 1024) await this.flush();
   }
 
-  undo(signal: BlockUndoSignal): void {
+  private undo(signal: BlockUndoSignal): void {
     const slot = Number(signal.lastValidBlock?.number ?? -1);
     if (!Number.isSafeInteger(slot) || slot < 0) throw this.corrupt("an undo signal has no slot");
     while ((this.standing.at(-1)?.slot ?? -1) > slot) this.standing.pop()!.abandonedBy = this.entries.length;
@@ -181,4 +185,15 @@ class Draft {
       hint: "Blocks of a recording ascend, except after an undo signal, and carry a clock and a cursor.",
     });
   }
+}
+
+/** Content of the only field of `message`, as it lies there; null when it is not that simple. */
+function onlyField(message: Uint8Array): Uint8Array | null {
+  const length = new VarintPrefix();
+  for (let at = 1; at < message.length; at++) {
+    const bytes = length.take(message[at]!);
+    if (bytes !== null)
+      return message[0] === BLOCK_TAG && at + 1 + bytes === message.length ? message.subarray(at + 1) : null;
+  }
+  return null;
 }
