@@ -252,7 +252,8 @@ export class HotReader {
   }
 
   private enter(): void {
-    if (this.depth++ === 0) this.db.run("BEGIN");
+    if (this.depth === 0) this.db.run("BEGIN");
+    this.depth++;
   }
 
   private leave(): void {

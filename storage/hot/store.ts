@@ -262,9 +262,10 @@ export class HotStore implements Sink<LaneOut> {
   }
 
   private abandon(): void {
-    this.state.attach([]);
-    this.session?.db.close(true);
+    const session = this.session;
     this.session = null;
+    this.state.attach([]);
+    session?.db.close(true);
   }
 }
 
