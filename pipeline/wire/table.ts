@@ -242,7 +242,7 @@ export class ColumnBuilder {
       throw new RangeError(`${this.spec.name} (${this.spec.type}) takes ${this.width} bytes, not ${size}`);
     }
     const at = this.reserve(size);
-    if (size <= 16) for (let i = 0; i < size; i++) this.data[at + i] = source[start + i]!;
+    if (size <= 64) for (let i = 0; i < size; i++) this.data[at + i] = source[start + i]!;
     else this.data.set(source.subarray(start, end), at);
     this.advance();
   }
