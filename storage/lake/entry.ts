@@ -1,0 +1,192 @@
+/**
+ * The format of a manifest entry, version 1: what was added to the lake in one commit. Entries are the truth about the
+ * lake; a file that no entry names does not belong to it. An entry is one line of JSON, never changed once written, with
+ * nothing in it that depends on the clock or the machine.
+ */
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { Fatal } from "../../pipeline/errors.ts";
+import { sameBlock } from "../../pipeline/position.ts";
+import { isKey } from "./store.ts";
+
+const strict = { additionalProperties: false };
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const Sha256 = Type.String({ pattern: "^[0-9a-f]{64}$" });
+const Name = Type.String({ pattern: "^[A-Za-z0-9_.-]{1,64}$" });
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const RangeOf = <T extends TSchema>(schema: T) => Type.Object({ min: schema, max: schema }, strict);
+
+const BlockSchema = Type.Object(
+  { slot: Count, hash: Type.String(), time: Type.Integer({ description: "Block time, Unix seconds." }) },
+  strict,
+);
+
+const PositionSchema = Type.Object(
+  { slot: Count, hash: Type.String(), cursor: Type.String(), moduleHash: Type.String() },
+  strict,
+);
+
+const LineageSchema = Type.Object(
+  {
+    kind: Type.Union(
+      ["live", "backfill", "compaction", "redecode"].map((kind) => Type.Literal(kind as LineageKind)),
+      {
+        description: "live and backfill add coverage; compaction and redecode replace files of what is covered.",
+      },
+    ),
+    source: Name,
+    dataset: Type.String({ pattern: "^[A-Za-z0-9_]{1,64}$", description: '"all", or the one dataset it writes.' }),
+    start: Nullable(Count),
+    stop: Nullable(Count),
+  },
+  { ...strict, description: "Who writes: entries of one lineage follow each other's positions." },
+);
+
+const DatasetSchema = Type.Object(
+  {
+    name: Type.String({ pattern: "^[A-Za-z0-9_]{1,64}$" }),
+    version: Count,
+    columns: Type.Record(Type.String(), Type.String(), {
+      description: 'Type by column, in order; "?" marks one that may be null. Types: see `datasets/dataset.ts`.',
+    }),
+  },
+  strict,
+);
+
+const FileSchema = Type.Object(
+  {
+    key: Type.String(),
+    dataset: Type.String(),
+    date: Type.String({ pattern: "^-?[0-9]{4,6}-[0-9]{2}-[0-9]{2}$", description: "UTC date of all its rows." }),
+    rows: Type.Integer({ minimum: 1 }),
+    bytes: Type.Integer({ minimum: 1 }),
+    sha256: Sha256,
+    slot: RangeOf(Count),
+    blockTime: RangeOf(Type.Integer()),
+    mint: Nullable(RangeOf(Type.String())),
+  },
+  strict,
+);
+
+const EntrySchema = Type.Object(
+  {
+    format: Type.Literal("sluice-lake"),
+    version: Type.Literal(1),
+    number: Type.Integer({ minimum: 1, description: "Entries count from 1 without gaps." }),
+    previous: Nullable(Sha256),
+    lineage: LineageSchema,
+    lineagePrevious: Nullable(Type.Integer({ minimum: 1, description: "Number of the lineage's entry before." })),
+    from: Nullable(PositionSchema),
+    to: PositionSchema,
+    first: BlockSchema,
+    last: BlockSchema,
+    blocks: Type.Integer({ minimum: 1, description: "Blocks received; a filtered stream leaves out slots." }),
+    finality: Type.Literal("final-slot", { description: "Every block was at or below the final slot of its source." }),
+    package: Type.String({ description: "Substreams package and module, for people." }),
+    datasets: Type.Array(DatasetSchema, { description: "All that the entry covers, with rows or without." }),
+    files: Type.Array(FileSchema),
+    replaces: Type.Array(Type.String(), { description: "Keys of files that are no longer part of the lake." }),
+    inputSeq: Type.Integer({ minimum: 0, description: "Sequence in the writer's input stream; a hint for seeking." }),
+  },
+  strict,
+);
+
+export type LineageKind = "live" | "backfill" | "compaction" | "redecode";
+export type Lineage = Static<typeof LineageSchema>;
+export type EntryBlock = Static<typeof BlockSchema>;
+export type EntryDataset = Static<typeof DatasetSchema>;
+export type FileEntry = Static<typeof FileSchema>;
+export type ManifestEntry = Static<typeof EntrySchema>;
+/** An entry before its place in the chain is known. */
+export type EntryDraft = Omit<ManifestEntry, "format" | "version" | "number" | "previous" | "lineagePrevious" | "from">;
+
+/** One line that tells a lineage from all others. */
+export function lineageId({ kind, source, dataset, start, stop }: Lineage): string {
+  return `${kind}/${source}/${dataset}/${start ?? ""}-${stop ?? ""}`;
+}
+
+/** What an entry says of a dataset's columns. */
+export function describeDataset(spec: DatasetSpec): EntryDataset {
+  const columns = spec.columns.map((c) => [c.name, c.nullable === true ? `${c.type}?` : c.type] as const);
+  return { name: spec.name, version: spec.version, columns: Object.fromEntries(columns) };
+}
+
+/** Folder of a dataset's files of one date. */
+export function partitionOf(dataset: string, date: string): string {
+  return `dataset=${dataset}/date=${date}`;
+}
+
+/** Bytes of an entry: the same for the same entry, whoever writes it. */
+export function encodeEntry(entry: ManifestEntry): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+}
+
+/** Reads an entry strictly: anything that version 1 does not say is an error. `where` names it in messages. */
+export function decodeEntry(bytes: Uint8Array, where: string): ManifestEntry {
+  const entry = decodeJson(bytes, where);
+  if (isObject(entry) && entry["format"] === "sluice-lake" && entry["version"] !== 1) {
+    throw invalid(where, `it has format version ${JSON.stringify(entry["version"])}, this program reads 1`);
+  }
+  if (!Value.Check(EntrySchema, entry)) {
+    const error = Value.Errors(EntrySchema, entry).First();
+    throw invalid(where, `${error?.path || "it"}: ${error?.message ?? "not an entry"}`);
+  }
+  const contradiction = contradictionIn(entry);
+  if (contradiction !== null) throw invalid(where, contradiction);
+  return entry;
+}
+
+/** JSON, or an error that names what was read. */
+export function decodeJson(bytes: Uint8Array, where: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalid(where, "it is not JSON", cause);
+  }
+}
+
+export function invalid(where: string, reason: string, cause?: unknown): Fatal {
+  return new Fatal("LAKE_ENTRY", `${where} cannot be trusted: ${reason}`, {
+    where,
+    hint: "`sluice verify` tells what else is wrong. Restore the object from a copy of the lake.",
+    cause,
+  });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** What an entry of the right shape says against itself; null when nothing. */
+function contradictionIn(entry: ManifestEntry): string | null {
+  const { from, to, first, last, number, previous, lineagePrevious } = entry;
+  if ((number === 1) !== (previous === null)) return "previous: only entry 1 has no entry before it";
+  if ((lineagePrevious === null) !== (from === null))
+    return "from: only a lineage's first entry has no position before it";
+  if (lineagePrevious !== null && lineagePrevious >= number) return "lineagePrevious: it is not an earlier entry";
+  if (!sameBlock(to, last)) return "to: it is not the last block";
+  if (first.slot > last.slot || (from !== null && first.slot <= from.slot)) return "first: blocks are not in order";
+  if (entry.blocks > last.slot - first.slot + 1) return "blocks: more than there are slots";
+  const names = entry.datasets.map((d) => d.name);
+  if (new Set(names).size !== names.length) return "datasets: one is named twice";
+  const keys = entry.files.map((f) => f.key);
+  if (new Set(keys).size !== keys.length) return "files: one is named twice";
+  for (const [i, file] of entry.files.entries()) {
+    const reason = fileContradiction(entry, file, names);
+    if (reason !== null) return `files/${i}: ${reason}`;
+  }
+  return null;
+}
+
+function fileContradiction(entry: ManifestEntry, file: FileEntry, datasets: readonly string[]): string | null {
+  if (!datasets.includes(file.dataset)) return `${file.dataset} is not among the datasets`;
+  if (!isKey(file.key) || !file.key.startsWith(`${partitionOf(file.dataset, file.date)}/`)) {
+    return `${JSON.stringify(file.key)} is not a key of its dataset and date`;
+  }
+  const { slot, blockTime, mint } = file;
+  if (slot.min > slot.max || blockTime.min > blockTime.max || (mint !== null && mint.min > mint.max)) {
+    return "a range is upside down";
+  }
+  return slot.min < entry.first.slot || slot.max > entry.last.slot ? "its slots are not those of the entry" : null;
+}

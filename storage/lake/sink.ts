@@ -1,0 +1,226 @@
+/**
+ * The lake as a sink. A commit writes its files, and then the manifest entry that makes them part of the lake: the entry
+ * is the commit. Whatever a crash leaves before it belongs to nobody, and doing the same again finds the same names.
+ *
+ * Steps of a commit: write a file beside the lake, make it durable, re-open it and compare; store it under a name made
+ * from its content; when all are stored, create the next entry.
+ */
+import { rm, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { Fatal, Fenced } from "../../pipeline/errors.ts";
+import { type BlockMeta, type BlockRef, formatBlock, type Position, sameBlock } from "../../pipeline/position.ts";
+import type { Roll, Segment } from "../../pipeline/wire/roll.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
+import type { Head, Sink, Step } from "../sink.ts";
+import { Duck } from "./duckdb.ts";
+import { describeDataset, type EntryBlock, type FileEntry, type Lineage, lineageId, partitionOf } from "./entry.ts";
+import { Manifest, type StoredEntry } from "./manifest.ts";
+import { rowsByDate, writeParquet } from "./parquet.ts";
+import type { ObjectStore } from "./store.ts";
+import { makeWorkFolder } from "./work-folder.ts";
+
+export interface LakeSinkOptions {
+  readonly store: ObjectStore;
+  /** Local folder for files being written and for what DuckDB spills; best on the device of a folder store. */
+  readonly workDir: string;
+  /** Who writes. `start` and `stop` bound the range that it was asked for; they claim nothing. */
+  readonly lineage: Lineage;
+  /** All datasets that it covers, whether they have rows or not. */
+  readonly datasets: readonly DatasetSpec[];
+  /** Substreams package and module, for people. */
+  readonly package: string;
+  /** Memory and threads of DuckDB. Defaults 128 MB and 1; memory below 96 MB does not hold a row group. */
+  readonly memoryMb?: number;
+  readonly threads?: number;
+  /** For tests. */
+  readonly checkpointEvery?: number;
+}
+
+/** What was committed since `open`. */
+export interface LakeStats {
+  readonly entries: number;
+  readonly files: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Number of our last entry; 0 when there is none. */
+  readonly manifestNumber: number;
+  /** Our position; -1 when there is none. */
+  readonly slot: number;
+}
+
+/** What is known between `open` and `close`. */
+interface Opened {
+  readonly folder: string;
+  readonly duck: Duck;
+  /** The last entry of all, and the last of our lineage, as far as we know. */
+  head: StoredEntry | null;
+  own: StoredEntry | null;
+}
+
+export class LakeSink implements Sink<Roll> {
+  readonly name: string;
+  private readonly options: LakeSinkOptions;
+  private readonly manifest: Manifest;
+  private opened: Opened | null = null;
+  private committed = { entries: 0, files: 0, rows: 0, bytes: 0 };
+
+  constructor(options: LakeSinkOptions) {
+    this.options = options;
+    this.manifest = new Manifest(options.store, options.checkpointEvery);
+    this.name = `lake ${lineageId(options.lineage)}`;
+  }
+
+  /** A second writer of the same lineage is noticed at its first commit: whoever commits later is fenced. */
+  async open(): Promise<Head | null> {
+    await this.close();
+    const head = await this.manifest.headOfAll();
+    const own = await this.manifest.lastOf(lineageId(this.options.lineage), head);
+    if (head !== null) await this.manifest.writeCheckpoint(head);
+    const folder = await makeWorkFolder(this.options.workDir);
+    const { memoryMb, threads } = this.options;
+    const limits = { ...(memoryMb === undefined ? {} : { memoryMb }), ...(threads === undefined ? {} : { threads }) };
+    this.opened = { folder, duck: await Duck.open({ ...limits, spillDir: folder }), head, own };
+    return own === null ? null : headOf(own);
+  }
+
+  async commit(step: Step, roll: Roll): Promise<Position> {
+    const opened = this.mustBeOpen();
+    checkPrev(step, opened.own);
+    checkRoll(step, roll);
+    const files: FileEntry[] = [];
+    for (const segment of roll.segments) files.push(...(await this.writeSegment(opened, segment)));
+
+    const { lineage, datasets } = this.options;
+    const last = roll.segments.at(-1)!.last;
+    const stored = await this.manifest.append(
+      {
+        lineage,
+        to: { slot: last.slot, hash: last.hash, cursor: last.cursor, moduleHash: step.next.moduleHash },
+        first: entryBlock(roll.segments[0]!.first),
+        last: entryBlock(last),
+        blocks: roll.segments.reduce((sum, segment) => sum + segment.blocks, 0),
+        finality: "final-slot",
+        package: this.options.package,
+        datasets: datasets.map(describeDataset),
+        files,
+        replaces: [],
+        inputSeq: step.inputSeq,
+      },
+      opened.head,
+      opened.own,
+    );
+    opened.head = stored;
+    opened.own = stored;
+    this.committed.entries++;
+    this.committed.files += files.length;
+    for (const file of files) {
+      this.committed.rows += file.rows;
+      this.committed.bytes += file.bytes;
+    }
+    return stored.entry.to;
+  }
+
+  /** Only final blocks are here, so an undo can only be to where we stand or beyond it. */
+  async rollback(step: Step): Promise<void> {
+    const { own } = this.mustBeOpen();
+    checkPrev(step, own);
+    const position = own?.entry.to ?? null;
+    if (position === null || position.slot < step.next.slot || sameBlock(position, step.next)) return;
+    throw new Fatal(
+      "UNDO_BELOW_FINAL",
+      `asked to undo to ${formatBlock(step.next)}, but the lake holds final blocks up to ${formatBlock(position)}`,
+      { where: this.name, hint: "Finality was broken upstream, or the lake belongs to another network." },
+    );
+  }
+
+  async close(): Promise<void> {
+    const opened = this.opened;
+    this.opened = null;
+    if (opened === null) return;
+    opened.duck.close();
+    await rm(opened.folder, { recursive: true, force: true });
+  }
+
+  stats(): LakeStats {
+    const own = this.opened?.own?.entry;
+    return { ...this.committed, manifestNumber: own?.number ?? 0, slot: own?.to.slot ?? -1 };
+  }
+
+  private mustBeOpen(): Opened {
+    if (this.opened === null) throw new Fatal("LAKE_NOT_OPEN", "the lake must be opened before it is written to");
+    return this.opened;
+  }
+
+  private async writeSegment(opened: Opened, segment: Segment): Promise<FileEntry[]> {
+    const files: FileEntry[] = [];
+    for (const table of segment.tables.values()) {
+      this.checkDataset(table.spec);
+      for (const [date, rows] of rowsByDate(table)) files.push(await this.writeFile(opened, table, date, rows));
+    }
+    return files;
+  }
+
+  private checkDataset(spec: DatasetSpec): void {
+    const known = this.options.datasets.find((d) => d.name === spec.name);
+    if (known?.version === spec.version) return;
+    throw new Fatal("LAKE_DATASET", `the lake's writer does not know ${spec.name} in version ${spec.version}`, {
+      where: this.name,
+      hint: "Rows of a dataset reach the lake that it was not configured with: configure the same programs everywhere.",
+    });
+  }
+
+  private async writeFile(opened: Opened, table: Table, date: string, rows: Uint32Array): Promise<FileEntry> {
+    const dataset = table.spec.name;
+    const path = join(opened.folder, "next.parquet");
+    const written = await writeParquet(opened.duck, table, rows, path);
+    const { slot, sha256 } = written;
+    const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+    const outcome = await this.options.store.putIfAbsent(key, { path }, sha256);
+    await unlink(path);
+    if (outcome === "exists-other") {
+      throw new Fatal("LAKE_FILE_TAKEN", `${key} exists with other bytes than its name says`, {
+        where: this.options.store.name,
+        hint: "It was damaged, or not written by Sluice. Move it away if no manifest entry names it (`sluice verify`).",
+      });
+    }
+    const { rows: count, bytes, blockTime, mint } = written;
+    return { key, dataset, date, rows: count, bytes, sha256, slot, blockTime, mint };
+  }
+}
+
+function entryBlock({ slot, hash, time }: BlockMeta): EntryBlock {
+  return { slot, hash, time };
+}
+
+function headOf({ entry }: StoredEntry): Head {
+  const known: BlockRef[] = [...(entry.from === null ? [] : [entry.from]), entry.first, entry.last];
+  const recent = known.filter((block, i) => !sameBlock(block, known[i + 1] ?? null));
+  return {
+    position: entry.to,
+    finalSlot: entry.to.slot,
+    recent: recent.map(({ slot, hash }) => ({ slot, hash })),
+    inputSeq: entry.inputSeq,
+  };
+}
+
+function checkPrev(step: Step, own: StoredEntry | null): void {
+  const stands = own?.entry.to ?? null;
+  if (sameBlock(step.prev, stands)) return;
+  throw new Fenced("LAKE_FENCED", `the lake stands at ${formatBlock(stands)}, not at ${formatBlock(step.prev)}`);
+}
+
+/** A roll must hold final blocks only, in order, after where the lake stands. */
+function checkRoll(step: Step, roll: Roll): void {
+  let before = step.prev?.slot ?? -1;
+  for (const { first, last } of roll.segments) {
+    if (first.slot <= before || last.slot < first.slot) {
+      throw new Fatal("LAKE_ORDER", `blocks from ${formatBlock(first)} do not come after slot ${before}`);
+    }
+    before = last.slot;
+  }
+  if (roll.segments.length === 0) throw new Fatal("LAKE_ORDER", "a roll without blocks was committed");
+  if (before > step.finalSlot) {
+    throw new Fatal("LAKE_NOT_FINAL", `slot ${before} is not final: finality has reached slot ${step.finalSlot}`);
+  }
+}
