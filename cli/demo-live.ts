@@ -38,7 +38,6 @@ export async function runLive(options: LiveOptions): Promise<void> {
     config,
     recording,
     blocksPerSecond: options.speed,
-    endAtEof: false,
     settings: DEMO_SETTINGS,
   });
   try {

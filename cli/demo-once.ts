@@ -8,7 +8,7 @@ import { type WrittenSimulation, writeSimulation } from "../simulator/index.ts";
 import { peakRssMb } from "./child.ts";
 import type { CliContext } from "./context.ts";
 import { folders } from "./deployment.ts";
-import { type LocalRun, startLocalRun, untilEnded } from "./local-run.ts";
+import { type LocalRun, startLocalRun, throughSlot, untilEnded } from "./local-run.ts";
 import { startProgress } from "./progress.ts";
 import { holdAgainst, type Verdict } from "./verdict.ts";
 
@@ -51,7 +51,8 @@ export async function runOnce(options: OnceOptions): Promise<number> {
   const truth = await writeSimulation({ seed, blocks, output: "transactions", out: recording });
   say(`indexing ${truth.transactions} transactions, ${truth.eventsTotal} events, ${truth.chain.undos} undos`);
   const startedAt = systemWorld.monotonic();
-  const run = await startLocalRun({ config, recording, blocksPerSecond: 0, endAtEof: true });
+  const settings = throughSlot(truth.chain.lastSlot);
+  const run = await startLocalRun({ config, recording, blocksPerSecond: 0, settings });
   try {
     const seconds = await indexAll(run, options, startedAt);
     const memory = { peak_rss_mb: peakRssMb(run.stages.pid), nats_rss_mb: await natsRssMb(config) };

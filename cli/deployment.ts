@@ -89,10 +89,9 @@ async function keepAlive(broker: Broker, folder: string, signal: AbortSignal): P
 
 /** A full deployment: decoders, streams, stores. Only processes that run stages need one. */
 export async function openDeployment(config: Config, connection: Connection): Promise<Deployment> {
-  const [{ catalogFor, effectsFor, programsFor }, { HotStore }, { openLakeSink }, { openSource }] = await Promise.all([
+  const [{ catalogFor, effectsFor, programsFor }, { HotStore }, { openSource }] = await Promise.all([
     import("./programs.ts"),
     import("../storage/hot/store.ts"),
-    import("./lake.ts"),
     import("./source.ts"),
   ]);
   const { broker, control } = connection;
@@ -130,7 +129,8 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     openSource: (log) => openSource(config, systemWorld, log),
     openHotStore: (lane) =>
       new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
-    openLakeSink: () => openLakeSink(config, catalog),
+    // DuckDB is loaded only where the archive runs.
+    openLakeSink: async () => (await import("./lake.ts")).openLakeSink(config, catalog),
   };
   for (const spec of streams(deployment)) await broker.ensureStream(spec);
   return deployment;

@@ -16,8 +16,6 @@ export interface LocalRunOptions {
   readonly recording: string;
   /** 0 = as fast as it is read. */
   readonly blocksPerSecond: number;
-  /** The endpoint ends the stream at the end of the recording instead of staying open. */
-  readonly endAtEof: boolean;
   /** More settings for the stages, name=value. */
   readonly settings?: readonly string[];
 }
@@ -98,8 +96,12 @@ function startReplay(options: LocalRunOptions, data: string) {
     String(options.blocksPerSecond),
     "--json",
   ];
-  if (options.endAtEof) args.push("--end-at-eof");
   return startService<{ port: number }>({ args, logFile: join(data, "replay.log") });
+}
+
+/** A bounded range up to and including `lastSlot`, with its forks: everything ends when it is reached. */
+export function throughSlot(lastSlot: number): string[] {
+  return [`source.stopBlock=${lastSlot + 1}`, "source.finalBlocksOnly=false"];
 }
 
 /** Waits until every unit of the pipeline has seen the end of its input; calls `onReport` twice a second. */

@@ -2,6 +2,7 @@
 import type { Config } from "../pipeline/config.ts";
 import type { Log } from "../pipeline/log.ts";
 import { SubstreamsSource } from "../pipeline/source/client.ts";
+import { parseEndpoint } from "../pipeline/source/endpoint.ts";
 import { selectModule } from "../pipeline/source/module.ts";
 import { loadPackage, parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
 import type { World } from "../pipeline/world.ts";
@@ -23,13 +24,19 @@ export async function openSource(config: Config, world: World, log: Log): Promis
     finalBlocksOnly: finalOnly === "auto" ? "auto" : finalOnly === "true",
     productionMode: config["source.productionMode"],
     protocol: config["source.protocol"],
-    compression: config["source.compression"],
+    compression: compressionFor(config),
     maxMessageBytes: config["source.maxMessageBytes"],
     idleTimeoutMs: config["source.idleTimeoutMs"],
     keepaliveMs: config["source.keepaliveMs"],
     world,
     log,
   });
+}
+
+function compressionFor(config: Config): "gzip" | "none" {
+  const asked = config["source.compression"];
+  if (asked !== "auto") return asked;
+  return parseEndpoint(config["source.endpoint"]).loopback ? "none" : "gzip";
 }
 
 /** The named package; without a name, the project's own, which the simulator's recordings come from. */

@@ -50,7 +50,7 @@ const STATE_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   ],
   user_events: ["slot", "block_time", "signature", "instruction_path", "ordinal", "event", "user", "mint"],
 };
-const CANDLE_COLUMNS = ["time", "mint", "open", "high", "low", "close", "volume_base", "volume_quote", "update_count"];
+const CANDLE_COLUMNS = ["time", "mint", "open", "high", "low", "close", "volume_base", "volume_quote", "trades"];
 
 /** Columns of a dataset's canonical line, in order. */
 function lineColumns(spec: DatasetSpec): string[] {

@@ -118,7 +118,11 @@ export const KNOBS = {
     "Substreams RPC version. auto: v4, then v3, then v2.",
     "SUBSTREAMS_PROTOCOL",
   ),
-  "source.compression": choice("gzip", ["gzip", "none"], "Compression asked of the provider."),
+  "source.compression": choice(
+    "auto",
+    ["auto", "gzip", "none"],
+    "Compression asked of the provider. auto: gzip, but none on this machine, where bytes cost less than cycles.",
+  ),
   "source.maxMessageBytes": integer(
     128 * MIB,
     "bytes",

@@ -26,7 +26,8 @@ export const LIVE_STATE: readonly DatasetSpec[] = [MINTS, CANDLES];
 const NEWS_AGE_MS = 10 * 60_000;
 /** Messages taken from the outbox at once. */
 const TAKE_MAX = 64;
-const IDLE_MS = 20;
+/** What was committed while the broker was away is looked for now and then; else a commit wakes the publisher. */
+const IDLE_MS = 1_000;
 
 /** Header and body in one blob, for the outbox: length of the header (u32, little endian), header JSON, body. */
 export function liveEncoder(catalog: DatasetCatalog, world: World): EncodeLive {
@@ -70,9 +71,10 @@ export function runLivePublisher(
   store: Pick<HotStore, "pendingLive" | "liveSent">,
   to: { readonly stream: string; readonly subject: string },
   c: Pick<UnitContext, "signal" | "log">,
-): { stop(): Promise<void> } {
+): { wake(): void; stop(): Promise<void> } {
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, c.signal]);
+  let committed = Promise.withResolvers<void>();
   const publishing = (async () => {
     while (!signal.aborted) {
       try {
@@ -84,7 +86,9 @@ export function runLivePublisher(
           await d.broker.append(to.stream, to.subject, body, hdrs, `${to.subject}.${id}`);
           store.liveSent(id);
         }
-        if (pending.length < TAKE_MAX) await d.world.sleep(IDLE_MS, signal);
+        if (pending.length === TAKE_MAX) continue;
+        await Promise.race([committed.promise, d.world.sleep(IDLE_MS, signal)]);
+        committed = Promise.withResolvers<void>();
       } catch (error) {
         if (signal.aborted) return;
         c.log("debug", "the live feed waits", { reason: describe(error) });
@@ -93,6 +97,7 @@ export function runLivePublisher(
     }
   })();
   return {
+    wake: () => committed.resolve(),
     async stop() {
       stop.abort();
       await publishing;

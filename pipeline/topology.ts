@@ -174,6 +174,10 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
       stage: new LaneStage(store.state, d.effects),
       sink: store,
       codec: d.rowCodec,
+      onStanding: (standing) => {
+        c.standing(standing);
+        publishing.wake();
+      },
     },
     c.signal,
   ).finally(() => publishing.stop());

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Child, lastLines, startChild } from "../../cli/child.ts";
 import { folders } from "../../cli/deployment.ts";
-import { type LocalRun, stageArgs, startLocalRun, untilEnded } from "../../cli/local-run.ts";
+import { type LocalRun, stageArgs, startLocalRun, throughSlot, untilEnded } from "../../cli/local-run.ts";
 import { holdAgainst } from "../../cli/verdict.ts";
 import { type Config, loadConfig } from "../../pipeline/config.ts";
 import { isAlive } from "../../pipeline/embedded-nats.ts";
@@ -47,13 +47,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const blocks = options.kills * BLOCKS_PER_KILL;
   const recording = join(data, "chaos.recording.zst");
   const truth = await writeSimulation({ seed: options.seed, blocks, output: "transactions", out: recording });
-  const settings = [`lanes=${options.lanes}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
+  const own = [`lanes=${options.lanes}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
+  const settings = [...own, ...throughSlot(truth.chain.lastSlot)];
   const { values } = loadConfig({ flags: { "data.dir": data, lanes: options.lanes } });
   const run = await startLocalRun({
     config: values,
     recording,
     blocksPerSecond: BLOCKS_PER_SECOND,
-    endAtEof: true,
     settings,
   });
   const second = startChild({ args: stageArgs(data, run.endpoint, settings), logFile: join(data, "stages-b.log") });
