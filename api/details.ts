@@ -58,6 +58,16 @@ export interface SourceProgress {
 export const SOURCE_STATES = ["idle", "connecting", "streaming", "backing-off", "ended", "error"] as const;
 export type SourceState = (typeof SOURCE_STATES)[number];
 
+/** What was added to the lake since the unit was opened, and what waits for finality. */
+export interface LakeCounts {
+  readonly entries: number;
+  readonly files: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly pendingBlocks: number;
+  readonly pendingRows: number;
+}
+
 /** From the details of the decode unit. */
 export function decodersOf(details: Details): ProgramCounts[] {
   const programs = record(record(details["decoders"])["programs"]);
@@ -126,9 +136,19 @@ function progressOf(progress: Readonly<Record<string, unknown>>): SourceProgress
   };
 }
 
-/** Numbers of the lake, by name, from the details of the archive unit. */
-export function lakeOf(details: Details): Readonly<Record<string, number>> {
-  return numbersOf(record(details["lake"]));
+/** From the details of the archive unit; null where there are none. */
+export function lakeOf(details: Details): LakeCounts | null {
+  const lake = record(details["lake"]);
+  const pending = record(details["pendingFinal"]);
+  if (typeof lake["rows"] !== "number") return null;
+  return {
+    entries: number(lake["entries"]),
+    files: number(lake["files"]),
+    rows: number(lake["rows"]),
+    bytes: number(lake["bytes"]),
+    pendingBlocks: number(pending["blocks"]),
+    pendingRows: number(pending["rows"]),
+  };
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
@@ -141,10 +161,4 @@ function list(value: unknown): readonly unknown[] {
 
 function number(value: unknown): number {
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
-}
-
-function numbersOf(value: Readonly<Record<string, unknown>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, v]) => typeof v === "number" && Number.isFinite(v)),
-  ) as Record<string, number>;
 }

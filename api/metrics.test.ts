@@ -120,6 +120,23 @@ test("decoder health by program", async () => {
   expect(samples.get(`sluice_decoder_understood_ratio{${labels},program="spinpet"}`)).toBe(0.8);
 });
 
+test("what the archive has written, and what waits for finality", async () => {
+  const backend = new FakeBackend();
+  const lake = { entries: 1, files: 2, rows: 3, bytes: 4, manifestNumber: 9, slot: 5 };
+  backend.change("archive.main", { details: { lake, pendingFinal: { blocks: 6, rows: 7 } } });
+  const { samples } = await page(backend);
+  const labels = 'source="main",stage="archive",unit="archive.main",node="node-a"';
+  const names = [
+    "entries_total",
+    "files_total",
+    "rows_total",
+    "bytes_total",
+    "pending_final_blocks",
+    "pending_final_rows",
+  ];
+  expect(names.map((name) => samples.get(`sluice_lake_${name}{${labels}}`))).toEqual([1, 2, 3, 4, 6, 7]);
+});
+
 test("names with quotes, backslashes and line breaks stay inside their label", async () => {
   const backend = new FakeBackend();
   backend.nodes.push(node('evil"}\n# HELP x\\', [unit("lane.main.1", { state: "waiting" })]));

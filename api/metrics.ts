@@ -184,16 +184,21 @@ function decoders(page: Page, view: View): void {
   }
 }
 
-/** Numbers of the lake's sink that are told, by its own names. */
-const LAKE_GAUGES: readonly (readonly [name: string, help: string, field: string])[] = [];
-
 function lake(page: Page, view: View): void {
   for (const { source, stage, unit, node, details } of view.units) {
-    if (stage !== "archive") continue;
-    const numbers = lakeOf(details);
-    for (const [name, help, field] of LAKE_GAUGES) {
-      const value = numbers[field];
-      if (value !== undefined) page.gauge(`sluice_lake_${name}`, help, value, { source, stage, unit, node });
-    }
+    const lake = stage === "archive" ? lakeOf(details) : null;
+    if (lake === null) continue;
+    const labels = { source, stage, unit, node };
+    page.counter("sluice_lake_entries_total", "Manifest entries written", lake.entries, labels);
+    page.counter("sluice_lake_files_total", "Parquet files written", lake.files, labels);
+    page.counter("sluice_lake_rows_total", "Rows in them", lake.rows, labels);
+    page.counter("sluice_lake_bytes_total", "Bytes of them", lake.bytes, labels);
+    page.gauge(
+      "sluice_lake_pending_final_blocks",
+      "Blocks held because they are not final yet",
+      lake.pendingBlocks,
+      labels,
+    );
+    page.gauge("sluice_lake_pending_final_rows", "Rows of them", lake.pendingRows, labels);
   }
 }

@@ -18,7 +18,7 @@ const FIGURES: Progress = {
   etaSeconds: 200.4,
   share: 0.4567,
   events: 98_765,
-  lakeRows: 90_000,
+  archivedRows: 90_000,
   limiter: { stage: "decode", unit: "decode.main", reason: "at work 92% of the time, mostly processing" },
 };
 
@@ -26,7 +26,7 @@ describe("one line", () => {
   test("with everything known", () => {
     expect(formatProgress(FIGURES)).toBe(
       "slot 370,501,234 | 45.7% | eta 3m 20s | 812 blocks/s | 20,346 events/s | lag 120 blocks, 48.2 s behind now | " +
-        "limited by decode.main: at work 92% of the time, mostly processing | 98,765 events | 90,000 rows in the lake",
+        "limited by decode.main: at work 92% of the time, mostly processing | 98,765 events | 90,000 rows archived",
     );
   });
 
@@ -40,7 +40,7 @@ describe("one line", () => {
       etaSeconds: null,
       share: null,
       events: 0,
-      lakeRows: null,
+      archivedRows: null,
       limiter: { stage: "none", unit: null, reason: "no process runs a stage" },
     };
     expect(formatProgress(nothing)).toBe("no block yet | no process runs a stage | 0 events");
@@ -91,7 +91,7 @@ describe("the meter", () => {
       etaSeconds: null,
       share: 0.25,
       events: 42,
-      lakeRows: 77,
+      archivedRows: 77,
     });
   });
 

@@ -1,6 +1,6 @@
 /**
- * How a running pipeline gets on, from the reports of its units: rate, position, lag, time to go, what limits it, rows in
- * the lake. Rates are over the last seconds, not since the start.
+ * How a running pipeline gets on, from the reports of its units: rate, position, lag, time to go, what limits it, rows
+ * archived. Rates are over the last seconds, not since the start.
  */
 import { decodersOf, lakeOf } from "../api/details.ts";
 import { activeReports } from "../api/view.ts";
@@ -25,8 +25,8 @@ export interface Progress {
   /** Share of the target blocks done, 0..1; null without one. */
   readonly share: number | null;
   readonly events: number;
-  /** Null while the archive has not said. */
-  readonly lakeRows: number | null;
+  /** Since the archive was opened; null while it has not said. */
+  readonly archivedRows: number | null;
   readonly limiter: Limiter;
 }
 
@@ -80,7 +80,7 @@ export class ProgressMeter {
       etaSeconds: this.eta(now, rate),
       share: this.target.targetBlocks === undefined ? null : Math.min(1, now.blocks / this.target.targetBlocks),
       events: now.events,
-      lakeRows: lakeRows(units),
+      archivedRows: archivedRows(units),
       limiter: limiterOf(units),
     };
   }
@@ -138,7 +138,7 @@ export function formatProgress(p: Progress): string {
     formatLag(p),
     formatLimiter(p.limiter),
     `${formatNumber(p.events)} events`,
-    p.lakeRows === null ? null : `${formatNumber(p.lakeRows)} rows in the lake`,
+    p.archivedRows === null ? null : `${formatNumber(p.archivedRows)} rows archived`,
   ];
   return parts.filter((part) => part !== null).join(" | ");
 }
@@ -173,7 +173,7 @@ function decodedEvents(unit: UnitReport): number {
   return unit.stage === "decode" ? decodersOf(unit.details).reduce((sum, p) => sum + p.decoded, 0) : 0;
 }
 
-function lakeRows(units: readonly UnitReport[]): number | null {
+function archivedRows(units: readonly UnitReport[]): number | null {
   const archive = units.find((u) => u.stage === "archive");
-  return (archive === undefined ? undefined : lakeOf(archive.details)["rows"]) ?? null;
+  return (archive === undefined ? null : lakeOf(archive.details))?.rows ?? null;
 }
