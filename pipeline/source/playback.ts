@@ -3,7 +3,7 @@ import { Request } from "@substreams/core/proto";
 import type { World } from "../world.ts";
 import type { ServerCall } from "./grpc-server.ts";
 import { GrpcCode, type GrpcStatus } from "./grpc-status.ts";
-import { blockFrames, controlFrame } from "./replay-frames.ts";
+import { blockFrames, messageFrame } from "./replay-frames.ts";
 import { PackageRequest, type Protocol } from "./rpc.ts";
 import type { Tape, TapeBlock, TapeEntry, TapeUndo } from "./tape.ts";
 
@@ -145,7 +145,7 @@ export class Playback {
 
   private async sendSession({ entries, index }: Cue): Promise<void> {
     const { first, last } = this.tape.range;
-    const frame = controlFrame({
+    const frame = messageFrame({
       case: "session",
       value: {
         traceId: `replay-${this.number}`,
@@ -165,11 +165,11 @@ export class Playback {
       stages: [{ modules: [this.tape.module], completedRanges, readyUpToExclusive: BigInt(last + 1) }],
       processedBlocks: BigInt(this.blocks),
     };
-    await this.send("progress", [], [controlFrame({ case: "progress", value })]);
+    await this.send("progress", [], [messageFrame({ case: "progress", value })]);
   }
 
   private async sendUndo({ slot, signal }: TapeUndo): Promise<void> {
-    await this.send("undo", [slot], [controlFrame({ case: "blockUndoSignal", value: signal })]);
+    await this.send("undo", [slot], [messageFrame({ case: "blockUndoSignal", value: signal })]);
   }
 
   private async sendBlocks(batch: readonly TapeBlock[], asFinal: boolean): Promise<void> {

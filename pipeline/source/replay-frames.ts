@@ -71,8 +71,11 @@ function sizeOf(pieces: readonly Uint8Array[]): number {
   return size;
 }
 
-/** Session, progress and undo messages are the same in all versions. */
-export function controlFrame(message: PartialMessage<StreamResponse>["message"]): Buffer {
-  const type = responseType("v2");
-  return frameOf(new type(message === undefined ? {} : { message }).toBinary());
+/** Any message; session, progress and undo messages are the same in all versions. */
+export function messageFrame(
+  message: NonNullable<PartialMessage<StreamResponse>["message"]>,
+  protocol: Protocol = "v4",
+): Buffer {
+  const type = responseType(protocol);
+  return frameOf(new type({ message }).toBinary());
 }

@@ -1,4 +1,5 @@
 /** What the tests of this folder share: a package made by hand, blocks, recordings, and a world without waiting. */
+
 import { Any, Timestamp } from "@bufbuild/protobuf";
 import {
   BlockScopedData,
