@@ -187,7 +187,9 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = new ArchiveStage(d.rollLimits);
   const sink = await d.openLakeSink();
-  c.setDetails(() => ({ pendingFinal: stage.pendingFinal(), lake: sink.stats() }));
+  c.setDetails(() => ({ pendingFinal: stage.pendingFinal(), gathering: stage.gathering(), lake: sink.stats() }));
+  const done = new AbortController();
+  const relieving = relievePressure(d, n.events.stream, () => stage.requestEarlyRoll(), done.signal);
   await run(
     {
       ...common(d, c),
@@ -197,7 +199,19 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
       codec: d.rowCodec,
     },
     c.signal,
-  );
+  ).finally(async () => {
+    done.abort();
+    await relieving;
+  });
+}
+
+/** Above half full, EVENTS is emptied early: finality arrives with later blocks, which a full stream would keep out. */
+async function relievePressure(d: Deployment, stream: string, relieve: () => void, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const state = await d.broker.streamState(stream).catch(() => null);
+    if (state !== null && state.bytes > state.maxBytes / 2) relieve();
+    await d.world.sleep(2_000, signal).catch(() => undefined);
+  }
 }
 
 /** What every runner of a unit gets. */
