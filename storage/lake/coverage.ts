@@ -1,0 +1,23 @@
+/** Ranges of slots that a lake covers: sorted, apart from each other, both ends included. */
+
+export interface SlotRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The union of `ranges` with one more; neighbours are joined. */
+export function cover(ranges: readonly SlotRange[], range: SlotRange): SlotRange[] {
+  const before = ranges.filter((r) => r.last + 1 < range.first);
+  const after = ranges.filter((r) => range.last + 1 < r.first);
+  const touched = ranges.slice(before.length, ranges.length - after.length);
+  const first = Math.min(range.first, touched[0]?.first ?? Infinity);
+  const last = Math.max(range.last, touched.at(-1)?.last ?? -Infinity);
+  return [...before, { first, last }, ...after];
+}
+
+/** The part of `range` that `ranges` cover already; null when they cover none of it. */
+export function overlap(ranges: readonly SlotRange[], range: SlotRange): SlotRange | null {
+  const touched = ranges.filter((r) => r.first <= range.last && range.first <= r.last);
+  if (touched.length === 0) return null;
+  return { first: Math.max(range.first, touched[0]!.first), last: Math.min(range.last, touched.at(-1)!.last) };
+}

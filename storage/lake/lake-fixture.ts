@@ -1,0 +1,114 @@
+/** A small lake for tests: blocks and rolls of trades, a sink on a folder of its own, and the rows that readers find. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TRADES } from "../../pipeline/datasets/trades.ts";
+import type { BlockMeta, Position } from "../../pipeline/position.ts";
+import type { Roll, Segment } from "../../pipeline/wire/roll.ts";
+import type { Step } from "../sink.ts";
+import type { Lineage } from "./entry.ts";
+import { FolderStore } from "./folder-store.ts";
+import { EVERYTHING, tradeRow, tradeTable } from "./rows-fixture.ts";
+import { LakeSink, type LakeSinkOptions } from "./sink.ts";
+import type { ObjectStore } from "./store.ts";
+
+export const LIVE: Lineage = { kind: "live", source: "main", dataset: "all", start: null, stop: null };
+export const MIDNIGHT = 1_700_006_400;
+
+export const testBlock = (slot: number, time = MIDNIGHT + slot): BlockMeta => ({
+  slot,
+  hash: `${slot}a`,
+  cursor: `cursor-${slot}a`,
+  time,
+  finalSlot: slot,
+});
+
+export const positionOf = ({ slot, hash, cursor }: BlockMeta): Position => ({ slot, hash, cursor, moduleHash: "ab" });
+
+/** One trade a block, numbered by its slot, with the block's hash as its kind: every block leaves a trace. */
+export function segmentOf(blocks: readonly BlockMeta[]): Segment {
+  const rows = blocks.map((b) => ({ ...tradeRow(b.slot, b.slot, b.time), kind: b.hash }));
+  return {
+    first: blocks[0]!,
+    last: blocks.at(-1)!,
+    blocks: blocks.length,
+    tables: new Map([["trades", tradeTable(rows)]]),
+  };
+}
+
+export const rollOf = (blocks: readonly BlockMeta[]): Roll => ({ segments: [segmentOf(blocks)] });
+
+export function stepOf(prev: BlockMeta | null, next: BlockMeta, finalSlot = next.slot): Step {
+  return { prev: prev && positionOf(prev), next: positionOf(next), finalSlot, blocks: [], inputSeq: 1 };
+}
+
+export class LakeFolder {
+  readonly root: string;
+  readonly store: FolderStore;
+  private readonly sinks: LakeSink[] = [];
+
+  private constructor(root: string) {
+    this.root = root;
+    this.store = new FolderStore(join(root, "lake"));
+  }
+
+  static async make(): Promise<LakeFolder> {
+    return new LakeFolder(await mkdtemp(join(tmpdir(), "lake-")));
+  }
+
+  options(changes: Partial<LakeSinkOptions> = {}): LakeSinkOptions {
+    return {
+      store: this.store,
+      workDir: join(this.root, "work"),
+      lineage: LIVE,
+      datasets: [TRADES, EVERYTHING],
+      package: "test-v0.1.0 map_events",
+      ...changes,
+    };
+  }
+
+  async open(changes: Partial<LakeSinkOptions> = {}): Promise<LakeSink> {
+    const sink = new LakeSink(this.options(changes));
+    this.sinks.push(sink);
+    await sink.open();
+    return sink;
+  }
+
+  /** Commits a roll of one trade for each slot, for each of the lists given. */
+  async fill(rolls: readonly (readonly number[])[], changes: Partial<LakeSinkOptions> = {}): Promise<void> {
+    const sink = await this.open(changes);
+    let prev: BlockMeta | null = null;
+    for (const slots of rolls) {
+      const blocks = slots.map((slot) => testBlock(slot));
+      await sink.commit(stepOf(prev, blocks.at(-1)!), rollOf(blocks));
+      prev = blocks.at(-1)!;
+    }
+    await sink.close();
+  }
+
+  async dispose(): Promise<void> {
+    for (const sink of this.sinks) await sink.close();
+    await rm(this.root, { recursive: true, force: true });
+  }
+}
+
+/** A store that runs `before` ahead of every operation that writes: to fail there, as a crash or an outage does. */
+export function watchedStore(inner: ObjectStore, before: (operation: string, key: string) => void): ObjectStore {
+  return {
+    name: inner.name,
+    async putIfAbsent(key, body, sha256) {
+      before("put", key);
+      const outcome = await inner.putIfAbsent(key, body, sha256);
+      before("stored", key);
+      return outcome;
+    },
+    get: (key) => inner.get(key),
+    head: (key) => inner.head(key),
+    list: (prefix) => inner.list(prefix),
+    async delete(key) {
+      before("delete", key);
+      await inner.delete(key);
+    },
+    localPath: (key) => inner.localPath(key),
+  };
+}
