@@ -10,6 +10,9 @@ import { Fatal } from "../../pipeline/errors.ts";
 import { sameBlock } from "../../pipeline/position.ts";
 import { isKey } from "./store.ts";
 
+/** How many blocks `recent` holds at most. */
+export const RECENT_BLOCKS = 16;
+
 const strict = { additionalProperties: false };
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Sha256 = Type.String({ pattern: "^[0-9a-f]{64}$" });
@@ -82,6 +85,11 @@ const EntrySchema = Type.Object(
     first: BlockSchema,
     last: BlockSchema,
     blocks: Type.Integer({ minimum: 1, description: "Blocks received; a filtered stream leaves out slots." }),
+    recent: Type.Array(Type.Object({ slot: Count, hash: Type.String() }, strict), {
+      minItems: 1,
+      maxItems: RECENT_BLOCKS,
+      description: "The last of the blocks received, without a hole; the last one is `last`.",
+    }),
     finality: Type.Literal("final-slot", { description: "Every block was at or below the final slot of its source." }),
     package: Type.String({ description: "Substreams package and module, for people." }),
     datasets: Type.Array(DatasetSchema, { description: "All that the entry covers, with rows or without." }),
@@ -168,6 +176,8 @@ function contradictionIn(entry: ManifestEntry): string | null {
   if (!sameBlock(to, last)) return "to: it is not the last block";
   if (first.slot > last.slot || (from !== null && first.slot <= from.slot)) return "first: blocks are not in order";
   if (entry.blocks > last.slot - first.slot + 1) return "blocks: more than there are slots";
+  if (!sameBlock(entry.recent.at(-1)!, last)) return "recent: it does not end with the last block";
+  if (entry.recent.some((block, i) => i > 0 && block.slot <= entry.recent[i - 1]!.slot)) return "recent: not in order";
   const names = entry.datasets.map((d) => d.name);
   if (new Set(names).size !== names.length) return "datasets: one is named twice";
   const keys = entry.files.map((f) => f.key);

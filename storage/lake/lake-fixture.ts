@@ -38,8 +38,9 @@ export function segmentOf(blocks: readonly BlockMeta[]): Segment {
 
 export const rollOf = (blocks: readonly BlockMeta[]): Roll => ({ segments: [segmentOf(blocks)] });
 
-export function stepOf(prev: BlockMeta | null, next: BlockMeta, finalSlot = next.slot): Step {
-  return { prev: prev && positionOf(prev), next: positionOf(next), finalSlot, blocks: [], inputSeq: 1 };
+/** A step that adds `blocks`; the last of them, and of all, is `next`. */
+export function stepOf(prev: BlockMeta | null, next: BlockMeta, finalSlot = next.slot, blocks = [next]): Step {
+  return { prev: prev && positionOf(prev), next: positionOf(next), finalSlot, blocks, inputSeq: 1 };
 }
 
 export class LakeFolder {

@@ -33,6 +33,7 @@ function draftOf(slot: number, lineage: Lineage = LIVE): EntryDraft {
     first: { slot, hash, time },
     last: { slot, hash, time },
     blocks: 1,
+    recent: [{ slot, hash }],
     finality: "final-slot",
     package: "test",
     datasets: [describeDataset(TRADES)],
@@ -83,7 +84,7 @@ describe("entries", () => {
         '"dataset":"all","start":null,"stop":null},"lineagePrevious":null,"from":null,"to":{"slot":10,"hash":"10a",' +
         '"cursor":"cursor-10a","moduleHash":"ab"},"first":{"slot":10,"hash":"10a","time":1700006410}',
     );
-    expect(sha256).toBe("612471b23f96eec6720377db79ba01ea0046db7475f7ce2da55a4c663a1a00f3");
+    expect(sha256).toBe("da033cd79c4017957864f3be75b94a0179b056233d9f42430d5f21ff0badaa61");
     expect(decodeEntry(encodeEntry(entry), "it")).toEqual(entry);
   });
 });
@@ -292,6 +293,16 @@ describe("reading strictly", () => {
     ["blocks in reverse", { first: { slot: 11, hash: "x", time: 0 } }],
     ["more blocks than slots", { blocks: 2 }],
     ["no blocks", { blocks: 0 }],
+    ["recent blocks that end elsewhere", { recent: [{ slot: 10, hash: "other" }] }],
+    [
+      "recent blocks out of order",
+      {
+        recent: [
+          { slot: 11, hash: "x" },
+          { slot: 10, hash: "10a" },
+        ],
+      },
+    ],
     ["an unknown kind of lineage", { lineage: { ...LIVE, kind: "other" } }],
     ["a dataset twice", { datasets: [describeDataset(TRADES), describeDataset(TRADES)] }],
     ["a file twice", { files: [file(), file()] }],

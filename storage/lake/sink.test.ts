@@ -7,7 +7,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fatal, Fenced } from "../../pipeline/errors.ts";
-import type { BlockRef } from "../../pipeline/position.ts";
+import type { BlockMeta, BlockRef } from "../../pipeline/position.ts";
 import type { Roll } from "../../pipeline/wire/roll.ts";
 import { sinkConformance } from "../sink.conformance.ts";
 import { quoteText } from "./columns.ts";
@@ -57,21 +57,39 @@ afterEach(() => lake.dispose());
 describe("a commit", () => {
   test("stands at the last block of its roll, not of the input", async () => {
     const sink = await lake.open();
-    expect(await sink.commit(stepOf(null, testBlock(20), 15), rollOf([testBlock(10), testBlock(12)]))).toEqual(
-      positionOf(testBlock(12)),
-    );
-    await expect(sink.commit(stepOf(testBlock(20), testBlock(30)), rollOf([testBlock(21)]))).rejects.toBeInstanceOf(
-      Fenced,
-    );
-    expect(await sink.commit(stepOf(testBlock(12), testBlock(30)), rollOf([testBlock(13)]))).toEqual(
-      positionOf(testBlock(13)),
-    );
+    const [b10, b12, b13, b20, b30] = [10, 12, 13, 20, 30].map((slot) => testBlock(slot)) as [
+      BlockMeta,
+      BlockMeta,
+      BlockMeta,
+      BlockMeta,
+      BlockMeta,
+    ];
+    const step = stepOf(null, b20, 15, [b10, b12, b13, b20]);
+    expect(await sink.commit(step, rollOf([b10, b12]))).toEqual(positionOf(b12));
+    await expect(sink.commit(stepOf(b20, b30), rollOf([b30]))).rejects.toBeInstanceOf(Fenced);
+    expect(await sink.commit(stepOf(b12, b30, 30, [b13, b20, b30]), rollOf([b13]))).toEqual(positionOf(b13));
+    expect((await (await lake.open()).open())!.recent).toEqual([{ slot: 13, hash: "13a" }]);
+  });
+
+  test("whose roll ends at a block that is not being committed is refused", async () => {
+    const sink = await lake.open();
+    const refused = sink.commit(stepOf(null, testBlock(20), 20, [testBlock(9)]), rollOf([testBlock(10)]));
+    await expect(refused).rejects.toMatchObject({ code: "LAKE_ORDER" });
+    expect(await lake.store.list("")).toEqual([]);
+  });
+
+  test("remembers the last blocks, without a hole", async () => {
+    const sink = await lake.open();
+    const blocks = Array.from({ length: 40 }, (_, i) => testBlock(10 + i));
+    await sink.commit(stepOf(null, blocks[39]!, 49, blocks), rollOf(blocks));
+    const { recent } = (await sink.open())!;
+    expect(recent.map((b) => b.slot)).toEqual(Array.from({ length: 16 }, (_, i) => 34 + i));
   });
 
   test("of several segments is one entry, with a file for each segment and date", async () => {
     const late = [testBlock(10, MIDNIGHT - 1), testBlock(11, MIDNIGHT), testBlock(12, MIDNIGHT + 86_400)];
     const sink = await lake.open();
-    await sink.commit(stepOf(null, testBlock(20)), {
+    await sink.commit(stepOf(null, testBlock(13)), {
       segments: [segmentOf(late), segmentOf([testBlock(13, MIDNIGHT + 86_400)])],
     });
     const { entry } = (await new Manifest(lake.store).read(1))!;

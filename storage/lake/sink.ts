@@ -14,7 +14,15 @@ import type { Roll, Segment } from "../../pipeline/wire/roll.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import type { Head, Sink, Step } from "../sink.ts";
 import { Duck } from "./duckdb.ts";
-import { describeDataset, type EntryBlock, type FileEntry, type Lineage, lineageId, partitionOf } from "./entry.ts";
+import {
+  describeDataset,
+  type EntryBlock,
+  type FileEntry,
+  type Lineage,
+  lineageId,
+  partitionOf,
+  RECENT_BLOCKS,
+} from "./entry.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
 import { rowsByDate, writeParquet } from "./parquet.ts";
 import type { ObjectStore } from "./store.ts";
@@ -88,11 +96,12 @@ export class LakeSink implements Sink<Roll> {
     const opened = this.mustBeOpen();
     checkPrev(step, opened.own);
     checkRoll(step, roll);
+    const last = roll.segments.at(-1)!.last;
+    const recent = recentBlocks(step, last);
     const files: FileEntry[] = [];
     for (const segment of roll.segments) files.push(...(await this.writeSegment(opened, segment)));
 
     const { lineage, datasets } = this.options;
-    const last = roll.segments.at(-1)!.last;
     const stored = await this.manifest.append(
       {
         lineage,
@@ -100,6 +109,7 @@ export class LakeSink implements Sink<Roll> {
         first: entryBlock(roll.segments[0]!.first),
         last: entryBlock(last),
         blocks: roll.segments.reduce((sum, segment) => sum + segment.blocks, 0),
+        recent,
         finality: "final-slot",
         package: this.options.package,
         datasets: datasets.map(describeDataset),
@@ -193,15 +203,18 @@ function entryBlock({ slot, hash, time }: BlockMeta): EntryBlock {
   return { slot, hash, time };
 }
 
+/** The last blocks of what is committed; `step` also has those that the roll does not cover yet. */
+function recentBlocks(step: Step, last: BlockMeta): BlockRef[] {
+  const blocks = step.blocks.filter((b) => b.slot <= last.slot).slice(-RECENT_BLOCKS);
+  if (!sameBlock(blocks.at(-1) ?? null, last)) {
+    throw new Fatal("LAKE_ORDER", `the roll ends at ${formatBlock(last)}, which is not among the blocks to commit`);
+  }
+  return blocks.map(({ slot, hash }) => ({ slot, hash }));
+}
+
 function headOf({ entry }: StoredEntry): Head {
-  const known: BlockRef[] = [...(entry.from === null ? [] : [entry.from]), entry.first, entry.last];
-  const recent = known.filter((block, i) => !sameBlock(block, known[i + 1] ?? null));
-  return {
-    position: entry.to,
-    finalSlot: entry.to.slot,
-    recent: recent.map(({ slot, hash }) => ({ slot, hash })),
-    inputSeq: entry.inputSeq,
-  };
+  const { to, recent, inputSeq } = entry;
+  return { position: to, finalSlot: to.slot, recent, inputSeq };
 }
 
 function checkPrev(step: Step, own: StoredEntry | null): void {
