@@ -217,9 +217,9 @@ export const KNOBS = {
     "How long a dead process keeps its units before another takes over.",
   ),
 
-  "archive.rollRows": integer(1_000_000, "rows", 1, 100_000_000, "A roll is written when it holds so many rows."),
+  "archive.rollRows": integer(250_000, "rows", 1, 100_000_000, "A roll is written when it holds so many rows."),
   "archive.rollBytes": integer(
-    128 * MIB,
+    32 * MIB,
     "bytes",
     1 * KIB,
     4 * GIB,
@@ -232,7 +232,7 @@ export const KNOBS = {
     86_400,
     "A roll is written when it spans so much block time.",
   ),
-  "archive.memoryBytes": integer(192 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
+  "archive.memoryBytes": integer(128 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
 
   "api.host": text("127.0.0.1", "Address the API listens on. Only loopback is allowed.", { env: ["API_HOST"] }),
   "api.port": integer(8787, "port", 0, 65_535, "Port of the API; 0 picks a free one.", "API_PORT"),

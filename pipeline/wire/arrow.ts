@@ -71,12 +71,35 @@ function arrowSchema(spec: DatasetSpec) {
   return known;
 }
 
-export function encodeArrow(table: Table): Uint8Array {
+/** The pieces of an Arrow IPC stream, in order; they may be views into the table. */
+export interface ArrowStream {
+  readonly parts: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+export function encodeArrow(table: Table): ArrowStream {
   const { types, schema } = arrowSchema(table.spec);
   const columns = table.columns.map((column, i) => new ArrowColumn([arrowBatch(column, types[i]!)], types[i]));
-  const bytes = tableToIPC(new ArrowTable(schema, columns), { format: "stream" });
-  if (bytes === null) throw new Error("arrow encoder returned no bytes");
-  return bytes;
+  const sink = new PartsSink();
+  tableToIPC(new ArrowTable(schema, columns), { format: "stream", sink });
+  return { parts: sink.parts, bytes: sink.parts.reduce((sum, part) => sum + part.byteLength, 0) };
+}
+
+/** Keeps the pieces apart, so that whoever sends them copies them once. */
+class PartsSink {
+  readonly parts: Uint8Array[] = [];
+
+  write(bytes: Uint8Array): void {
+    this.parts.push(bytes);
+  }
+
+  pad(count: number): void {
+    this.parts.push(new Uint8Array(count));
+  }
+
+  finish(): null {
+    return null;
+  }
 }
 
 function arrowBatch(column: Column, type: DataType): Batch<unknown> {

@@ -12,7 +12,7 @@ import { BLOCKS } from "../datasets/blocks.ts";
 import { Poison } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { BlockMeta, Position } from "../position.ts";
-import { decodeArrow, encodeArrow } from "./arrow.ts";
+import { type ArrowStream, decodeArrow, encodeArrow } from "./arrow.ts";
 import type { BlockBatch, DatasetCatalog, RowBatch, Signal } from "./batch.ts";
 import { type Table, TableBuilder } from "./table.ts";
 
@@ -77,14 +77,14 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
   const known = codec.wire?.(signal.body);
   if (known !== undefined) return { header: { ...known.header, ...chain }, body: known.body };
   const { sections: tables, type } = codec.encode(signal.body);
-  const parts = tables.map(encodeArrow);
+  const streams = tables.map(encodeArrow);
   const sections = tables.map((table, i) => ({
     name: table.spec.name,
     version: table.spec.version,
     rows: table.length,
-    bytes: parts[i]!.length,
+    bytes: streams[i]!.bytes,
   }));
-  const body = Bun.zstdCompressSync(concatPadded(parts), { level: LIMITS.zstdLevel });
+  const body = Bun.zstdCompressSync(concatPadded(streams), { level: LIMITS.zstdLevel });
   const blocks = codec.blocks(signal.body);
   const header: BatchHeader = {
     ...chain,
@@ -174,12 +174,23 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
-function concatPadded(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(parts.reduce((sum, p) => sum + padded(p.length), 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += padded(part.length);
+/** Where sections are put together before they are compressed: fresh memory for each batch costs more than the copy. */
+let scratch = new Uint8Array(1024 * 1024);
+
+/** The result is a view of `scratch`: used up before the next call. */
+function concatPadded(streams: readonly ArrowStream[]): Uint8Array<ArrayBuffer> {
+  const size = streams.reduce((sum, stream) => sum + padded(stream.bytes), 0);
+  if (size > scratch.length) scratch = new Uint8Array(size);
+  const out = scratch.subarray(0, size);
+  let end = 0;
+  for (const stream of streams) {
+    let at = end;
+    for (const part of stream.parts) {
+      out.set(part, at);
+      at += part.length;
+    }
+    end += padded(stream.bytes);
+    out.fill(0, at, end);
   }
   return out;
 }
@@ -269,6 +280,7 @@ function blocksSection(sections: Map<string, Table>): Table {
 function blocksTable(blocks: readonly BlockMeta[], payloads: readonly Uint8Array[] | null): Table {
   const builder = new TableBuilder(BLOCKS, blocks.length);
   const [slot, hash, cursor, time, final, payload] = builder.columns;
+  payload!.reserveBytes(payloads?.reduce((sum, p) => sum + p.length, 0) ?? 0);
   for (let i = 0; i < blocks.length; i++) {
     const block = blocks[i]!;
     slot!.number(block.slot);

@@ -174,6 +174,11 @@ export class ColumnBuilder {
     this.offsets = width === null ? new Int32Array(capacity + 1) : null;
   }
 
+  /** Makes room for so many bytes of values at once, where the caller knows how many will come. */
+  reserveBytes(bytes: number): void {
+    if (this.used + bytes > this.data.length) this.grow(this.used + bytes);
+  }
+
   /** Appends a number (bool as 0 or 1). For u64 and i64 it must be a safe integer. */
   number(value: number): void {
     const at = this.reserve(this.width);
@@ -302,14 +307,16 @@ export class ColumnBuilder {
   /** Makes room for `size` more bytes and says where they go. */
   private reserve(size: number): number {
     const at = this.used;
-    if (at + size > this.data.length) {
-      const bigger = new Uint8Array(Math.max(this.data.length * 2, at + size));
-      bigger.set(this.data.subarray(0, at));
-      this.data = bigger;
-      this.view = new DataView(bigger.buffer);
-    }
+    if (at + size > this.data.length) this.grow(Math.max(this.data.length * 2, at + size));
     this.used = at + size;
     return at;
+  }
+
+  private grow(capacity: number): void {
+    const bigger = new Uint8Array(capacity);
+    bigger.set(this.data.subarray(0, this.used));
+    this.data = bigger;
+    this.view = new DataView(bigger.buffer);
   }
 
   private advance(): void {
