@@ -274,6 +274,13 @@ test("an undo takes back another block at its own slot", () => {
   expect(stage.pendingFinal()).toEqual({ blocks: 1, rows: 1 });
 });
 
+test("an undo forgets what was gathered too, should it ever go so far back", () => {
+  const stage = new ArchiveStage();
+  stage.apply(batchOf([block(1), block(2, { alpha: 3 })], 2));
+  stage.undo({ slot: 1, hash: "h1", cursor: "", moduleHash: "" });
+  expect(stage.gathering()).toEqual({ blocks: 1, rows: 1, bytes: 12 });
+});
+
 test("blocks that come twice or out of order are refused", () => {
   const stage = new ArchiveStage();
   stage.apply(batchOf([block(5)], 5));
