@@ -9,6 +9,10 @@ import { type BlockRef, formatBlock, type Position, sameBlock } from "./position
 
 export interface ChainState {
   readonly position: Position | null;
+  /**
+   * Highest slot known to be final, never above that of `position`: on the way there the input may still visit a fork
+   * that was abandoned, because it is being read again.
+   */
   readonly finalSlot: number;
   /**
    * Blocks held, oldest first, without a hole; ends with `position` (which after an undo may be a block that was never
@@ -80,11 +84,15 @@ function judgeNext(chain: ChainState, link: Link): Verdict {
   if (link.kind !== "undo") return { action: "apply", aboveSlot: head?.slot ?? -1, undoTo: null };
   const to = link.next;
   if (head === null || sameBlock(to, head)) return SKIP;
-  if (!undoesFinal(chain, to)) return { action: "undo", to };
-  const base = lastAtOrBelow(chain.recent, chain.finalSlot);
-  if (base === undefined || !isRecent(chain, to)) throw belowFinal(chain, to);
-  // A producer that was rebuilt goes further back than it must: nothing final is taken back, it only comes again.
-  return { action: "undo", to: { ...to, slot: base.slot, hash: base.hash } };
+  // A final block is never taken back: the input is still in the past, and will come to this block again.
+  return isPast(chain, link) ? SKIP : { action: "undo", to };
+}
+
+/** Whether an undo was made when less was final than is now. */
+function isPast(chain: ChainState, { next: to, finalSlot }: Link): boolean {
+  if (isRecent(chain, to)) return undoesFinal(chain, to);
+  // Undos end at the final block or above. Beside it there may have been others, before it was final.
+  return to.slot < chain.finalSlot || (to.slot === chain.finalSlot && finalSlot < to.slot);
 }
 
 function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): Verdict {
@@ -93,8 +101,9 @@ function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): V
   if (firstNew < 0) return SKIP;
   const before = firstNew === 0 ? link.prev : link.blocks[firstNew - 1]!;
   if (sameBlock(before, head)) return { action: "apply", aboveSlot: head.slot, undoTo: null };
-  const forks = before !== null && before.slot >= (base?.slot ?? 0) && isRecent(chain, before);
-  if (!forks) return passOrGap(chain, link);
+  // A block that we lack at or below the final slot, though we are past it, is of a fork that was abandoned.
+  const past = link.blocks[firstNew]!.slot <= chain.finalSlot || (before?.slot ?? 0) < (base?.slot ?? 0);
+  if (past || before === null || !isRecent(chain, before)) return passOrGap(chain, link);
   // Ours were abandoned and the undo was not seen, or they will all come again.
   const { slot, hash } = before;
   // The cursor may be older than the block: resuming from it repeats blocks, which are skipped. "" = from the beginning.
@@ -144,7 +153,7 @@ export function afterData(
   finalSlot: number,
   blocks: readonly BlockRef[],
 ): ChainState {
-  const final = Math.max(chain.finalSlot, finalSlot);
+  const final = Math.min(Math.max(chain.finalSlot, finalSlot), next.slot);
   return { position: next, finalSlot: final, recent: prune([...chain.recent, ...blocks], final) };
 }
 
@@ -152,7 +161,7 @@ export function afterData(
 export function afterUndo(chain: ChainState, to: Position, finalSlot: number): ChainState {
   const kept = chain.recent.filter((b) => b.slot < to.slot || sameBlock(b, to));
   const recent = sameBlock(kept.at(-1) ?? null, to) ? kept : [...kept, { slot: to.slot, hash: to.hash }];
-  return { position: to, finalSlot: Math.max(chain.finalSlot, finalSlot), recent };
+  return { position: to, finalSlot: Math.min(Math.max(chain.finalSlot, finalSlot), to.slot), recent };
 }
 
 /** Whether going back to `to` would take back a block that is final here. */
@@ -193,12 +202,6 @@ function gap(chain: ChainState, link: Link): Verdict {
   const what = link.kind === "undo" ? "undo to" : "batch after";
   const at = link.kind === "undo" ? link.next : link.prev;
   return { action: "gap", reason: `${what} ${formatBlock(at)} does not follow ${formatBlock(chain.position)}` };
-}
-
-function belowFinal(chain: ChainState, to: BlockRef): Fatal {
-  return new Fatal("UNDO_BELOW_FINAL", `asked to undo to ${formatBlock(to)}, below the final slot ${chain.finalSlot}`, {
-    hint: "Finality was broken upstream, or the stores belong to another network. Rebuild from the provider before going on.",
-  });
 }
 
 function lastAtOrBelow(blocks: readonly BlockRef[], slot: number): BlockRef | undefined {

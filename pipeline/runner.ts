@@ -109,7 +109,6 @@ class Runner<In, Out> {
     this.committed = this.head?.position ?? null;
     if (this.head !== null) {
       const { position, finalSlot, recent, inputSeq } = this.head;
-      // Finality beyond our position says nothing yet: on the way there the input may still visit abandoned forks.
       this.chain = { position, finalSlot: Math.min(finalSlot, position.slot), recent };
       Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
     }
