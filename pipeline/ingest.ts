@@ -103,7 +103,7 @@ class Batcher {
   constructor(moduleHash: string, head: Head | null) {
     this.moduleHash = moduleHash;
     this.last = head?.position ?? null;
-    this.finalSlot = head?.finalSlot ?? 0;
+    this.finalSlot = Math.min(head?.finalSlot ?? 0, head?.position.slot ?? 0);
     this.known = [...(head?.recent ?? [])];
   }
 
@@ -123,6 +123,8 @@ class Batcher {
       run = [];
       const prev = this.last;
       if (item.kind === "undo") {
+        if (prev === null) continue;
+        if (item.to.slot < this.finalSlot) throw belowFinal(item.to, this.finalSlot);
         this.finalSlot = Math.max(this.finalSlot, item.finalSlot);
         this.last = { ...item.to, moduleHash: this.moduleHash };
         yield { kind: "undo", prev, next: this.last, finalSlot: this.finalSlot };
@@ -159,6 +161,12 @@ class Batcher {
     }
     throw new Transient("SOURCE_ORDER", message, { hint: "Reconnecting from the stored cursor." });
   }
+}
+
+function belowFinal(to: BlockRef, finalSlot: number): Fatal {
+  return new Fatal("UNDO_BELOW_FINAL", `the source undoes to ${formatBlock(to)}, below the final slot ${finalSlot}`, {
+    hint: "Finality was broken upstream, or the endpoint serves another network. Check it before going on.",
+  });
 }
 
 type BlockItem = Extract<BlockSignal, { kind: "block" }>;
