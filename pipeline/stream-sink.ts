@@ -4,10 +4,10 @@
  * that every lane knows undo, finality and the chain.
  */
 import type { Head, Sink, Step } from "../storage/sink.ts";
-import type { StoredHeader, Streams } from "./broker.ts";
-import { afterData, afterUndo, type ChainState, EMPTY_CHAIN } from "./chain.ts";
-import { Fenced, Transient } from "./errors.ts";
-import { type Position, sameBlock } from "./position.ts";
+import type { StoredHeader, StreamState, Streams } from "./broker.ts";
+import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, type Link, undoesFinal } from "./chain.ts";
+import { Fatal, Fenced, Poison, Transient } from "./errors.ts";
+import { formatBlock, type Position, sameBlock } from "./position.ts";
 import { linkOf } from "./reader.ts";
 import type { Signal } from "./wire/batch.ts";
 import { type BodyCodec, encodeMessage } from "./wire/message.ts";
@@ -34,9 +34,10 @@ export interface StreamSinkOptions<Out, Body> {
 export class StreamSink<Out, Body> implements Sink<Out> {
   readonly name: string;
   private readonly o: StreamSinkOptions<Out, Body>;
-  private lastSeq = 0;
-  private position: Position | null = null;
-  private finalSlot = 0;
+  /** Null until opened. */
+  private lastSeq: number | null = null;
+  /** The chain as the stream tells it. */
+  private chain: ChainState = EMPTY_CHAIN;
 
   constructor(options: StreamSinkOptions<Out, Body>) {
     this.o = options;
@@ -48,16 +49,11 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     if (state === null) {
       throw new Transient("STREAM_MISSING", "the stream is gone", { where: this.name, hint: "It will be made again." });
     }
+    const last = state.messages === 0 ? null : await this.lastHeader(state);
+    this.chain = last === null ? EMPTY_CHAIN : await this.readBack(last, state.firstSeq);
     this.lastSeq = state.lastSeq;
-    this.position = null;
-    this.finalSlot = 0;
-    const last = state.messages === 0 ? null : await this.o.broker.header(this.name, { lastOn: this.o.subjects[0]! });
-    if (last === null) return null;
-    const recent = await this.recentBlocks(last, state.firstSeq);
-    this.position = last.header.next;
-    this.finalSlot = last.header.final;
-    const { input: inputSeq, kind } = last.header;
-    return { position: this.position, finalSlot: this.finalSlot, recent, inputSeq, complete: kind === "end" };
+    const { position, finalSlot, recent } = this.chain;
+    return position === null ? null : { position, finalSlot, recent, inputSeq: last!.header.input };
   }
 
   async commit(step: Step, out: Out): Promise<Position> {
@@ -67,7 +63,13 @@ export class StreamSink<Out, Body> implements Sink<Out> {
   }
 
   async rollback(step: Step): Promise<void> {
-    if (sameBlock(step.next, this.position)) return;
+    if (sameBlock(step.next, this.chain.position)) return;
+    if (undoesFinal(this.chain, step.next)) {
+      throw new Fatal("STREAM_UNDO_FINAL", `asked to take back what is final, to ${formatBlock(step.next)}`, {
+        where: this.name,
+        hint: "Finality was broken upstream. Nothing was written.",
+      });
+    }
     await this.publish(step, () => ({ ...this.chainOf(step), kind: "undo" }));
   }
 
@@ -80,33 +82,32 @@ export class StreamSink<Out, Body> implements Sink<Out> {
   }
 
   private chainOf(step: Step): { prev: Position | null; next: Position; finalSlot: number } {
-    return { prev: step.prev, next: step.next, finalSlot: Math.max(step.finalSlot, this.finalSlot) };
+    return { prev: step.prev, next: step.next, finalSlot: Math.max(step.finalSlot, this.chain.finalSlot) };
   }
 
   private async publish(step: Step, signalFor: (subject: number) => Signal<Body>): Promise<void> {
-    if (this.position !== null && !sameBlock(step.prev, this.position)) {
+    if (this.lastSeq === null) throw new Fatal("STREAM_NOT_OPEN", "the stream was not opened", { where: this.name });
+    const { position } = this.chain;
+    if (position !== null && !sameBlock(step.prev, position)) {
       throw new Fenced(
         "STREAM_POSITION",
-        `the stream stands at slot ${this.position.slot}, not at ${step.prev?.slot}`,
-        {
-          where: this.name,
-        },
+        `the stream stands at ${formatBlock(position)}, not at ${formatBlock(step.prev)}`,
+        { where: this.name },
       );
     }
     const messages = this.o.subjects.map((subject, i) => ({
       subject,
       ...encodeMessage(signalFor(i), this.o.codec, step.inputSeq),
     }));
-    this.lastSeq = await this.publishWhenRoom(messages);
-    this.position = step.next;
-    this.finalSlot = Math.max(step.finalSlot, this.finalSlot);
+    this.lastSeq = await this.publishWhenRoom(messages, this.lastSeq);
+    this.chain = follow(this.chain, linkOf(messages[0]!.header));
   }
 
   /** A full stream refuses and stores nothing: waiting here is the back-pressure. */
-  private async publishWhenRoom(messages: Parameters<Streams["publish"]>[1]): Promise<number> {
+  private async publishWhenRoom(messages: Parameters<Streams["publish"]>[1], lastSeq: number): Promise<number> {
     for (let blocked = false; ; blocked = true) {
       try {
-        const seq = await this.o.broker.publish(this.name, messages, this.lastSeq);
+        const seq = await this.o.broker.publish(this.name, messages, lastSeq);
         if (blocked) this.o.onBlocked?.(false);
         return seq;
       } catch (error) {
@@ -117,27 +118,52 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     }
   }
 
-  /** Blocks above the final slot and the first below it, read back from headers; undos in between are followed. */
-  private async recentBlocks(last: StoredHeader, firstSeq: number): Promise<ChainState["recent"]> {
-    const subject = this.o.subjects[0]!;
+  /**
+   * Header of the last batch that is whole and readable. The last subject comes last in every batch: what it has not got,
+   * a stream that was cut short has not got. What follows a damaged message is published again; its readers ask for more.
+   */
+  private async lastHeader({ firstSeq, lastSeq }: StreamState): Promise<StoredHeader | null> {
+    const subject = this.o.subjects.at(-1)!;
+    const last = await this.readable({ lastOn: subject });
+    if (last !== "damaged") return last;
+    for (let seq = lastSeq; seq >= firstSeq; seq--) {
+      const stored = await this.readable({ seq });
+      if (stored !== null && stored !== "damaged" && stored.subject === subject) return stored;
+    }
+    return null;
+  }
+
+  private async readable(at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null | "damaged"> {
+    try {
+      return await this.o.broker.header(this.name, at);
+    } catch (error) {
+      if (error instanceof Poison) return "damaged";
+      throw error;
+    }
+  }
+
+  /** The chain down to the first final block, read back from headers; undos in between are followed. */
+  private async readBack(last: StoredHeader, firstSeq: number): Promise<ChainState> {
     const headers: StoredHeader[] = [last];
     for (let seq = last.seq - 1; seq >= firstSeq; seq--) {
-      const stored = await this.o.broker.header(this.name, { seq });
-      if (stored === null) break;
+      const stored = await this.readable({ seq });
+      if (stored === null || stored === "damaged") break;
       // Chunks of one message repeat its header; other lanes say the same of the chain.
       const newer = headers.at(-1)!;
-      if (stored.subject !== subject || sameLink(stored, newer)) continue;
+      if (stored.subject !== last.subject || sameLink(stored, newer)) continue;
       headers.push(stored);
       if (stored.header.kind === "data" && stored.header.next.slot <= last.header.final) break;
     }
-    let chain: ChainState = EMPTY_CHAIN;
-    for (const { header } of headers.reverse()) {
-      const link = linkOf(header);
-      if (link.kind === "data") chain = afterData(chain, link.next, link.finalSlot, link.blocks);
-      else if (link.kind === "undo") chain = afterUndo(chain, link.next, link.finalSlot);
-    }
-    return chain.recent;
+    const prev = headers.at(-1)!.header.prev;
+    const start = prev === null ? EMPTY_CHAIN : { position: prev, finalSlot: 0, recent: [prev] };
+    return headers.reduceRight((chain, { header }) => follow(chain, linkOf(header)), start);
   }
+}
+
+/** The chain after a message of our own. */
+function follow(chain: ChainState, link: Link): ChainState {
+  if (link.kind === "undo") return afterUndo(chain, link.next, link.finalSlot);
+  return afterData(chain, link.next, link.finalSlot, link.blocks);
 }
 
 function sameLink(a: StoredHeader, b: StoredHeader): boolean {
