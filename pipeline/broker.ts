@@ -15,7 +15,7 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
-import { type KV, Kvm } from "@nats-io/kv";
+import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { Fatal, Fenced, type SluiceError, Transient } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -70,6 +70,22 @@ export interface Delivery extends Message {
 
 /** What readers and sinks need of JetStream; the part that simulations replace. */
 export type Streams = Pick<Broker, "publish" | "read" | "header" | "streamState">;
+
+/** An entry of a key-value bucket; `operation` is "PUT" unless it was deleted. */
+export type Entry = Pick<KvEntry, "revision" | "operation" | "string" | "json">;
+
+/**
+ * A key-value bucket. Entries that nobody renews end with the bucket's life span. `create` and `update` reject with
+ * `Fenced` when the key has another revision than expected; everything else that goes wrong is `Transient`.
+ */
+export interface Bucket {
+  get(key: string): Promise<Entry | null>;
+  put(key: string, value: Uint8Array): Promise<number>;
+  create(key: string, value: Uint8Array): Promise<number>;
+  update(key: string, value: Uint8Array, revision: number): Promise<number>;
+  delete(key: string, revision?: number): Promise<void>;
+  keys(): Promise<AsyncIterable<string>>;
+}
 
 export class Broker {
   readonly connection: NatsConnection;
@@ -289,17 +305,33 @@ export class Broker {
     }
   }
 
-  /** A key-value bucket; `ttlMs` is the life of an entry that nobody renews (0 = for ever). */
-  kv(bucket: string, ttlMs = 0): Promise<KV> {
+  /** The bucket of that name; `ttlMs` is the life of an entry that nobody renews (0 = for ever). Made when first used. */
+  kv(bucket: string, ttlMs = 0): Bucket {
+    const use = <T>(action: (kv: KV) => Promise<T>): Promise<T> => this.withKv(bucket, ttlMs, action);
+    return {
+      get: (key) => use((kv) => kv.get(key)),
+      put: (key, value) => use((kv) => kv.put(key, value)),
+      create: (key, value) => use((kv) => kv.create(key, value)),
+      update: (key, value, revision) => use((kv) => kv.update(key, value, revision)),
+      delete: (key, revision) =>
+        use((kv) => kv.delete(key, revision === undefined ? undefined : { previousSeq: revision })),
+      keys: () => use((kv) => kv.keys()),
+    };
+  }
+
+  private async withKv<T>(bucket: string, ttlMs: number, action: (kv: KV) => Promise<T>): Promise<T> {
     let opened = this.kvs.get(bucket);
     if (opened === undefined) {
-      opened = new Kvm(this.js).create(bucket, { ttl: ttlMs, history: 1, storage: StorageType.File }).catch((error) => {
-        this.kvs.delete(bucket);
-        throw brokerError(error, `open the bucket ${bucket}`);
-      });
+      opened = new Kvm(this.js).create(bucket, { ttl: ttlMs, history: 1, storage: StorageType.File });
       this.kvs.set(bucket, opened);
     }
-    return opened;
+    try {
+      return await action(await opened);
+    } catch (error) {
+      // A bucket may be lost with its server: the next use makes it anew.
+      if (apiCode(error) !== WRONG_LAST_SEQUENCE) this.kvs.delete(bucket);
+      throw brokerError(error, `use the bucket ${bucket}`);
+    }
   }
 }
 

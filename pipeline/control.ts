@@ -3,8 +3,7 @@
  * (running or not), and which stream must be replayed. All of it is advice that can be lost: correctness rests on the
  * positions inside the outputs.
  */
-import type { KV } from "@nats-io/kv";
-import type { Broker } from "./broker.ts";
+import type { Broker, Bucket } from "./broker.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import type { BlockRef, Position } from "./position.ts";
 
@@ -68,10 +67,10 @@ export interface NodeReport {
 const encoder = new TextEncoder();
 
 export class Control {
-  private readonly broker: Broker;
+  private readonly broker: Pick<Broker, "kv">;
   private readonly prefix: string;
 
-  constructor(broker: Broker, prefix: string) {
+  constructor(broker: Pick<Broker, "kv">, prefix: string) {
     this.broker = broker;
     this.prefix = prefix;
   }
@@ -102,7 +101,7 @@ export class Control {
   }
 
   async replayDone(stream: string): Promise<void> {
-    await (await this.bucket("control")).delete(`replay.${stream}`);
+    await this.bucket("control").delete(`replay.${stream}`);
   }
 
   async report(node: NodeReport): Promise<void> {
@@ -110,34 +109,33 @@ export class Control {
   }
 
   async retire(node: string): Promise<void> {
-    await (await this.bucket("nodes")).delete(node);
+    await this.bucket("nodes").delete(node);
   }
 
   /** Nodes that have reported lately. */
   async nodes(): Promise<NodeReport[]> {
-    const bucket = await this.bucket("nodes");
     const reports: NodeReport[] = [];
-    for await (const key of await bucket.keys()) {
+    for await (const key of await this.bucket("nodes").keys()) {
       const report = await this.get<NodeReport>("nodes", key);
       if (report !== null) reports.push(report);
     }
     return reports.sort((a, b) => (a.node < b.node ? -1 : 1));
   }
 
-  leases(ttlMs: number): Promise<KV> {
+  leases(ttlMs: number): Bucket {
     return this.broker.kv(`${this.prefix}_leases`, ttlMs);
   }
 
-  private bucket(name: "control" | "positions" | "nodes"): Promise<KV> {
+  private bucket(name: "control" | "positions" | "nodes"): Bucket {
     return this.broker.kv(`${this.prefix}_${name}`, name === "nodes" ? 8_000 : 0);
   }
 
   private async put(bucket: "control" | "positions" | "nodes", key: string, value: unknown): Promise<void> {
-    await (await this.bucket(bucket)).put(key, encoder.encode(JSON.stringify(value)));
+    await this.bucket(bucket).put(key, encoder.encode(JSON.stringify(value)));
   }
 
   private async get<T>(bucket: "control" | "positions" | "nodes", key: string): Promise<T | null> {
-    const entry = await (await this.bucket(bucket)).get(key);
+    const entry = await this.bucket(bucket).get(key);
     if (entry === null || entry.operation !== "PUT") return null;
     return entry.json<T>();
   }
