@@ -4,14 +4,15 @@
  * A lease is not a lock: a holder that sleeps may wake up late. What keeps it from harm is the compare-and-set of every
  * output.
  */
-import type { KV } from "@nats-io/kv";
+import type { Bucket } from "./broker.ts";
+import { Fenced } from "./errors.ts";
 import { rendezvous } from "./shards.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
 
 export interface LeaseOptions {
-  readonly bucket: () => Promise<KV>;
+  readonly bucket: Bucket;
   readonly node: string;
   readonly ttlMs: number;
   readonly world: World;
@@ -23,16 +24,22 @@ export class Lease {
   readonly unit: string;
   private readonly o: LeaseOptions;
   private revision = 0;
-  private renewedAt = 0;
+  /** Monotonic, ms. */
+  private renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(unit: string, options: LeaseOptions) {
     this.unit = unit;
     this.o = options;
   }
 
+  /** Whether it is ours as far as we know: a process that slept for too long knows that it is not. */
+  get held(): boolean {
+    return this.o.world.monotonic() - this.renewedAt < this.o.ttlMs;
+  }
+
   /** Tries once; false when somebody else holds it, or when another live node is first in line. */
   async tryAcquire(): Promise<boolean> {
-    const kv = await this.o.bucket();
+    const kv = this.o.bucket;
     const entry = await kv.get(this.unit);
     const holder = entry === null || entry.operation !== "PUT" ? null : entry.string();
     if (holder !== null && holder !== this.o.node) return false;
@@ -55,19 +62,18 @@ export class Lease {
   async renew(): Promise<boolean> {
     const startedAt = this.o.world.monotonic();
     try {
-      const kv = await this.o.bucket();
-      this.revision = await kv.update(this.unit, encoder.encode(this.o.node), this.revision);
+      this.revision = await this.o.bucket.update(this.unit, encoder.encode(this.o.node), this.revision);
       this.renewedAt = startedAt;
       return true;
     } catch (error) {
-      const wrongRevision = (error as { code?: unknown }).code === 10071;
-      return !wrongRevision && startedAt - this.renewedAt < this.o.ttlMs;
+      return !(error instanceof Fenced) && startedAt - this.renewedAt < this.o.ttlMs;
     }
   }
 
   async release(): Promise<void> {
+    this.renewedAt = Number.NEGATIVE_INFINITY;
     try {
-      await (await this.o.bucket()).delete(this.unit, { previousSeq: this.revision });
+      await this.o.bucket.delete(this.unit, this.revision);
     } catch {
       // Lost already, or no server: it runs out by itself.
     }

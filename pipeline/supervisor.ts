@@ -61,6 +61,8 @@ export interface SupervisorOptions {
 }
 
 const REPORT_EVERY_MS = 1_000;
+/** Standings that do not move are told again after so long. */
+const TELL_AGAIN_MS = 10_000;
 const BACKOFF = { baseMs: 200, capMs: 15_000, floorMs: 100 };
 
 export class Supervisor {
@@ -73,7 +75,7 @@ export class Supervisor {
     this.o = options;
     this.startedAt = options.world.now();
     const lease: LeaseOptions = {
-      bucket: () => options.control.leases(options.leaseTtlMs),
+      bucket: options.control.leases(options.leaseTtlMs),
       node: options.node,
       ttlMs: options.leaseTtlMs,
       world: options.world,
@@ -157,7 +159,7 @@ class UnitSlot {
   private ended = false;
   private details: () => Record<string, unknown> = () => ({});
   private standing: Standing | null = null;
-  private standingPublished: Standing | null = null;
+  private standingTold: { readonly standing: Standing; readonly at: number } | null = null;
   private lastBusy = { at: 0, working: 0 };
 
   get name(): string {
@@ -180,10 +182,12 @@ class UnitSlot {
       }
       const committedBefore = this.metrics.sentBatches;
       const error = await this.hold(signal);
-      await this.publishStanding().catch(() => undefined);
+      // A process that slept is no owner any more: where it stood and what it missed is of no interest.
+      const owner = await this.lease.renew();
+      if (owner) await this.publishStanding().catch(() => undefined);
+      if (!signal.aborted && error !== null) await this.sort(error, owner);
       await this.lease.release();
       if (signal.aborted || error === null) continue;
-      await this.sort(error);
       attempt = this.metrics.sentBatches > committedBefore ? 0 : attempt + 1;
       if (this.state === "backing-off") await this.pause(backoffMs(this.o.world, attempt, BACKOFF), signal);
     }
@@ -206,12 +210,14 @@ class UnitSlot {
     };
   }
 
-  /** Tells others where the output stands; only when it has moved. */
+  /** Tells others where the output stands, when it has moved; now and then anyway, because what is told can be lost. */
   async publishStanding(): Promise<void> {
-    const standing = this.standing;
-    if (standing === null || standing === this.standingPublished) return;
+    const { standing, standingTold } = this;
+    if (standing === null || !this.lease.held) return;
+    const at = this.o.world.monotonic();
+    if (standing === standingTold?.standing && at - standingTold.at < TELL_AGAIN_MS) return;
     await this.o.control.setStanding(this.spec.name, standing);
-    this.standingPublished = standing;
+    this.standingTold = { standing, at };
   }
 
   /** Runs the unit while the lease lasts. Null: ended in peace (asked to stop, or handed over). */
@@ -270,7 +276,7 @@ class UnitSlot {
     await this.o.control.replayDone(stream);
   }
 
-  private async sort(error: SluiceError): Promise<void> {
+  private async sort(error: SluiceError, owner: boolean): Promise<void> {
     this.metrics.errors++;
     const entry: UnitError = {
       at: this.o.world.now(),
@@ -290,7 +296,7 @@ class UnitSlot {
       return;
     }
     this.enter("backing-off");
-    if (error.kind === "rewind" && this.spec.inputStream !== null) {
+    if (error.kind === "rewind" && owner && this.spec.inputStream !== null) {
       const from = this.standing?.position ?? null;
       await this.o.control.requestReplay(this.spec.inputStream, this.spec.name, from).catch(() => undefined);
     }
