@@ -2,17 +2,29 @@
  * Trims streams behind their slowest consumer. BLOCKS is kept for re-decoding and trimmed only when it grows towards its
  * limit. Consumers report where they stand durably; a report that is late only delays trimming.
  */
-import type { Deployment } from "./deployment.ts";
+import type { Broker } from "./broker.ts";
+import type { Config } from "./config.ts";
+import type { Control } from "./control.ts";
 import { describe } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { names } from "./names.ts";
+import type { World } from "./world.ts";
+
+/** What the janitor needs of a deployment. */
+export interface Trimmed {
+  readonly config: Pick<Config, "nats.prefix" | "lanes">;
+  readonly source: string;
+  readonly control: Pick<Control, "standing">;
+  readonly broker: Pick<Broker, "header" | "streamState" | "trim">;
+  readonly world: World;
+}
 
 const EVERY_MS = 2_000;
 /** BLOCKS is trimmed above this share of its limit, down to the other. */
 const BLOCKS_HIGH = 0.9;
 const BLOCKS_LOW = 0.75;
 
-export async function runJanitor(d: Deployment, signal: AbortSignal, log: Log): Promise<void> {
+export async function runJanitor(d: Trimmed, signal: AbortSignal, log: Log): Promise<void> {
   while (!signal.aborted) {
     try {
       await trimAll(d);
@@ -23,7 +35,7 @@ export async function runJanitor(d: Deployment, signal: AbortSignal, log: Log): 
   }
 }
 
-export async function trimAll(d: Deployment): Promise<void> {
+export async function trimAll(d: Trimmed): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const lanes = Array.from({ length: d.config.lanes }, (_, lane) => n.unit("lane", lane));
   const events = await doneWith(d, n.events.stream, [n.unit("shard"), n.unit("archive")]);
@@ -34,7 +46,7 @@ export async function trimAll(d: Deployment): Promise<void> {
   if (blocks > 0) await trimBySize(d, n.blocks.stream, blocks);
 }
 
-async function trimBySize(d: Deployment, stream: string, doneSeq: number): Promise<void> {
+async function trimBySize(d: Trimmed, stream: string, doneSeq: number): Promise<void> {
   const state = await d.broker.streamState(stream);
   if (state === null || state.messages === 0 || state.bytes < BLOCKS_HIGH * state.maxBytes) return;
   const excess = 1 - (BLOCKS_LOW * state.maxBytes) / state.bytes;
@@ -43,7 +55,7 @@ async function trimBySize(d: Deployment, stream: string, doneSeq: number): Promi
 }
 
 /** The sequence below which no consumer needs the stream; 0 while one of them has not said so believably. */
-async function doneWith(d: Deployment, stream: string, consumers: readonly string[]): Promise<number> {
+async function doneWith(d: Trimmed, stream: string, consumers: readonly string[]): Promise<number> {
   const seqs = await Promise.all(
     consumers.map(async (consumer) => {
       const standing = await d.control.standing(consumer);
