@@ -6,7 +6,7 @@ import type { World } from "../pipeline/world.ts";
 import { writeSimulation } from "../simulator/index.ts";
 import { serveApi } from "./api.ts";
 import type { CliContext } from "./context.ts";
-import { startLocalRun } from "./local-run.ts";
+import { LocalRun } from "./local-run.ts";
 import { startProgress } from "./progress.ts";
 
 export interface LiveOptions {
@@ -34,7 +34,7 @@ export async function runLive(options: LiveOptions): Promise<void> {
   const recording = join(data, "market.recording.zst");
   const startTime = Math.floor(world.now() / 1000);
   const truth = await writeSimulation({ seed, blocks, output: "transactions", out: recording, startTime });
-  const run = await startLocalRun({
+  const run = await LocalRun.start({
     config,
     recording,
     blocksPerSecond: options.speed,
@@ -47,9 +47,9 @@ export async function runLive(options: LiveOptions): Promise<void> {
       say(`${truth.transactions} transactions to come, ${options.speed} blocks a second; Ctrl-C ends the demo`);
       const progress = startProgress(context.stderr, { targetBlocks: blocks });
       while (!options.signal.aborted) {
-        const { nodes, units } = await run.units();
-        run.check(units);
-        progress.show(nodes);
+        const observation = await run.observe();
+        run.check(observation);
+        progress.show(observation.nodes);
         await world.sleep(500, options.signal).catch(() => undefined);
       }
       progress.stop();

@@ -1,14 +1,10 @@
 /** `sluice demo --once`: exactly N simulated blocks through everything, verified against the simulator's truth. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../pipeline/config.ts";
-import { describe, Fatal } from "../pipeline/errors.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type WrittenSimulation, writeSimulation } from "../simulator/index.ts";
-import { peakRssMb } from "./child.ts";
 import type { CliContext } from "./context.ts";
-import { folders } from "./deployment.ts";
-import { type LocalRun, startLocalRun, throughSlot, untilEnded } from "./local-run.ts";
+import { LocalRun, throughSlot } from "./local-run.ts";
 import { startProgress } from "./progress.ts";
 import { holdAgainst, type Verdict } from "./verdict.ts";
 
@@ -52,15 +48,20 @@ export async function runOnce(options: OnceOptions): Promise<number> {
   say(`indexing ${truth.transactions} transactions, ${truth.eventsTotal} events, ${truth.chain.undos} undos`);
   const startedAt = systemWorld.monotonic();
   const settings = throughSlot(truth.chain.lastSlot);
-  const run = await startLocalRun({ config, recording, blocksPerSecond: 0, settings });
+  const run = await LocalRun.start({ config, recording, blocksPerSecond: 0, settings });
   try {
     const seconds = await indexAll(run, options, startedAt);
-    const memory = { peak_rss_mb: peakRssMb(run.stages.pid), nats_rss_mb: await natsRssMb(config) };
-    await run.stages.stop();
+    const { stagesMb, natsMb } = await run.memory();
+    await run.stopStages();
     const verdict = await holdAgainst(config, truth);
     return report(
       options,
-      { ...countsOf(truth, verdict, seconds), ...memory, verified: verdict.differences.length === 0 },
+      {
+        ...countsOf(truth, verdict, seconds),
+        peak_rss_mb: stagesMb,
+        nats_rss_mb: natsMb,
+        verified: verdict.differences.length === 0,
+      },
       verdict,
     );
   } finally {
@@ -71,7 +72,7 @@ export async function runOnce(options: OnceOptions): Promise<number> {
 async function indexAll(run: LocalRun, options: OnceOptions, startedAt: number): Promise<number> {
   const progress = startProgress(options.context.stderr, { targetBlocks: options.blocks });
   try {
-    await untilEnded(run, options.signal, (nodes) => progress.show(nodes));
+    await run.untilEnded(options.signal, ({ nodes }) => progress.show(nodes));
     return (systemWorld.monotonic() - startedAt) / 1000;
   } finally {
     progress.stop();
@@ -105,13 +106,4 @@ function report(options: OnceOptions, result: OnceResult, verdict: Verdict): num
     );
   }
   return result.verified ? 0 : 1;
-}
-
-async function natsRssMb(config: Config): Promise<number> {
-  const file = join(folders(config).nats, "server.json");
-  try {
-    return peakRssMb((JSON.parse(await readFile(file, "utf8")) as { pid: number }).pid);
-  } catch (cause) {
-    throw new Fatal("NATS_EMBEDDED", `cannot read ${file}: ${describe(cause)}`);
-  }
 }

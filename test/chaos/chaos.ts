@@ -8,9 +8,9 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Child, lastLines, startChild } from "../../cli/child.ts";
+import { lastLines } from "../../cli/child.ts";
 import { folders } from "../../cli/deployment.ts";
-import { type LocalRun, stageArgs, startLocalRun, throughSlot, untilEnded } from "../../cli/local-run.ts";
+import { LocalRun, throughSlot } from "../../cli/local-run.ts";
 import { holdAgainst } from "../../cli/verdict.ts";
 import { type Config, loadConfig } from "../../pipeline/config.ts";
 import { isAlive } from "../../pipeline/embedded-nats.ts";
@@ -50,86 +50,56 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const own = [`lanes=${options.lanes}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
   const settings = [...own, ...throughSlot(truth.chain.lastSlot)];
   const { values } = loadConfig({ flags: { "data.dir": data, lanes: options.lanes } });
-  const run = await startLocalRun({
+  const run = await LocalRun.start({
     config: values,
     recording,
     blocksPerSecond: BLOCKS_PER_SECOND,
     settings,
+    processes: [[], []],
   });
-  const second = startChild({ args: stageArgs(data, run.endpoint, settings), logFile: join(data, "stages-b.log") });
-  const victims = new Victims(values, run, second, settings);
   try {
-    await victims.killAtRandom(options);
+    const killed = await killAtRandom(options, values, run);
     options.say("no more kills; waiting for the rest");
-    await untilEnded(victims.asRun(), AbortSignal.timeout(CONVERGE_MS), () => undefined).catch((error) => {
-      throw new Fatal(
-        "CHAOS_STUCK",
-        `not finished ${CONVERGE_MS / 1000} s after the last kill: ${(error as Error).message}`,
-        {
-          where: data,
-          hint: lastLines(join(data, "stages.log"), 5),
-        },
-      );
+    await run.untilEnded(AbortSignal.timeout(CONVERGE_MS), undefined, true).catch((error: Error) => {
+      throw new Fatal("CHAOS_STUCK", `not finished ${CONVERGE_MS / 1000} s after the last kill: ${error.message}`, {
+        hint: lastLines(run.logFile(0), 5),
+      });
     });
-    await victims.stopStages();
+    await run.stopStages();
     const verdict = await holdAgainst(values, truth);
     const seconds = (systemWorld.monotonic() - startedAt) / 1000;
-    return { blocks, killed: victims.killed, differences: verdict.differences, seconds };
+    return { blocks, killed, differences: verdict.differences, seconds };
   } finally {
-    await victims.stopStages();
     await run.stop();
     await rm(data, { recursive: true, force: true });
   }
 }
 
-class Victims {
-  readonly killed = { "stages-a": 0, "stages-b": 0, nats: 0 };
-  private readonly config: Config;
-  private readonly run: LocalRun;
-  private readonly settings: readonly string[];
-  private readonly stages: { "stages-a": Child; "stages-b": Child };
-
-  constructor(config: Config, run: LocalRun, second: Child, settings: readonly string[]) {
-    this.config = config;
-    this.run = run;
-    this.settings = settings;
-    this.stages = { "stages-a": run.stages, "stages-b": second };
-  }
-
-  async killAtRandom({ seed, kills, say }: ChaosOptions): Promise<void> {
-    const random = seededRandom(seed);
-    const names = ["stages-a", "stages-b", "nats"] as const;
-    for (let kill = 1; kill <= kills; kill++) {
-      await systemWorld.sleep(PAUSE_MS.min + random() * (PAUSE_MS.max - PAUSE_MS.min));
-      const name = names[Math.floor(random() * names.length)]!;
-      if (name === "nats") this.killNats();
-      else await this.killStages(name);
-      this.killed[name]++;
-      say(`kill ${kill}/${kills}: ${name}`);
+async function killAtRandom(
+  { seed, kills, say }: ChaosOptions,
+  config: Config,
+  run: LocalRun,
+): Promise<ChaosResult["killed"]> {
+  const random = seededRandom(seed);
+  const names = ["stages-a", "stages-b", "nats"] as const;
+  const killed = { "stages-a": 0, "stages-b": 0, nats: 0 };
+  for (let kill = 1; kill <= kills; kill++) {
+    await systemWorld.sleep(PAUSE_MS.min + random() * (PAUSE_MS.max - PAUSE_MS.min));
+    const victim = Math.floor(random() * names.length);
+    const name = names[victim]!;
+    if (name === "nats") await killNats(config);
+    else {
+      run.stages[victim]!.kill("SIGKILL");
+      await run.stages[victim]!.exited;
+      run.startStages(victim);
     }
+    killed[name]++;
+    say(`kill ${kill}/${kills}: ${name}`);
   }
+  return killed;
+}
 
-  /** The run with the processes that now stand for it. */
-  asRun(): LocalRun {
-    return { ...this.run, stages: this.stages["stages-a"], check: () => undefined };
-  }
-
-  async stopStages(): Promise<void> {
-    await Promise.all(Object.values(this.stages).map((child) => (child.exitCode === null ? child.stop() : undefined)));
-  }
-
-  private async killStages(name: "stages-a" | "stages-b"): Promise<void> {
-    this.stages[name].kill("SIGKILL");
-    await this.stages[name].exited;
-    const data = this.config["data.dir"];
-    this.stages[name] = startChild({
-      args: stageArgs(data, this.run.endpoint, this.settings),
-      logFile: join(data, `${name}.log`),
-    });
-  }
-
-  private killNats(): void {
-    const { pid } = JSON.parse(readFileSync(join(folders(this.config).nats, "server.json"), "utf8")) as { pid: number };
-    if (isAlive(pid)) process.kill(pid, "SIGKILL");
-  }
+async function killNats(config: Config): Promise<void> {
+  const { pid } = JSON.parse(await readFile(join(folders(config).nats, "server.json"), "utf8")) as { pid: number };
+  if (isAlive(pid)) process.kill(pid, "SIGKILL");
 }
