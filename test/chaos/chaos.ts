@@ -4,8 +4,7 @@
  * them or the nats-server, always with SIGKILL. What was killed is started again, the nats-server by whoever notices.
  */
 
-import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lastLines } from "../../cli/child.ts";
