@@ -4,6 +4,7 @@
  * command line, environment, file, default. Unknown settings are refused; secrets are masked wherever they are shown.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { closest } from "./closest.ts";
 import { Fatal } from "./errors.ts";
 
 type Kind = "text" | "integer" | "boolean" | "choice" | "list";
@@ -407,34 +408,9 @@ function flatten(tree: Record<string, unknown>, prefix: string): Record<string, 
 
 function mustBeKnown(name: string, where: string): void {
   if (name in KNOBS) return;
-  const near = closest(name);
+  const near = closest(name, Object.keys(KNOBS));
   throw new Fatal("CONFIG_UNKNOWN", `unknown setting "${name}"`, {
     where,
     hint: near === null ? "`sluice config show` lists every setting." : `Did you mean "${near}"?`,
   });
-}
-
-function closest(name: string): string | null {
-  let best: string | null = null;
-  let bestDistance = 4;
-  for (const known of Object.keys(KNOBS)) {
-    const distance = editDistance(name.toLowerCase(), known.toLowerCase());
-    if (distance < bestDistance) {
-      best = known;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      row[j] = Math.min(previous[j]! + 1, row[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    previous = row;
-  }
-  return previous[b.length]!;
 }
