@@ -5,7 +5,7 @@
  */
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { type ColumnSpec, type ColumnType, type DatasetSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { sameBlock } from "../../pipeline/position.ts";
 import { isKey } from "./store.ts";
@@ -50,9 +50,11 @@ const DatasetSchema = Type.Object(
   {
     name: Type.String({ pattern: "^[A-Za-z0-9_]{1,64}$" }),
     version: Count,
-    columns: Type.Record(Type.String(), Type.String(), {
+    columns: Type.Record(Type.String(), Type.String({ pattern: `^(${Object.keys(WIDTH).join("|")})\\??$` }), {
       description: 'Type by column, in order; "?" marks one that may be null. Types: see `datasets/dataset.ts`.',
     }),
+    key: Type.Array(Type.String(), { description: "Columns that tell a row from all others." }),
+    order: Type.Array(Type.String(), { description: "Columns that order the rows of a file, nulls last." }),
   },
   strict,
 );
@@ -117,7 +119,17 @@ export function lineageId({ kind, source, dataset, start, stop }: Lineage): stri
 /** What an entry says of a dataset's columns. */
 export function describeDataset(spec: DatasetSpec): EntryDataset {
   const columns = spec.columns.map((c) => [c.name, c.nullable === true ? `${c.type}?` : c.type] as const);
-  return { name: spec.name, version: spec.version, columns: Object.fromEntries(columns) };
+  const { name, version, key, order } = spec;
+  return { name, version, columns: Object.fromEntries(columns), key: [...key], order: [...order] };
+}
+
+/** The dataset as an entry describes it. */
+export function specOf({ name, version, columns, key, order }: EntryDataset): DatasetSpec {
+  const specs = Object.entries(columns).map(([column, type]): ColumnSpec => {
+    const nullable = type.endsWith("?");
+    return { name: column, type: (nullable ? type.slice(0, -1) : type) as ColumnType, nullable, doc: "" };
+  });
+  return { name, version, doc: "", columns: specs, key, order };
 }
 
 /** Folder of a dataset's files of one date. */
@@ -180,6 +192,10 @@ function contradictionIn(entry: ManifestEntry): string | null {
   if (entry.recent.some((block, i) => i > 0 && block.slot <= entry.recent[i - 1]!.slot)) return "recent: not in order";
   const names = entry.datasets.map((d) => d.name);
   if (new Set(names).size !== names.length) return "datasets: one is named twice";
+  for (const { name, columns, key, order } of entry.datasets) {
+    const unknown = [...key, ...order].find((column) => !(column in columns));
+    if (unknown !== undefined) return `datasets: ${name} has no column ${unknown}`;
+  }
   const keys = entry.files.map((f) => f.key);
   if (new Set(keys).size !== keys.length) return "files: one is named twice";
   for (const [i, file] of entry.files.entries()) {

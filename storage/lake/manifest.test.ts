@@ -84,7 +84,7 @@ describe("entries", () => {
         '"dataset":"all","start":null,"stop":null},"lineagePrevious":null,"from":null,"to":{"slot":10,"hash":"10a",' +
         '"cursor":"cursor-10a","moduleHash":"ab"},"first":{"slot":10,"hash":"10a","time":1700006410}',
     );
-    expect(sha256).toBe("da033cd79c4017957864f3be75b94a0179b056233d9f42430d5f21ff0badaa61");
+    expect(sha256).toBe("b69bcaea85421515caa314b27407f7b27559c961528e18ecfd30bef69cff44aa");
     expect(decodeEntry(encodeEntry(entry), "it")).toEqual(entry);
   });
 });
@@ -305,6 +305,8 @@ describe("reading strictly", () => {
     ],
     ["an unknown kind of lineage", { lineage: { ...LIVE, kind: "other" } }],
     ["a dataset twice", { datasets: [describeDataset(TRADES), describeDataset(TRADES)] }],
+    ["a dataset that is ordered by no column of its", { datasets: [{ ...describeDataset(TRADES), order: ["x"] }] }],
+    ["a column of an unknown type", { datasets: [{ ...describeDataset(TRADES), columns: { slot: "u63" } }] }],
     ["a file twice", { files: [file(), file()] }],
     ["a file of an unknown dataset", { files: [{ ...file(), dataset: "others" }] }],
     ["a file that leaves the lake", { files: [{ ...file(), key: "dataset=trades/date=2023-11-15/../../../x" }] }],

@@ -177,6 +177,16 @@ export async function inspectParquet(
   return { facts, misplaced: Number(misplaced) };
 }
 
+/** Number of rows in these files whose key another row of them has too, the first of each not counted. */
+export async function duplicatesIn(duck: Duck, spec: DatasetSpec, paths: readonly string[]): Promise<number> {
+  const key = spec.key.flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!)).map(quoteName);
+  const [row] = await duck.rows(`
+    SELECT coalesce(sum(n - 1), 0)::BIGINT
+    FROM (SELECT count(*) AS n FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)
+          GROUP BY ${key.join(", ")} HAVING n > 1)`);
+  return Number(row![0]);
+}
+
 /** SQL: this row's columns compare before the columns `b0, b1, ..` of the row above, nulls last. */
 function sortsBefore(names: readonly string[]): string {
   return names.reduceRight((rest, name, i) => {
