@@ -117,6 +117,7 @@ class Batcher {
           run = [];
         }
         run.push(item);
+        this.remember(item.block);
         continue;
       }
       if (run.length > 0) yield this.data(run);
@@ -142,17 +143,21 @@ class Batcher {
     const end = blocks.at(-1)!;
     this.last = { slot: end.slot, hash: end.hash, cursor: end.cursor, moduleHash: this.moduleHash };
     this.finalSlot = blocks.reduce((max, b) => Math.max(max, b.finalSlot), this.finalSlot);
-    this.known.push(...blocks.map(({ slot, hash }) => ({ slot, hash })));
-    if (this.known.length > 2_000) this.known.splice(0, 1_000);
     const typeName = run.find((item) => item.payload.length > 0)?.typeName ?? run[0]!.typeName;
     const body = { blocks, typeName, payloads: run.map((item) => item.payload) };
     return { kind: "data", prev, next: this.last, finalSlot: this.finalSlot, body };
   }
 
-  /** Some servers send blocks at or below the cursor again: the same ones are dropped, other ones mean trouble. */
+  private remember({ slot, hash }: BlockMeta): void {
+    this.known.push({ slot, hash });
+    if (this.known.length > 2_000) this.known.splice(0, 1_000);
+  }
+
+  /** Some servers send blocks at or below the cursor again: those are dropped. Others beside what we know mean trouble. */
   private isRepeat(block: BlockMeta, last: BlockRef | null): boolean {
     if (last === null || block.slot > last.slot) return false;
-    if (sameBlock(block, last) || this.known.some((b) => sameBlock(b, block))) return true;
+    const forgotten = block.slot < (this.known[0] ?? last).slot;
+    if (forgotten || sameBlock(block, last) || this.known.some((b) => sameBlock(b, block))) return true;
     const message = `the source sent block ${formatBlock(block)} after ${formatBlock(last)} without an undo`;
     if (block.slot <= this.finalSlot) {
       throw new Fatal("FINAL_BLOCK_CHANGED", `${message}, below the final slot ${this.finalSlot}`, {

@@ -52,13 +52,12 @@ export class Faults {
   private readonly asked = new Map<string, number>();
 
   /** A seed has its own selection of faults: some appear only where others leave room for them. */
-  constructor(seed: number) {
+  constructor(seed: number, strength = 1) {
     this.seed = seed;
     const calm = this.pick("calm", "", 8) === 0;
     for (const [kind, rate] of Object.entries(FAULTS) as [FaultKind, number][]) {
-      const strength = [0, 0, 1, 1, 3][this.pick("strength", kind, 5)]!;
-      const losing = LOSING.includes(kind);
-      this.rates.set(kind, calm && losing ? 0 : rate * strength);
+      const times = [0, 0, 1, 1, 3][this.pick("strength", kind, 5)]! * strength;
+      this.rates.set(kind, calm && LOSING.includes(kind) ? 0 : rate * times);
     }
   }
 

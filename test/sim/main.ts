@@ -1,14 +1,18 @@
 #!/usr/bin/env bun
 /** Reruns seeds of the simulation: `bun test/sim/main.ts --seed 7` with a trace, `--seeds 0..999` in short. */
 import { parseArgs } from "node:util";
+import type { Bug } from "./outputs.ts";
 import { type Report, simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
-  options: { seed: { type: "string" }, seeds: { type: "string" }, bug: { type: "string" } },
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string" },
+    bug: { type: "string" },
+    strength: { type: "string" },
+  },
 });
-const bug = (values.bug ?? null) as Report extends never
-  ? never
-  : Parameters<typeof simulate>[0]["bug"] & (string | null);
+const settings = { bug: (values.bug ?? null) as Bug | null, strength: Number(values.strength ?? 1) };
 
 function summary(report: Report): string {
   const faults = [...report.faults].map(([kind, count]) => `${kind} ${count}`).join(", ");
@@ -17,7 +21,7 @@ function summary(report: Report): string {
 }
 
 if (values.seed !== undefined) {
-  const report = await simulate({ seed: Number(values.seed), bug, onTrace: (text) => console.log(text) });
+  const report = await simulate({ seed: Number(values.seed), ...settings, onTrace: (text) => console.log(text) });
   console.log(summary(report), report.traceHash);
   process.exit(report.problems.length === 0 ? 0 : 1);
 }
@@ -25,7 +29,7 @@ const [from, to] = (values.seeds ?? "0..99").split("..").map(Number) as [number,
 let failed = 0;
 const began = performance.now();
 for (let seed = from; seed <= to; seed++) {
-  const report = await simulate({ seed, bug });
+  const report = await simulate({ seed, ...settings });
   if (report.problems.length > 0) {
     failed++;
     console.log(summary(report));

@@ -15,12 +15,14 @@ import { type Block, Network, START_SLOT } from "./network.ts";
 import { type Bug, Durable, type OutputWorld } from "./outputs.ts";
 import { Server } from "./server.ts";
 import { SimulatedSource } from "./source.ts";
-import { laneOfMint } from "./stages.ts";
+import { lanesOfMints } from "./stages.ts";
 import { type Deployed, LEASE_TTL_MS, NAMES, streamSpecs, unitSpecs } from "./units.ts";
 
 export interface Options {
   readonly seed: number;
   readonly bug?: Bug | null;
+  /** Multiplies how likely faults are; 1 by default. */
+  readonly strength?: number;
   readonly onTrace?: (line: string) => void;
 }
 
@@ -44,6 +46,7 @@ const STORM_BLOCKS = 140;
 const CALM_BLOCKS = 40;
 /** The world heals: within this, everything must be right. */
 const CONVERGE_MS = 600_000;
+const LOOK_EVERY_MS = 200;
 const MACHINES = 2;
 
 export async function simulate(options: Options): Promise<Report> {
@@ -60,6 +63,7 @@ class Simulation {
   private readonly network: Network;
   private readonly server: Server;
   private readonly lanes: Durable[];
+  private readonly laneOfMint: readonly number[];
   private readonly archive = new Durable("archive");
   private readonly rollBlocks: number;
   private readonly batchBlocks: number;
@@ -75,15 +79,16 @@ class Simulation {
   private replays = 0;
   private blocksSent = 0;
 
-  constructor({ seed, bug = null, onTrace }: Options) {
+  constructor({ seed, bug = null, strength = 1, onTrace }: Options) {
     this.seed = seed;
     this.bug = bug;
     this.onTrace = onTrace;
-    this.faults = new Faults(seed);
+    this.faults = new Faults(seed, strength);
     this.network = new Network(this.faults, this.clock);
     this.server = new Server(this.clock, bug !== "no compare-and-set", (text) => this.trace(text));
     const lanes = 1 + this.faults.pick("lanes", "", 4);
     this.lanes = Array.from({ length: lanes }, (_, lane) => new Durable(`lane ${lane}`));
+    this.laneOfMint = lanesOfMints(lanes);
     this.rollBlocks = 1 + this.faults.pick("roll", "", 12);
     this.batchBlocks = 1 + this.faults.pick("batch", "", 16);
     this.bounded = this.faults.pick("bounded", "", 3) === 0;
@@ -107,10 +112,13 @@ class Simulation {
       this.network.catchUp();
       this.produced = true;
     });
-    const healed = await this.clock.run(
-      healedAt + CONVERGE_MS,
-      () => this.problems.length > 0 || (this.produced && this.difference() === null),
-    );
+    let lookAt = 0;
+    const healed = await this.clock.run(healedAt + CONVERGE_MS, () => {
+      if (this.problems.length > 0) return true;
+      if (!this.produced || this.clock.now < lookAt) return false;
+      lookAt = this.clock.now + LOOK_EVERY_MS;
+      return this.difference() === null;
+    });
     if (!healed) this.problems.push(`not right ${CONVERGE_MS / 1000} s after the faults ended: ${this.difference()}`);
     this.stop.abort(new Shutdown());
     if (this.problems.length === 0) this.checkPromises();
@@ -196,7 +204,7 @@ class Simulation {
   private difference(): string | null {
     const path = this.network.deliveredPath();
     for (const [lane, durable] of this.lanes.entries()) {
-      const expected = path.map((b) => line(b, (row) => laneOfMint(row.mint, this.lanes.length) === lane));
+      const expected = path.map((b) => line(b, (row) => this.laneOfMint[row.mint] === lane));
       const wrong = firstDifference(expected, durable.kept.map(keptLine));
       if (wrong !== null) return `${durable.name} ${wrong}`;
     }

@@ -38,6 +38,7 @@ export class SimulatedSource implements Source {
   async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
     const { network, faults } = this;
     let at = from === null ? network.path[0]! : blockOf(network, from.cursor);
+    if (faults.roll("source repeats", PLACE)) at = this.before(at);
     while (!signal.aborted) {
       await this.machine.step(PLACE);
       if (faults.roll("source fails", PLACE)) throw new Transient("SOURCE", "the endpoint is gone");

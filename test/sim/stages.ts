@@ -31,8 +31,11 @@ export const codec = rowCodec(new Map([[ROWS.name, ROWS]]));
 
 const MINT_KEYS = Array.from({ length: MINTS }, (_, mint) => new Uint8Array(32).fill(mint + 1));
 
-export function laneOfMint(mint: number, lanes: number): number {
-  return lanes === 1 ? 0 : laneOf(bs58.encode(MINT_KEYS[mint]!), lanes);
+const MINT_NAMES = MINT_KEYS.map((key) => bs58.encode(key));
+
+/** The lane of each mint, by its index. */
+export function lanesOfMints(lanes: number): number[] {
+  return MINT_NAMES.map((mint) => (lanes === 1 ? 0 : laneOf(mint, lanes)));
 }
 
 export function encodePayload(rows: readonly Row[]): Uint8Array {
