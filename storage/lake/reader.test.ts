@@ -46,34 +46,34 @@ beforeEach(async () => {
 afterEach(() => lake.dispose());
 
 test("an empty lake has nothing", async () => {
-  const reader = new LakeReader(lake.store);
-  await reader.refresh();
-  expect(reader.head).toBeNull();
-  expect(reader.datasets).toEqual([]);
-  expect(reader.files("trades")).toEqual([]);
+  const lakeNow = await new LakeReader(lake.store).read();
+  expect(lakeNow).toEqual({ head: null, files: new Map(), lineages: [], coverage: new Map() });
 });
 
-test("asking again reads what is new, also when several ask at once", async () => {
+test("asking again reads what is new; what was read before stays as it was", async () => {
   const reader = new LakeReader(lake.store);
-  const sink = { lineage: { ...LIVE, source: "one" } };
-  await lake.fill([[10, 12], [13]], sink);
-  await reader.refresh();
-  expect(reader.files("trades").map((f) => [f.slot.min, f.rows])).toEqual([
+  await lake.fill([[10, 12], [13]], { lineage: { ...LIVE, source: "one" } });
+  const before = await reader.read();
+  const filesBefore = () => before.files.get("trades")!.map((f) => [f.slot.min, f.rows]);
+  expect(filesBefore()).toEqual([
     [10, 2],
     [13, 1],
   ]);
   await lake.fill([[50]], { lineage: { ...LIVE, source: "two" } });
-  await Promise.all([reader.refresh(), reader.refresh(), reader.refresh()]);
-  expect(reader.head).toMatchObject({ number: 3 });
-  expect(reader.files("trades")).toHaveLength(3);
-  expect(reader.coverage("everything")).toEqual([
+  const [after, again] = await Promise.all([reader.read(), reader.read()]);
+  expect(again).toBe(after);
+  expect(after.head).toMatchObject({ number: 3 });
+  expect(after.files.get("trades")).toHaveLength(3);
+  expect(after.coverage.get("everything")).toEqual([
     { first: 10, last: 13 },
     { first: 50, last: 50 },
   ]);
-  expect(reader.lineages().map((l) => [l.lineage.source, l.number, l.position.slot])).toEqual([
+  expect(after.lineages.map((l) => [l.lineage.source, l.number, l.position.slot])).toEqual([
     ["one", 2, 13],
     ["two", 3, 50],
   ]);
+  expect(before.head).toMatchObject({ number: 2 });
+  expect(filesBefore()).toHaveLength(2);
 });
 
 test("replaced files are gone, and their slots stay covered once", async () => {
@@ -94,10 +94,9 @@ test("replaced files are gone, and their slots stay covered once", async () => {
     last,
     null,
   );
-  const reader = new LakeReader(lake.store);
-  await reader.refresh();
-  expect(reader.files("trades").map((f) => f.key)).toEqual([file.key]);
-  expect(reader.coverage("trades")).toEqual([{ first: 10, last: 12 }]);
+  const { files, coverage } = await new LakeReader(lake.store).read();
+  expect(files.get("trades")!.map((f) => f.key)).toEqual([file.key]);
+  expect(coverage.get("trades")).toEqual([{ first: 10, last: 12 }]);
 });
 
 test("an entry that replaces what is not there is not trusted", async () => {
@@ -106,5 +105,5 @@ test("an entry that replaces what is not there is not trusted", async () => {
   const head = (await manifest.head())!;
   const lineage = { ...LIVE, kind: "compaction" as const };
   await manifest.append({ ...head.entry, lineage, files: [], replaces: ["dataset=trades/no"] }, head, null);
-  await expect(new LakeReader(lake.store).refresh()).rejects.toMatchObject({ code: "LAKE_ENTRY" });
+  await expect(new LakeReader(lake.store).read()).rejects.toMatchObject({ code: "LAKE_ENTRY" });
 });

@@ -20,68 +20,68 @@ export interface LineageStand {
   readonly position: Position;
 }
 
+/** The lake as of one entry; does not change any more. */
+export interface LakeSnapshot {
+  /** The last entry that was read: number and checksum name everything before it. Null for an empty lake. */
+  readonly head: { readonly number: number; readonly sha256: string } | null;
+  /** Files of a dataset in the order in which they were added. */
+  readonly files: ReadonlyMap<string, readonly LakeFile[]>;
+  readonly lineages: readonly LineageStand[];
+  /** Slots by dataset that are covered, with rows or without. */
+  readonly coverage: ReadonlyMap<string, readonly SlotRange[]>;
+}
+
 export class LakeReader {
-  readonly store: ObjectStore;
   private readonly manifest: Manifest;
   private last: StoredEntry | null = null;
-  private readonly known = new Map<string, LakeFile>();
-  private readonly stands = new Map<string, LineageStand>();
-  private readonly covered = new Map<string, SlotRange[]>();
-  private reading: Promise<void> = Promise.resolve();
+  private readonly files = new Map<string, LakeFile>();
+  private readonly lineages = new Map<string, LineageStand>();
+  private readonly coverage = new Map<string, readonly SlotRange[]>();
+  private latest: LakeSnapshot = { head: null, files: new Map(), lineages: [], coverage: new Map() };
+  private reading: Promise<unknown> = Promise.resolve();
 
   constructor(store: ObjectStore) {
-    this.store = store;
     this.manifest = new Manifest(store);
   }
 
-  /** Reads on to the last entry. Calls queue up; what the other methods say changes only here. */
-  refresh(): Promise<void> {
+  /** The lake as it is now. Calls queue up. */
+  read(): Promise<LakeSnapshot> {
     const next = this.reading.then(() => this.readOn());
     this.reading = next.catch(() => undefined);
     return next;
   }
 
-  /** The last entry that was read: number and checksum name everything before it. */
-  get head(): { readonly number: number; readonly sha256: string } | null {
-    return this.last === null ? null : { number: this.last.entry.number, sha256: this.last.sha256 };
-  }
-
-  /** All datasets that any entry covers. */
-  get datasets(): string[] {
-    return [...this.covered.keys()].sort();
-  }
-
-  /** Files of a dataset in the order in which they were added. */
-  files(dataset: string): LakeFile[] {
-    return [...this.known.values()].filter((file) => file.dataset === dataset);
-  }
-
-  lineages(): LineageStand[] {
-    return [...this.stands.values()];
-  }
-
-  /** Slots of a dataset that are covered, with rows or without. */
-  coverage(dataset: string): readonly SlotRange[] {
-    return this.covered.get(dataset) ?? [];
-  }
-
-  private async readOn(): Promise<void> {
-    for await (const stored of this.manifest.after(this.last)) {
+  private async readOn(): Promise<LakeSnapshot> {
+    const known = this.last;
+    for await (const stored of this.manifest.after(known)) {
       this.add(stored.entry);
       this.last = stored;
     }
+    if (this.last !== null && this.last !== known) this.latest = this.snapshot(this.last);
+    return this.latest;
   }
 
   private add(entry: ManifestEntry): void {
     for (const key of entry.replaces) {
-      if (!this.known.delete(key))
+      if (!this.files.delete(key))
         throw invalid(entryKey(entry.number), `it replaces ${key}, which is not in the lake`);
     }
     const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
-    for (const file of entry.files) this.known.set(file.key, { ...file, schema: schemas.get(file.dataset)! });
-    this.stands.set(lineageId(entry.lineage), { lineage: entry.lineage, number: entry.number, position: entry.to });
+    for (const file of entry.files) this.files.set(file.key, { ...file, schema: schemas.get(file.dataset)! });
+    this.lineages.set(lineageId(entry.lineage), { lineage: entry.lineage, number: entry.number, position: entry.to });
     if (!addsCoverage(entry.lineage)) return;
-    for (const { name } of entry.datasets) this.covered.set(name, cover(this.coverage(name), slotsOf(entry)));
+    for (const { name } of entry.datasets) {
+      this.coverage.set(name, cover(this.coverage.get(name) ?? [], slotsOf(entry)));
+    }
+  }
+
+  private snapshot({ entry, sha256 }: StoredEntry): LakeSnapshot {
+    return {
+      head: { number: entry.number, sha256 },
+      files: Map.groupBy(this.files.values(), (file) => file.dataset),
+      lineages: [...this.lineages.values()],
+      coverage: new Map(this.coverage),
+    };
   }
 }
 

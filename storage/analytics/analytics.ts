@@ -1,0 +1,286 @@
+/**
+ * SQL over all that is known: the lake up to a manifest entry, and above it the rows of the hot stores. Each query gets a
+ * DuckDB of its own, which sees the files it needs and nothing else of this machine, and says which positions it saw.
+ *
+ * A query is one SELECT. Foreign queries need more walls than this one (a process of their own, a list of functions).
+ */
+import { rm } from "node:fs/promises";
+import { type DuckDBConnection, StatementType } from "@duckdb/node-api";
+import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { Fatal, SluiceError } from "../../pipeline/errors.ts";
+import type { Position } from "../../pipeline/position.ts";
+import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
+import { lakeColumns, quoteName, quoteText } from "../lake/columns.ts";
+import { Duck } from "../lake/duckdb.ts";
+import { specOf } from "../lake/entry.ts";
+import { LakeReader, type LakeSnapshot } from "../lake/reader.ts";
+import type { ObjectStore } from "../lake/store.ts";
+import { makeWorkFolder } from "../lake/work-folder.ts";
+import { plainValue, type SqlValue, sizeOf } from "./values.ts";
+import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
+
+/** Where a hot store stands. */
+export interface HotStand {
+  /** For example "lane 3". */
+  readonly name: string;
+  readonly position: Position | null;
+  readonly finalSlot: number;
+}
+
+/** The hot stores of one source, wherever they are. */
+export interface HotSource {
+  /** The source, as the lake's lineages name it. */
+  readonly source: string;
+  stands(): Promise<readonly HotStand[]>;
+  /** Rows of a dataset: events above a slot, state whole. Nothing for a dataset that is not kept. */
+  rows(dataset: string, aboveSlot: number): Iterable<Table> | AsyncIterable<Table>;
+}
+
+export interface AnalyticsOptions {
+  readonly lake: ObjectStore;
+  /** Without it, SQL sees the lake alone. */
+  readonly hot?: readonly HotSource[];
+  /** Event datasets of the deployment; those that only the lake knows are added. */
+  readonly catalog: DatasetCatalog;
+  /** Datasets of state in the hot stores, for example `candles`. */
+  readonly state?: readonly DatasetSpec[];
+  /** Where DuckDB may spill. Each query has a folder of its own in it. */
+  readonly workDir: string;
+  /** For each query. Defaults 512 MB and 2. */
+  readonly memoryMb?: number;
+  readonly threads?: number;
+}
+
+export interface QueryOptions {
+  /** A result is cut off after so many rows, or so many bytes. Defaults 10,000 and 10 MiB. */
+  readonly maxRows?: number;
+  readonly maxBytes?: number;
+  /** Stops the query. */
+  readonly signal?: AbortSignal;
+}
+
+export interface QueryResult {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly rows: readonly (readonly SqlValue[])[];
+  /** There were more rows than the limits allow. */
+  readonly truncated: boolean;
+  readonly seen: Seen;
+}
+
+/** What a query was answered from. */
+export interface Seen {
+  /** The manifest entry up to which the lake was read; null for an empty lake. */
+  readonly lake: { readonly number: number; readonly sha256: string } | null;
+  readonly lineages: readonly { readonly source: string; readonly kind: string; readonly slot: number }[];
+  readonly hot: readonly (HotStand & { readonly source: string })[];
+}
+
+const DEFAULTS = { maxRows: 10_000, maxBytes: 10 * 1024 * 1024, memoryMb: 512, threads: 2 } as const;
+/** A query of more text than this is refused, bytes. */
+const SQL_LENGTH_MAX = 64 * 1024;
+
+export interface Analytics {
+  /** Answers one SELECT. Throws `Fatal`: SQL_ERROR when the query is at fault, SQL_MEMORY, SQL_STOPPED. */
+  query(sql: string, options?: QueryOptions): Promise<QueryResult>;
+  /** The datasets that can be asked for, with their columns. */
+  datasets(): Promise<readonly DatasetSpec[]>;
+}
+
+export function openAnalytics(options: AnalyticsOptions): Analytics {
+  const reader = new LakeReader(options.lake);
+  return {
+    async query(sql, queryOptions = {}) {
+      if (sql.length > SQL_LENGTH_MAX) throw sqlError(`the query is longer than ${SQL_LENGTH_MAX} bytes`);
+      const lake = await reader.read();
+      const folder = await makeWorkFolder(options.workDir);
+      const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
+      const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
+      try {
+        const hot = await new Session(options, lake, duck, sql).prepare();
+        return { ...(await answer(duck.connection, sql, queryOptions)), seen: seenBy(lake, hot) };
+      } finally {
+        duck.close();
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    async datasets() {
+      return [...eventDatasets(options, await reader.read()), ...(options.state ?? [])];
+    },
+  };
+}
+
+/** Event datasets that are configured, and those that are not any more but have files. */
+function eventDatasets({ catalog }: AnalyticsOptions, lake: LakeSnapshot): DatasetSpec[] {
+  const old = [...lake.files].filter(([name]) => !catalog.has(name));
+  return [...catalog.values(), ...old.map(([, files]) => specOf(files.at(-1)!.schema))];
+}
+
+/** Puts a database together for one query. */
+class Session {
+  private readonly options: AnalyticsOptions;
+  private readonly lake: LakeSnapshot;
+  private readonly duck: Duck;
+  private readonly sql: string;
+  private readonly paths: string[] = [];
+
+  constructor(options: AnalyticsOptions, lake: LakeSnapshot, duck: Duck, sql: string) {
+    this.options = options;
+    this.lake = lake;
+    this.duck = duck;
+    this.sql = sql.toLowerCase();
+  }
+
+  /** Makes the views; returns where the hot stores stood. Then nothing but the lake's files can be reached any more. */
+  async prepare(): Promise<Seen["hot"]> {
+    const events = eventDatasets(this.options, this.lake);
+    const state = this.options.state ?? [];
+    const named = [...events, ...state].filter((spec) => this.isNamed(spec));
+    for (const spec of named) await this.duck.run(createHotTable(spec));
+    const stands: (HotStand & { source: string })[] = [];
+    for (const hot of this.options.hot ?? []) stands.push(...(await this.loadHot(hot, named)));
+    for (const spec of events) {
+      const view = this.isNamed(spec)
+        ? createEventView(spec, await this.fileGroups(spec.name), true)
+        : createStandIn(spec, false);
+      await this.duck.run(view);
+    }
+    for (const spec of state) {
+      await this.duck.run(this.isNamed(spec) ? createStateView(spec) : createStandIn(spec, true));
+    }
+    await this.lock();
+    return stands;
+  }
+
+  /** A dataset that a query reads is spelled out in it. */
+  private isNamed({ name }: DatasetSpec): boolean {
+    return this.sql.includes(name.toLowerCase());
+  }
+
+  private async loadHot(hot: HotSource, specs: readonly DatasetSpec[]): Promise<(HotStand & { source: string })[]> {
+    const stands = await hot.stands();
+    const finalSlot = Math.min(Infinity, ...stands.map((s) => (s.position === null ? Infinity : s.finalSlot)));
+    const state = new Set((this.options.state ?? []).map((s) => s.name));
+    for (const spec of specs) {
+      const isState = state.has(spec.name);
+      const final = isState ? "NULL" : `slot <= ${Number.isFinite(finalSlot) ? finalSlot : -1}`;
+      const above = isState ? -1 : this.lakeSlot(hot.source, spec.name);
+      for await (const table of hot.rows(spec.name, above)) {
+        const insert = `INSERT INTO ${quoteName(hotTable(spec.name))} BY NAME SELECT *, ${final} AS " final" FROM fed_rows()`;
+        const rows = Uint32Array.from({ length: table.length }, (_, i) => i);
+        await this.duck.feed(lakeColumns(table.spec), [{ table, rows }], insert);
+      }
+    }
+    return stands.map((stand) => ({ ...stand, source: hot.source }));
+  }
+
+  /** Up to where the lake has a source's rows of a dataset: hot rows count only above it. -1: it has none. */
+  private lakeSlot(source: string, dataset: string): number {
+    const own = this.lake.lineages
+      .filter(({ lineage: l }) => l.kind === "live" && l.source === source)
+      .filter(({ lineage: l }) => l.dataset === "all" || l.dataset === dataset);
+    return Math.max(-1, ...own.map((l) => l.position.slot));
+  }
+
+  private async fileGroups(dataset: string): Promise<FileGroup[]> {
+    const groups = new Map<string, { schema: FileGroup["schema"]; paths: string[] }>();
+    for (const file of this.lake.files.get(dataset) ?? []) {
+      const path = await this.options.lake.localPath(file.key);
+      if (path === null) {
+        throw new Fatal("LAKE_FILE_MISSING", `${file.key} is in the manifest, but not in the lake`, {
+          where: this.options.lake.name,
+          hint: "`sluice verify` tells what else is missing.",
+        });
+      }
+      const id = JSON.stringify(file.schema.columns);
+      const group = groups.get(id) ?? { schema: file.schema, paths: [] };
+      group.paths.push(path);
+      groups.set(id, group);
+      this.paths.push(path);
+    }
+    return [...groups.values()];
+  }
+
+  private async lock(): Promise<void> {
+    if (this.paths.length > 0) {
+      await this.duck.run(`SET allowed_paths = [${this.paths.map(quoteText).join(", ")}]`);
+    }
+    await this.duck.run("SET enable_external_access = false");
+    await this.duck.run("SET lock_configuration = true");
+  }
+}
+
+async function answer(
+  connection: DuckDBConnection,
+  sql: string,
+  { maxRows = DEFAULTS.maxRows, maxBytes = DEFAULTS.maxBytes, signal }: QueryOptions,
+): Promise<Omit<QueryResult, "seen">> {
+  const stop = () => connection.interrupt();
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    signal?.throwIfAborted();
+    await mustSelect(connection, sql);
+    const result = await connection.stream(sql);
+    const names = result.columnNames();
+    const columns = result.columnTypes().map((type, i) => ({ name: names[i]!, type: type.toString() }));
+    const rows: SqlValue[][] = [];
+    let bytes = 0;
+    for (let truncated = false; ; ) {
+      const chunk = truncated ? null : await result.fetchChunk();
+      signal?.throwIfAborted();
+      if (chunk === null || chunk.rowCount === 0) return { columns, rows, truncated };
+      for (const values of chunk.getRows()) {
+        const row = values.map(plainValue);
+        bytes += sizeOf(row);
+        truncated = rows.length >= maxRows || bytes > maxBytes;
+        if (truncated) break;
+        rows.push(row);
+      }
+    }
+  } catch (error) {
+    throw sortError(error, signal);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** One statement, and one that only reads. */
+async function mustSelect(connection: DuckDBConnection, sql: string): Promise<void> {
+  const statements = await connection.extractStatements(sql);
+  if (statements.count !== 1) throw sqlError(`one statement is answered at a time, not ${statements.count}`);
+  const prepared = await statements.prepare(0);
+  try {
+    if (prepared.statementType === StatementType.SELECT) return;
+    throw sqlError(`only SELECT is answered, not ${StatementType[prepared.statementType]}`);
+  } finally {
+    prepared.destroySync();
+  }
+}
+
+function seenBy(lake: LakeSnapshot, hot: Seen["hot"]): Seen {
+  const lineages = lake.lineages.map(({ lineage, position }) => ({
+    source: lineage.source,
+    kind: lineage.kind,
+    slot: position.slot,
+  }));
+  return { lake: lake.head, lineages, hot };
+}
+
+function sqlError(message: string, cause?: unknown): Fatal {
+  return new Fatal("SQL_ERROR", message, {
+    hint: "`SHOW TABLES` lists what there is, `DESCRIBE trades` its columns.",
+    cause,
+  });
+}
+
+function sortError(error: unknown, signal: AbortSignal | undefined): Error {
+  if (error instanceof SluiceError) return error;
+  if (signal?.aborted === true) return new Fatal("SQL_STOPPED", "the query was stopped", { cause: error });
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes("Out of Memory Error")) {
+    const hint = "Ask for less at a time, or raise the memory limit of queries.";
+    return new Fatal("SQL_MEMORY", "the query needs more memory than it may use", { hint, cause: error });
+  }
+  if (message === "Error in native callback") return sqlError("there is no statement", error);
+  return sqlError(message, error);
+}

@@ -1,0 +1,62 @@
+/** Results as text: JSON for programs, CSV for spreadsheets, a table for people. */
+import type { QueryResult } from "./analytics.ts";
+import type { SqlValue } from "./values.ts";
+
+/** Bytes as hex, wide integers as strings: no digit is lost on the way through a JSON parser. */
+function jsonValue(value: SqlValue): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
+  if (Array.isArray(value)) return value.map(jsonValue);
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, jsonValue(field)]));
+  }
+  return value;
+}
+
+/** `{columns, rows, truncated, seen}`; rows are arrays in the order of the columns, which may share a name. */
+export function formatJson(result: QueryResult): string {
+  return JSON.stringify({ ...result, rows: result.rows.map((row) => row.map(jsonValue)) });
+}
+
+/** RFC 4180, with a header line. Null is an empty field, an empty text is `""`. */
+export function formatCsv({ columns, rows }: QueryResult): string {
+  const lines = [columns.map((c) => csvField(c.name)), ...rows.map((row) => row.map(csvField))];
+  return lines.map((fields) => `${fields.join(",")}\r\n`).join("");
+}
+
+function csvField(value: SqlValue): string {
+  if (value === null) return "";
+  const text = asText(value);
+  return text === "" || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Columns under their names, numbers to the right. Values longer than `cellMax` characters are cut. */
+export function formatTable({ columns, rows, truncated }: QueryResult, cellMax = 96): string {
+  const cells = rows.map((row) => row.map((value) => shown(value === null ? "" : asText(value), cellMax)));
+  const names = columns.map((c) => shown(c.name, cellMax));
+  const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]!.length)));
+  const right = columns.map((_, i) =>
+    rows.every((row) => ["number", "bigint"].includes(typeof row[i]) || row[i] === null),
+  );
+  const line = (fields: readonly string[]) =>
+    fields
+      .map((field, i) => (right[i] === true ? field.padStart(widths[i]!) : field.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd();
+  const rule = widths.map((width) => "-".repeat(width)).join("  ");
+  const count = `${rows.length} ${rows.length === 1 ? "row" : "rows"}${truncated ? " and more" : ""}`;
+  return `${[line(names), rule, ...cells.map(line), `(${count})`].join("\n")}\n`;
+}
+
+function asText(value: SqlValue): string {
+  if (typeof value === "string") return value;
+  const json = jsonValue(value);
+  return typeof json === "string" ? json : JSON.stringify(json);
+}
+
+/** Token names are written by strangers: nothing in a value may move the cursor, colour the terminal or reverse the line. */
+function shown(text: string, max: number): string {
+  const safe = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return safe.length <= max ? safe : `${safe.slice(0, max - 1)}…`;
+}
