@@ -31,7 +31,7 @@ test("JSON keeps exact integers and bytes", () => {
 });
 
 test("control characters from data never reach the terminal", () => {
-  expect(cellText("a\u001b[2Jb\nc\u009b31m\u202ed")).toBe("a\\u001b[2Jb\\nc\\u009b31m\\u202ed");
+  expect(cellText("a\u001b[2Jb\nc\u009b31m\u202ed")).toBe("a\\u{1b}[2Jb\\nc\\u{9b}31m\\u{202e}d");
   expect(cellText("Zürich 🚀 東京")).toBe("Zürich 🚀 東京");
 });
 

@@ -95,15 +95,14 @@ export function table(out: Output, columns: readonly Column[], rows: readonly (r
   return `${[header, ...cells.map(line)].join("\n")}\n`;
 }
 
-/** Control characters, and marks that turn the direction of writing: token names are chosen by strangers. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** Control characters, and marks that hide or turn around what follows: token names are chosen by strangers. */
+const UNSAFE = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
 /** A value as one cell, safe to print; nothing is an empty cell. */
 export function cellText(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text = typeof value === "string" ? value : typeof value === "object" ? toJson(value, 0) : String(value);
-  return text.replace(UNSAFE, (c) => (c === "\n" ? "\\n" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  return text.replace(UNSAFE, (c) => (c === "\n" ? "\\n" : `\\u{${c.codePointAt(0)!.toString(16)}}`));
 }
 
 /** What a thrown error makes of the exit code. */

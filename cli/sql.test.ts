@@ -1,0 +1,152 @@
+/**
+ * Goal: SQL on this host sees the lake and, above it, the rows of all its lanes once; formats and messages go where they
+ * belong. Method: a small lake and two lanes made by their own writers, in temporary folders; a fixed result for the
+ * formats.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SluiceError } from "../pipeline/errors.ts";
+import { type Analytics, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
+import { laneFile } from "../storage/hot/file.ts";
+import { STATE_TABLES } from "../storage/hot/layout.ts";
+import { HotStore } from "../storage/hot/store.ts";
+import { batch, CATALOG, stepOf } from "../storage/hot/store-fixture.ts";
+import { LakeFolder } from "../storage/lake/lake-fixture.ts";
+import { EVERYTHING } from "../storage/lake/rows-fixture.ts";
+import { LocalLanes } from "./local-lanes.ts";
+import { BufferOutput } from "./output.ts";
+import { runSql, type SqlOptions } from "./sql.ts";
+
+async function run(options: Pick<SqlOptions, "sql" | "analytics"> & Partial<SqlOptions>) {
+  const [stdout, stderr] = [new BufferOutput(), new BufferOutput()];
+  await runSql({ format: "json", maxRows: 100, ...options }, { stdout, stderr });
+  return { stdout: stdout.text, stderr: stderr.text };
+}
+
+describe("the lake and two lanes", () => {
+  const hotFolder = mkdtempSync(join(tmpdir(), "sluice-sql-"));
+  let lake: LakeFolder;
+  let lanes: LocalLanes;
+  let analytics: Analytics;
+
+  /** A lane with one trade in each of some blocks. */
+  async function fillLane(lane: number, slots: readonly number[]): Promise<void> {
+    const store = new HotStore({ file: laneFile(hotFolder, lane), catalog: CATALOG });
+    await store.open();
+    const blocks = slots.map((slot) => ({ slot, notes: [{ dataset: "trades" as const, mint: lane + 1 }] }));
+    await store.commit(stepOf(null, blocks, 0), batch(blocks));
+    await store.close();
+  }
+
+  beforeAll(async () => {
+    lake = await LakeFolder.make();
+    await lake.fill([
+      [1, 2, 3],
+      [4, 5],
+    ]);
+    await fillLane(0, [4, 5, 6, 8]);
+    await fillLane(1, [5, 6, 7]);
+    // Lane 2 belongs to another host; lane 3 has been made, but holds nothing yet.
+    writeFileSync(laneFile(hotFolder, 3), "");
+    lanes = new LocalLanes("main", hotFolder, 4);
+    analytics = openAnalytics({
+      lake: lake.store,
+      hot: [lanes],
+      catalog: new Map([...CATALOG, [EVERYTHING.name, EVERYTHING]]),
+      state: STATE_TABLES.map(({ spec }) => spec),
+      workDir: join(lake.root, "sql"),
+    });
+  });
+  afterAll(async () => {
+    lanes.close();
+    await lake.dispose();
+    rmSync(hotFolder, { recursive: true });
+  });
+
+  test("each event counts once: the lake's, and hot ones above it, of every lane", async () => {
+    const sql = "select slot::INTEGER as slot, count(*)::INTEGER as n from trades group by slot order by slot";
+    const { stdout, stderr } = await run({ sql, analytics });
+    expect((JSON.parse(stdout) as QueryResult).rows).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 1],
+      [5, 1],
+      [6, 2],
+      [7, 1],
+      [8, 1],
+    ]);
+    expect(stderr).toBe(
+      "answered from the lake at entry 2 (live main up to slot 5); lane 0 at slot 8; lane 1 at slot 7\n",
+    );
+  });
+
+  test("a dataset that no lane keeps, and state", async () => {
+    expect((await run({ sql: "select count(*) from everything", analytics, format: "csv" })).stdout).toEndWith(
+      "\r\n0\r\n",
+    );
+    expect((await run({ sql: "select count(*) as n from candles", analytics, format: "csv" })).stdout).toBe(
+      "n\r\n0\r\n",
+    );
+  });
+
+  test("a query at fault is an error, not a result", async () => {
+    for (const sql of [
+      "selec 1",
+      "delete from trades",
+      "select 1; select 2",
+      "select * from read_text('/etc/passwd')",
+    ]) {
+      expect(
+        await run({ sql, analytics }).then(
+          () => "answered",
+          (e: SluiceError) => e.code,
+        ),
+      ).toBe("SQL_ERROR");
+    }
+  });
+
+  test("cut off at --max-rows, and said so", async () => {
+    const { stdout, stderr } = await run({ sql: "select slot from trades", analytics, maxRows: 3, format: "csv" });
+    expect(stdout.split("\r\n").length).toBe(1 + 3 + 1);
+    expect(stderr).toContain("cut off after 3 rows");
+  });
+});
+
+describe("formats", () => {
+  const result: QueryResult = {
+    columns: [
+      { name: "name", type: "VARCHAR" },
+      { name: "amount", type: "UBIGINT" },
+    ],
+    rows: [
+      ['a,"b"', 18446744073709551615n],
+      [null, 1n],
+    ],
+    truncated: false,
+    seen: { lake: null, lineages: [], hot: [{ source: "main", name: "lane 0", position: null, finalSlot: 0 }] },
+  };
+  const analytics = { query: async () => result };
+
+  test("JSON keeps every digit", async () => {
+    const { stdout } = await run({ sql: "", analytics });
+    expect(JSON.parse(stdout)).toMatchObject({
+      rows: [
+        ['a,"b"', "18446744073709551615"],
+        [null, "1"],
+      ],
+      truncated: false,
+    });
+  });
+
+  test("CSV and table", async () => {
+    expect((await run({ sql: "", analytics, format: "csv" })).stdout).toBe(
+      'name,amount\r\n"a,""b""",18446744073709551615\r\n,1\r\n',
+    );
+    const { stdout, stderr } = await run({ sql: "", analytics, format: "table" });
+    expect(stdout).toContain("18446744073709551615");
+    expect(stderr).toBe("answered from an empty lake; lane 0 at nothing\n");
+  });
+});

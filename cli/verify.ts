@@ -1,0 +1,114 @@
+/** `sluice verify`: checks the lake against its manifest, and says so in the exit code. */
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { Command } from "commander";
+import { Fatal } from "../pipeline/errors.ts";
+import type { ObjectStore } from "../storage/lake/store.ts";
+import type { Finding, VerifyOptions, VerifyReport } from "../storage/lake/verify.ts";
+import { type CliContext, wholeNumber } from "./context.ts";
+import { type CommandIo, EXIT, paint, table, toJson } from "./output.ts";
+import { formatNumber, ProgressLine } from "./progress-line.ts";
+
+interface Options {
+  readonly deep?: boolean;
+  readonly filesFrom?: string;
+  readonly head?: string;
+}
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command("verify")
+    .description("check the lake: its manifest is unbroken, its files are what was written")
+    .option("--deep", "also read all rows: counts, ranges, order, repeats")
+    .option("--files-from <n>", "check files of this manifest entry and later ones only; the manifest always whole")
+    .option("--head <number:sha256>", "the head of an earlier report, which must still be there unchanged")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice verify                                  sizes and checksums of all files
+  sluice verify --deep --json > report.json      rows too, as JSON
+  sluice verify --head 118:9f2c...               nothing was cut off since that report
+
+Exit code: 0 sound, 1 something is wrong (each fault is named).`,
+    )
+    .action(async (options: Options, command: Command) => {
+      const { config, json } = context.load(command);
+      const [{ folders }, { lakeStore }] = await Promise.all([import("./deployment.ts"), import("./lake.ts")]);
+      const { lake, temp } = folders(config);
+      if (!existsSync(lake) || !(await stat(lake)).isDirectory()) throw noLake(lake);
+      const code = await verify({ ...parsed(options), store: lakeStore(config), workDir: temp, json }, context);
+      context.setExitCode(code);
+    });
+}
+
+function parsed({ deep, filesFrom, head }: Options): Pick<VerifyOptions, "deep" | "filesFrom" | "expectedHead"> {
+  return {
+    deep: deep === true,
+    ...(filesFrom === undefined ? {} : { filesFrom: wholeNumber("--files-from", filesFrom, 1) }),
+    ...(head === undefined ? {} : { expectedHead: parseHead(head) }),
+  };
+}
+
+function parseHead(text: string): { number: number; sha256: string } {
+  const match = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text.trim().toLowerCase());
+  if (match !== null && Number(match[1]) > 0) return { number: Number(match[1]), sha256: match[2]! };
+  throw new Fatal("USAGE", "--head takes the number and the checksum of an entry, as an earlier report gives them", {
+    hint: "For example --head 118:9f2c..., with all 64 digits.",
+  });
+}
+
+function noLake(folder: string): Fatal {
+  return new Fatal("LAKE_MISSING", "there is no lake here", {
+    where: folder,
+    hint: "Name the deployment's folder with --data, or the lake's with --set lake.dir=DIR. An archive makes it.",
+  });
+}
+
+export interface VerifyCommandOptions extends Pick<VerifyOptions, "deep" | "filesFrom" | "expectedHead" | "workDir"> {
+  readonly store: ObjectStore;
+  readonly json: boolean;
+}
+
+/** Prints the report; resolves to the exit code. */
+export async function verify(options: VerifyCommandOptions, { stdout, stderr }: CommandIo): Promise<number> {
+  const { verifyLake } = await import("../storage/lake/verify.ts");
+  const { store, json, ...what } = options;
+  const line = new ProgressLine(stderr);
+  const report = await verifyLake(store, {
+    ...what,
+    onProgress: ({ phase, done, total }) =>
+      line.show(() => `checking ${phase}: ${formatNumber(done)} of ${formatNumber(total)}`),
+  }).finally(() => line.end());
+  stdout.write(json ? `${toJson(report)}\n` : summary(report, { stdout }));
+  return report.ok ? EXIT.ok : EXIT.failed;
+}
+
+function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): string {
+  const { head, lineages, coverage } = report;
+  const figures: [string, string][] = [
+    ["lake", report.lake],
+    ["head", head === null ? "none: the lake is empty" : `${head.number}:${head.sha256}`],
+    ["manifest entries", formatNumber(report.entries)],
+    ["files", formatNumber(report.files)],
+    ["rows", formatNumber(report.rows)],
+    ["bytes", formatNumber(report.bytes)],
+    ["checked", report.deep ? "manifest, files, rows" : "manifest, files"],
+    ...lineages.map(({ lineage, slot }): [string, string] => [lineage, `up to slot ${slot}`]),
+    ...Object.entries(coverage).map(([dataset, ranges]): [string, string] => [
+      `slots of ${dataset}`,
+      ranges.map(({ first, last }) => `${first}-${last}`).join(", "),
+    ]),
+  ];
+  const found = report.findings.map((finding) => `${findingLine(finding, { stdout })}\n`).join("");
+  const errors = report.findings.filter((f) => f.severity === "error").length;
+  const verdict = report.ok
+    ? paint(stdout, "green", "the lake is sound")
+    : paint(stdout, "red", `the lake is NOT sound: ${errors} ${errors === 1 ? "fault" : "faults"}`);
+  return `${table(stdout, [{ name: "what" }, { name: "value" }], figures)}${found}${verdict}\n`;
+}
+
+function findingLine({ severity, kind, where, detail }: Finding, { stdout }: Pick<CommandIo, "stdout">): string {
+  const word = severity === "error" ? paint(stdout, "red", severity) : paint(stdout, "yellow", severity);
+  return `${word} ${kind} ${where}: ${detail}`;
+}
