@@ -23,7 +23,7 @@ export function writeVarint(value: number, out: Uint8Array, at: number): number 
 
 /** The bytes before a message, taken one at a time. Ready for the next prefix as soon as one is complete. */
 export interface Prefix {
-  /** The message's length with the last byte of the prefix, null before. Throws `RangeError` when it is malformed. */
+  /** The message's length with the last byte of the prefix, null before. Throws `SyntaxError` when it is malformed. */
   take(byte: number): number | null;
 }
 
@@ -33,7 +33,7 @@ export class VarintPrefix implements Prefix {
 
   take(byte: number): number | null {
     const length = this.#length + (byte & 0x7f) * this.#scale;
-    if (length > Number.MAX_SAFE_INTEGER || this.#scale >= 2 ** 63) throw new RangeError("the length is not a varint");
+    if (length > Number.MAX_SAFE_INTEGER || this.#scale >= 2 ** 63) throw new SyntaxError("a length is not a varint");
     this.#length = byte < 0x80 ? 0 : length;
     this.#scale = byte < 0x80 ? 1 : this.#scale * 128;
     return byte < 0x80 ? length : null;
@@ -49,7 +49,7 @@ export class GrpcPrefix implements Prefix {
 
   take(byte: number): number | null {
     if (this.#taken++ === 0) {
-      if (byte > 1) throw new RangeError(`the flags of a message are ${byte}`);
+      if (byte > 1) throw new SyntaxError(`the flags of a message are ${byte}`);
       this.compressed = byte === 1;
       return null;
     }
@@ -91,7 +91,7 @@ export class MessageReader {
     return this.#body !== null || this.#started;
   }
 
-  /** Throws `RangeError` for a prefix that is malformed and for a message over the limit. */
+  /** Throws `RangeError` for a message over the limit, `SyntaxError` for a malformed prefix. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
     let at = 0;
     while (at < chunk.length) {

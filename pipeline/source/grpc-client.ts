@@ -75,7 +75,6 @@ class Exchange {
   private alive = false;
   /** What the server said last. */
   private answer: GrpcStatus | null = null;
-  private httpStatus: number | undefined;
   /** The first thing that went wrong on our side of the wire. */
   private failure: GrpcStatus | null = null;
 
@@ -103,8 +102,11 @@ class Exchange {
     });
     this.stream.on("error", (error) => this.fail(GrpcCode.unavailable, error.message));
     this.stream.on("response", (headers) => {
-      this.httpStatus = headers[":status"];
       this.answer = statusFromHeaders(headers);
+      const isGrpc = headers[":status"] === 200 && headers["content-type"]?.startsWith("application/grpc") === true;
+      if (isGrpc || this.answer !== null) return;
+      const { code, message } = statusFromHttp(headers[":status"]);
+      this.give(code, message);
     });
     this.stream.on("trailers", (headers) => {
       this.answer = statusFromHeaders(headers) ?? this.answer;
@@ -131,9 +133,7 @@ class Exchange {
   status(): GrpcStatus {
     // A status that came whole is what the server meant, even if the connection broke right after it.
     if (this.answer !== null && (this.failure === null || this.answer.code !== GrpcCode.ok)) return this.answer;
-    if (this.failure !== null) return this.failure;
-    if (this.httpStatus !== undefined && this.httpStatus !== 200) return statusFromHttp(this.httpStatus);
-    return { code: GrpcCode.unavailable, message: "the connection closed before the call ended" };
+    return this.failure ?? { code: GrpcCode.unavailable, message: "the connection closed before the call ended" };
   }
 
   /** Ends the call from our side. */

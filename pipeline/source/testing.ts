@@ -14,6 +14,7 @@ import {
   PackageMetadata,
   Response,
 } from "@substreams/core/proto";
+import { SluiceError } from "../errors.ts";
 import type { LogLevel } from "../log.ts";
 import { systemWorld } from "../world.ts";
 import { type SubstreamsOptions, SubstreamsSource } from "./client.ts";
@@ -74,6 +75,28 @@ export function testPackage(): Package {
       devnet: new NetworkParams({ params: { map_filtered: "program:D" }, initialBlocks: { map_filtered: 7n } }),
     },
   });
+}
+
+/** The test package, changed, as it is read. */
+export const parsed = (change: (proto: Package) => void = () => undefined) => {
+  const proto = testPackage();
+  change(proto);
+  return parsePackage(proto.toBinary(), "test.spkg");
+};
+
+/** The error that `action` throws. */
+export async function codeOf(action: () => unknown): Promise<SluiceError> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof SluiceError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+export function moduleOf(proto: Package, name: string): Module {
+  return proto.modules!.modules.find((module) => module.name === name)!;
 }
 
 export interface TestBlock {
