@@ -41,8 +41,6 @@ export interface SourceStatus {
   readonly reconnects: number;
   readonly receivedBytes: number;
   readonly messages: number;
-  readonly blocks: number;
-  readonly undos: number;
   /** What the provider prepares while it sends no data; null when it does not. */
   readonly progress: SourceProgress | null;
   readonly lastError: string | null;
@@ -115,8 +113,6 @@ export function sourceStatusOf(details: Details): SourceStatus | null {
     reconnects: number(status["reconnects"]),
     receivedBytes: number(status["receivedBytes"]),
     messages: number(status["messages"]),
-    blocks: number(status["blocks"]),
-    undos: number(status["undos"]),
     progress: progressOf(record(status["progress"])),
     lastError: typeof status["lastError"] === "string" ? status["lastError"] : null,
   };

@@ -194,7 +194,10 @@ test("the names of Substreams' own sinks, from the source's status", async () =>
     blocks: 50,
     undos: 4,
   };
-  backend.change("ingest.main", { details: { source: { ...source, progress } }, metrics: { receivedBytes: 900 } });
+  backend.change("ingest.main", {
+    details: { source: { ...source, progress } },
+    metrics: { receivedBytes: 900, receivedBlocks: 50, undos: 4 },
+  });
   const { samples, type } = await page(backend);
   const expected = {
     'head_block_number{app="substreams_sink",source="main"}': HEAD_SLOT,

@@ -131,9 +131,9 @@ function lags(page: Page, view: View): void {
     };
     gauge("position_slot", "Slot of the last committed block", metrics.position?.slot ?? null);
     gauge("final_slot", "Highest final slot known", metrics.position === null ? null : metrics.finalSlot);
-    gauge("lag_blocks", "Slots behind the ingest unit", lag.blocks);
-    gauge("lag_seconds", "Seconds of block time behind the ingest unit", lag.seconds);
-    gauge("head_lag_seconds", "Seconds between the block time and now", lag.headSeconds);
+    gauge("lag_blocks", "Slots behind the ingest unit, of what is committed", lag.blocks);
+    gauge("lag_seconds", "Seconds of block time behind the ingest unit, of what is processed", lag.seconds);
+    gauge("head_lag_seconds", "Seconds between the block time of what is processed and now", lag.headSeconds);
     gauge("head_lag_blocks", "Slots between the block time and now, at 0.4 s a slot", lag.headBlocks);
   }
 }

@@ -56,7 +56,8 @@ describe("/api/indexer", () => {
     const stopped = { status: 200, body: { success: true, message: "Indexer stopped successfully" } };
     expect(await post("/api/indexer/stop")).toEqual(stopped);
     expect(await post("/api/indexer/stop")).toEqual(stopped);
-    expect(backend.wishes).toEqual([{ running: false, at: expect.any(Number) }]);
+    expect(backend.wishes).toEqual([{ running: false, at: expect.any(Number), blocksBefore: 0 }]);
+    expect((await get("/api/indexer/status")).body).toMatchObject({ running: false, totalBlocks: 100 });
   });
 
   test("start after stop resumes, and counts blocks from there", async () => {
@@ -68,6 +69,8 @@ describe("/api/indexer", () => {
     expect(body).toMatchObject({ success: true, status: { ...resumed, totalBlocks: 0 } });
     backend.change("ingest.main", { metrics: { sentBlocks: 142 } });
     expect((await get("/api/indexer/status")).body).toMatchObject({ ...resumed, totalBlocks: 42 });
+    await post("/api/indexer/stop");
+    expect((await get("/api/indexer/status")).body).toMatchObject({ running: false, totalBlocks: 42 });
   });
 
   test("start is no success when nobody follows it: no process, a failed one, a deaf one", async () => {

@@ -33,11 +33,11 @@ function messages(page: Page, { source, metrics }: UnitView, status: SourceStatu
   const count = (name: string, help: string, value: number) =>
     page.counter(`substreams_sink_${name}`, help, value, { source });
   count("error", "Calls that had to be made again", Math.max(0, status.attempts - 1));
-  count("data_message", "Blocks received", status.blocks);
+  count("data_message", "Blocks received", metrics.receivedBlocks);
   count("data_message_size_bytes", "Bytes of module output in them", metrics.receivedBytes);
   count("message_size_bytes", "Bytes of all messages received, uncompressed", status.receivedBytes);
-  count("undo_message", "Undo signals received", status.undos);
-  const completed = Number(status.blocks > 0);
+  count("undo_message", "Undo signals received", metrics.undos);
+  const completed = Number(metrics.receivedBlocks > 0);
   page.gauge("substreams_sink_backprocessing_completion", "1 once a block has come", completed, { source });
 }
 

@@ -143,7 +143,11 @@ async function start(options: IndexerOptions): Promise<View> {
 async function stop(options: IndexerOptions): Promise<void> {
   const { backend } = options;
   const view = viewOf(await backend.snapshot(true), backend);
-  if (view.wanted) await backend.setDesired({ running: false, at: options.world.now() });
+  if (view.wanted) {
+    // What was processed since the start stays told while it is stopped.
+    const blocksBefore = (view.ingest?.metrics.sentBlocks ?? 0) - view.totalBlocks;
+    await backend.setDesired({ running: false, at: options.world.now(), blocksBefore });
+  }
   // A process that does not answer in time finds the wish when it looks next: it is stopped all the same.
   await watch(options, ({ ingest }) => ingest === null || ingest.state === "paused" || ingest.state === "failed");
 }
