@@ -70,7 +70,7 @@ class Exchange {
   readonly stream: ClientHttp2Stream;
   private readonly session: ClientHttp2Session;
   private readonly closed = new AbortController();
-  private readonly onAbort = () => this.give(GrpcCode.canceled, "canceled");
+  private readonly onAbort = () => this.give({ code: GrpcCode.canceled, message: "canceled" });
   /** An answer to a ping, or the connection itself, came since the last look. */
   private alive = false;
   /** What the server said last. */
@@ -103,10 +103,15 @@ class Exchange {
     this.stream.on("error", (error) => this.fail(GrpcCode.unavailable, error.message));
     this.stream.on("response", (headers) => {
       this.answer = statusFromHeaders(headers);
+      const encoding = headers["grpc-encoding"] ?? "identity";
       const isGrpc = headers[":status"] === 200 && headers["content-type"]?.startsWith("application/grpc") === true;
-      if (isGrpc || this.answer !== null) return;
-      const { code, message } = statusFromHttp(headers[":status"]);
-      this.give(code, message);
+      if (!isGrpc && this.answer === null) this.give(statusFromHttp(headers[":status"]));
+      else if (encoding !== "gzip" && encoding !== "identity") {
+        this.give({
+          code: GrpcCode.internal,
+          message: `the server compresses with ${encoding}, which was not asked for`,
+        });
+      }
     });
     this.stream.on("trailers", (headers) => {
       this.answer = statusFromHeaders(headers) ?? this.answer;
@@ -137,7 +142,7 @@ class Exchange {
   }
 
   /** Ends the call from our side. */
-  private give(code: number, message: string): void {
+  private give({ code, message }: GrpcStatus): void {
     this.fail(code, message);
     this.session.destroy();
   }
@@ -146,14 +151,15 @@ class Exchange {
     try {
       for (;;) {
         await world.sleep(keepaliveMs, this.closed.signal);
-        if (!this.alive) return this.give(GrpcCode.unavailable, `no sign of life for ${keepaliveMs} ms`);
+        const message = `no sign of life for ${keepaliveMs} ms`;
+        if (!this.alive) return this.give({ code: GrpcCode.unavailable, message });
         this.alive = false;
         this.session.ping((error) => {
           if (error === null) this.alive = true;
         });
       }
     } catch (error) {
-      if (!this.closed.signal.aborted) this.give(GrpcCode.internal, String(error));
+      if (!this.closed.signal.aborted) this.give({ code: GrpcCode.internal, message: String(error) });
     }
   }
 }

@@ -241,6 +241,17 @@ describe("ends", () => {
     expect(reading).toMatchObject({ sizes: [], status: { code } });
   });
 
+  test("a compression that nobody asked for", async () => {
+    const server = createHttp2Server();
+    server.on("stream", (stream: ServerHttp2Stream) => {
+      stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-encoding": "s2" });
+      stream.end(Uint8Array.of(1, 0, 0, 0, 1, 9));
+    });
+    const { status } = await drain(call(await listen(server), { compression: "gzip" }));
+    expect(status.code).toBe(GrpcCode.internal);
+    expect(status.message).toContain("s2");
+  });
+
   test("being canceled, at any time", async () => {
     const { port } = await serve(async (c) => {
       await c.send(some);

@@ -149,7 +149,7 @@ describe("reading", () => {
     const samples: Uint8Array[] = [testPackage().toBinary()];
     for (const name of real) samples.push(await readFile(join(REAL, name)));
     for (const whole of samples) {
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < 40; round++) {
         const damaged = Uint8Array.from(whole);
         // Structure is at the start and at the end; in between is code.
         const span = Math.min(whole.length, 4000);

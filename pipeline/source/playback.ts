@@ -21,6 +21,8 @@ export interface Outgoing {
   readonly message: number;
   /** Slots of the blocks in it; for an undo, where it goes back to. */
   readonly slots: readonly number[];
+  /** As it would go out, for those who want to send it twice or half. */
+  readonly frame: Buffer;
 }
 
 /**
@@ -186,7 +188,8 @@ export class Playback {
     for (const [i, frame] of frames.entries()) {
       const message = this.messages++;
       const own = frames.length === 1 ? slots : slots.slice(i, i + 1);
-      const goes = faults === undefined || (await faults({ kind, call: this.number, message, slots: own }, this.call));
+      const outgoing = { kind, call: this.number, message, slots: own, frame };
+      const goes = faults === undefined || (await faults(outgoing, this.call));
       if (goes) await this.call.send(frame);
     }
   }

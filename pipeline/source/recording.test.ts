@@ -132,10 +132,17 @@ describe("recording", () => {
     expect(existsSync(`${path}.tmp`)).toBe(false);
   });
 
-  test("says when it cannot write", async () => {
-    const writer = RecordingWriter.toFile(join(folder, "no", "such", "folder.zst"));
-    await writer.append(block(1));
-    await expect(writer.finish()).rejects.toMatchObject({ code: "RECORDING_WRITE", kind: "transient" });
+  test("says when it cannot write, at once or at the end", async () => {
+    const missing = () => RecordingWriter.toFile(join(folder, "no", "such", "folder.zst"));
+    const small = missing();
+    await small.append(block(1));
+    await expect(small.finish()).rejects.toMatchObject({ code: "RECORDING_WRITE", kind: "transient" });
+    const large = missing();
+    const appending = (async () => {
+      for (let i = 0; i < 100; i++) await large.append(noise(100_000, i));
+    })();
+    await expect(appending).rejects.toMatchObject({ code: "RECORDING_WRITE" });
+    await large.abort();
   });
 
   test("may be left in the middle", async () => {
@@ -210,7 +217,8 @@ describe("damage", () => {
         const frames = new ZstdFrames();
         for (let at = 0; at < frame.length; at += step) {
           frames.push(frame.subarray(at, at + step));
-          expect(frames.complete).toBe(at + step >= frame.length);
+          if (frames.complete !== at + step >= frame.length)
+            throw new Error(`complete at ${at + step} of ${frame.length}`);
         }
         expect(frames.frames).toBe(1);
       }

@@ -281,6 +281,11 @@ describe("recordings", () => {
     const endpoint = await replay(recording(), { scratchFolder });
     expect(await readdir(scratchFolder)).toEqual([]);
     await endpoint.close();
+    const nowhere = join(folder, "nowhere");
+    await expect(replay(recording(), { scratchFolder: nowhere })).rejects.toMatchObject({
+      code: "REPLAY_SCRATCH",
+      where: nowhere,
+    });
   });
 
   test.each<[string, Response[]]>([

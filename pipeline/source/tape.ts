@@ -10,7 +10,7 @@ import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BlockScopedData, BlockUndoSignal } from "@substreams/core/proto";
-import { Fatal } from "../errors.ts";
+import { Fatal, SluiceError } from "../errors.ts";
 import { VarintPrefix, varintSize, writeVarint } from "./framing.ts";
 import { decodeResponse, readRecording } from "./recording.ts";
 
@@ -62,11 +62,9 @@ export class Tape {
     this.finals = draft.standing.filter((block) => block.slot <= draft.finalSlot);
   }
 
-  /** Reads the recording through. Throws what `readRecording` throws, and `Fatal` RECORDING_CORRUPT. */
+  /** Reads the recording through. Throws what `readRecording` throws, and `Fatal` RECORDING_CORRUPT or REPLAY_SCRATCH. */
   static async open(recording: string, scratchFolder: string = tmpdir()): Promise<Tape> {
-    const folder = await mkdtemp(join(scratchFolder, "replay-"));
-    const file = await open(join(folder, "blocks"), "w+");
-    await rm(folder, { recursive: true });
+    const file = await openNameless(scratchFolder);
     try {
       const draft = new Draft(recording, file);
       for await (const bytes of readRecording(recording)) await draft.add(bytes);
@@ -74,7 +72,7 @@ export class Tape {
       return new Tape(file, draft);
     } catch (error) {
       await file.close();
-      throw error;
+      throw error instanceof SluiceError ? error : scratchError(scratchFolder, error);
     }
   }
 
@@ -110,6 +108,28 @@ function rangeOf(entries: readonly TapeEntry[]): { first: number; last: number }
     last = Math.max(last, entry.slot);
   }
   return { first: Math.min(first, last), last };
+}
+
+/** A file that is gone as soon as it is closed, or its process is. */
+async function openNameless(folder: string): Promise<FileHandle> {
+  let own: string | null = null;
+  try {
+    own = await mkdtemp(join(folder, "replay-"));
+    return await open(join(own, "blocks"), "w+");
+  } catch (error) {
+    throw scratchError(folder, error);
+  } finally {
+    if (own !== null) await rm(own, { recursive: true, force: true });
+  }
+}
+
+function scratchError(folder: string, cause: unknown): Fatal {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Fatal("REPLAY_SCRATCH", `the recording cannot be unpacked: ${reason}`, {
+    where: folder,
+    hint: "A replay needs a folder with room for the uncompressed blocks. TMPDIR names another one.",
+    cause,
+  });
 }
 
 /** A tape being laid out. */
