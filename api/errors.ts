@@ -7,7 +7,7 @@ import { classify, describe, Poison, type SluiceError, Transient } from "../pipe
 import type { Log } from "../pipeline/log.ts";
 
 /** Codes whose messages are written for clients, with their HTTP status. */
-const PUBLIC: Readonly<Record<string, number>> = {
+const PUBLIC = {
   BAD_REQUEST: 400,
   HOST_NOT_ALLOWED: 403,
   ORIGIN_NOT_ALLOWED: 403,
@@ -15,7 +15,13 @@ const PUBLIC: Readonly<Record<string, number>> = {
   BODY_TOO_LARGE: 413,
   INDEXER_NOT_STARTED: 503,
   INDEXER_FAILED: 503,
-};
+} as const satisfies Record<string, number>;
+type PublicCode = keyof typeof PUBLIC;
+
+/** Status of a public code; undefined for all others. */
+function publicStatus(code: string): number | undefined {
+  return Object.hasOwn(PUBLIC, code) ? PUBLIC[code as PublicCode] : undefined;
+}
 
 export interface ErrorBody {
   readonly success: false;
@@ -23,20 +29,21 @@ export interface ErrorBody {
 }
 
 /** A request that can never succeed as it is. */
-export function refused(code: keyof typeof PUBLIC & string, message: string): Poison {
+export function refused(code: PublicCode, message: string): Poison {
   return new Poison(code, message);
 }
 
 /** Something that may succeed a little later. */
-export function unavailable(code: keyof typeof PUBLIC & string, message: string): Transient {
+export function unavailable(code: PublicCode, message: string): Transient {
   return new Transient(code, message);
 }
 
 export function errorResponse(error: unknown, log: Log): Response {
   const known = classify(error);
-  const status = PUBLIC[known.code] ?? (known.kind === "transient" ? 503 : 500);
+  const told = publicStatus(known.code);
+  const status = told ?? (known.kind === "transient" ? 503 : 500);
   const id = randomUUID();
-  const isPublic = known.code in PUBLIC;
+  const isPublic = told !== undefined;
   if (!isPublic)
     log(status === 503 ? "warning" : "error", describe(known), { id, code: known.code, stack: stackOf(known) });
   const body: ErrorBody = {

@@ -114,7 +114,7 @@ function statusBody(view: View) {
   };
 }
 
-export function formatUptime(ms: number): string {
+function formatUptime(ms: number): string {
   const minutes = Math.floor(ms / 60_000);
   return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
 }
