@@ -70,7 +70,7 @@ export async function writeParquet(duck: Duck, table: Table, rows: Uint32Array, 
     lakeColumns(spec),
     [{ table, rows: ordered, chunkRows: groupRows }],
     `COPY (FROM fed_rows()) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${groupRows},
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'}, OVERWRITE_OR_IGNORE true)`,
+      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`,
   );
   await syncFile(path);
   const found = await inspectParquet(duck, spec, path);

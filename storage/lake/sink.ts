@@ -38,7 +38,7 @@ export interface LakeSinkOptions {
   readonly datasets: readonly DatasetSpec[];
   /** Substreams package and module, for people. */
   readonly package: string;
-  /** Memory and threads of DuckDB. Defaults 128 MB and 1; memory below 96 MB does not hold a row group. */
+  /** Memory and threads of DuckDB. Defaults 128 MB and 1. */
   readonly memoryMb?: number;
   readonly threads?: number;
   /** For tests. */
