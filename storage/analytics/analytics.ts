@@ -30,7 +30,7 @@ export interface HotStand {
 
 /** The hot stores of one source, wherever they are. */
 export interface HotSource {
-  /** The source, as the lake's lineages name it. */
+  /** The source exactly as the lake's live lineage names it: by it the rows that the lake has already are left out. */
   readonly source: string;
   stands(): Promise<readonly HotStand[]>;
   /** Rows of a dataset: events above a slot, state whole. Nothing for a dataset that is not kept. */
