@@ -5,7 +5,7 @@ import * as api from "./cli/api.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
-import { EXIT } from "./cli/output.ts";
+import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
 import * as sql from "./cli/sql.ts";
@@ -47,10 +47,9 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
   process.stderr.write(`sluice: ${describe(error)}\n`);
-  const { kind, code, cause } = classify(error);
+  const { code, cause } = classify(error);
   if (code === "UNEXPECTED" && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
-  if (code === "USAGE" || code.startsWith("CONFIG_")) return EXIT.usage;
-  return kind === "transient" ? EXIT.retryLater : EXIT.failed;
+  return exitCodeOf(error);
 }
 
 function collect(value: string, previous: readonly string[]): string[] {

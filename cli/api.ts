@@ -27,13 +27,17 @@ Examples:
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       const { connectBroker } = await import("./deployment.ts");
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
-      const api = await serveApi(config, connection.control);
-      context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
-      await new Promise<void>((resolve) => {
-        for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-      });
-      await api.stop();
-      await connection.close();
+      try {
+        const api = await serveApi(config, connection.control);
+        context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
+        await new Promise<void>((resolve) => {
+          for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+        });
+        await api.stop();
+      } finally {
+        // Also when it could not listen: an open connection would keep the process alive.
+        await connection.close();
+      }
     });
 }
 

@@ -1,9 +1,13 @@
 /** Other sluice commands as child processes: the demo and the longer tests run the product the way its users do. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { SETTING_VARIABLES } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
 
 const MAIN = join(import.meta.dir, "..", "main.ts");
+/** Names the process that a child belongs to. */
+const PARENT_VARIABLE = "SLUICE_PARENT";
+const LOOK_FOR_PARENT_MS = 500;
 
 export interface Child {
   readonly pid: number;
@@ -16,6 +20,7 @@ export interface Child {
 
 export interface ChildOptions {
   readonly args: readonly string[];
+  /** On top of our environment, from which settings are left out: a child is told all of them by whoever starts it. */
   readonly env?: Readonly<Record<string, string>>;
   /** File that takes its messages. */
   readonly logFile: string;
@@ -63,13 +68,27 @@ export function lastLines(file: string, count: number): string {
   }
 }
 
+/** To be called by commands that run as children: they end when their parent is gone, even when it was killed. */
+export function endWithParent(): void {
+  const parent = Number(process.env[PARENT_VARIABLE] ?? "");
+  if (!Number.isInteger(parent) || parent <= 0) return;
+  const looking = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(looking);
+    process.kill(process.pid, "SIGTERM");
+  }, LOOK_FOR_PARENT_MS);
+  looking.unref();
+}
+
 function spawn(options: ChildOptions, stdout: "ignore" | "pipe") {
-  const log = Bun.file(options.logFile);
+  const inherited = Object.entries(process.env).filter(([name]) => !SETTING_VARIABLES.has(name));
   return Bun.spawn([process.execPath, MAIN, ...options.args], {
     stdin: "ignore",
     stdout,
-    stderr: log,
-    env: { ...process.env, ...options.env },
+    stderr: Bun.file(options.logFile),
+    env: { ...Object.fromEntries(inherited), [PARENT_VARIABLE]: String(process.pid), ...options.env },
+    // Ctrl-C is for us: we end our children in order, and the terminal must not end them as well.
+    detached: true,
   });
 }
 

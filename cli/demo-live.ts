@@ -29,7 +29,7 @@ const DEMO_SETTINGS = ["archive.rollSeconds=30"];
 export async function runLive(options: LiveOptions): Promise<void> {
   const { context, data, blocks, seed, world } = options;
   const say = (text: string) => context.stderr.write(`${text}\n`);
-  const config: Config = { ...options.config, "data.dir": data };
+  const { config } = options;
   say(`simulating ${blocks} blocks of a token market, seed ${seed}`);
   const recording = join(data, "market.recording.zst");
   const startTime = Math.floor(world.now() / 1000);
@@ -48,8 +48,9 @@ export async function runLive(options: LiveOptions): Promise<void> {
       const progress = startProgress(context.stderr, { targetBlocks: blocks });
       while (!options.signal.aborted) {
         const observation = await run.observe();
+        if (options.signal.aborted) break;
         run.check(observation);
-        progress.show(observation.nodes);
+        if (observation !== null) progress.show(observation.nodes);
         await world.sleep(500, options.signal).catch(() => undefined);
       }
       progress.stop();

@@ -41,7 +41,7 @@ interface OnceResult {
 export async function runOnce(options: OnceOptions): Promise<number> {
   const { context, data, blocks, seed } = options;
   const say = (text: string) => context.stderr.write(`${text}\n`);
-  const config: Config = { ...options.config, "data.dir": data };
+  const { config } = options;
   say(`simulating ${blocks} blocks of a token market, seed ${seed}`);
   const recording = join(data, "market.recording.zst");
   const truth = await writeSimulation({ seed, blocks, output: "transactions", out: recording });

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { type Config, type LoadedConfig, loadConfig, type Setting } from "../pipeline/config.ts";
 import { Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
@@ -42,17 +43,20 @@ Examples:
 Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
     )
     .action(async (options: DemoOptions, command: Command) => {
-      const { config, json } = context.load(command);
+      const { loaded, json } = context.load(command);
       const folder = command.optsWithGlobals<{ data?: string }>().data;
       const blocks = wholeNumber("--blocks", options.blocks, 1, 10_000_000);
       const seed = wholeNumber("--seed", options.seed, 0, Number.MAX_SAFE_INTEGER);
+      const data = await demoFolder(folder);
+      const config = demoConfig(loaded, data);
       await configureLogging({
         level: config["log.level"] === "info" ? "warning" : config["log.level"],
         format: config["log.format"],
       });
-      const data = await demoFolder(folder);
       const stop = new AbortController();
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Shutdown()));
+      // Not only once: whoever is impatient must not cut off the end of the processes that we have started.
+      for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+        process.on(signal, () => stop.abort(new Shutdown()));
       if (options.once === true) {
         const { runOnce } = await import("./demo-once.ts");
         process.exitCode = await runOnce({ context, config, data, blocks, seed, json, signal: stop.signal });
@@ -73,6 +77,18 @@ Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
         ...(port === undefined ? {} : { port }),
       });
     });
+}
+
+/**
+ * The demo keeps to itself: whatever source, server, stores or programs the environment or a settings file name for
+ * production, it takes from them only how to log and where to serve. What the command line says counts.
+ */
+function demoConfig({ values, origins }: LoadedConfig, data: string): Config {
+  const taken = (Object.keys(values) as Setting[]).filter(
+    (name) => origins[name] === "command line" || /^(log|api)\./.test(name),
+  );
+  const settings = Object.fromEntries(taken.map((name) => [name, values[name]]));
+  return { ...loadConfig().values, ...settings, "data.dir": data };
 }
 
 /** A folder of one's own is kept and must be empty or a demo's; the default one is begun anew. */

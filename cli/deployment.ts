@@ -1,6 +1,5 @@
 /** Puts a deployment together from its settings: the composition root that all commands share. */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { Broker } from "../pipeline/broker.ts";
 import type { Config } from "../pipeline/config.ts";
 import { Control } from "../pipeline/control.ts";
@@ -13,22 +12,8 @@ import { logFor } from "../pipeline/log.ts";
 import { streams } from "../pipeline/topology.ts";
 import { rowCodec } from "../pipeline/wire/message.ts";
 import { systemWorld } from "../pipeline/world.ts";
-
-export function folders(config: Config): { data: string; hot: string; lake: string; nats: string; temp: string } {
-  const data = config["data.dir"];
-  return {
-    data,
-    hot: config["hot.dir"] === "" ? join(data, "hot") : config["hot.dir"],
-    lake: config["lake.dir"] === "" ? join(data, "lake") : config["lake.dir"],
-    nats: join(data, "nats"),
-    temp: join(data, "tmp"),
-  };
-}
-
-/** The hot store of a lane. */
-export function laneFile(hotFolder: string, lane: number): string {
-  return join(hotFolder, `lane-${lane}.sqlite`);
-}
+import { laneFile } from "../storage/hot/file.ts";
+import { folders } from "./folders.ts";
 
 export interface Connection {
   readonly broker: Broker;

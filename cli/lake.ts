@@ -3,7 +3,7 @@ import type { Config } from "../pipeline/config.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { FolderStore } from "../storage/lake/folder-store.ts";
 import { LakeSink } from "../storage/lake/sink.ts";
-import { folders } from "./deployment.ts";
+import { folders } from "./folders.ts";
 
 export function lakeStore(config: Config): FolderStore {
   return new FolderStore(folders(config).lake);

@@ -2,17 +2,18 @@
  * A pipeline on this machine, in processes of its own: a replay endpoint for a recording and the stages that index it.
  * What the demo, the end-to-end benchmark and the chaos runs have in common.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../pipeline/config.ts";
 import type { NodeReport, UnitReport } from "../pipeline/control.ts";
-import { Fatal } from "../pipeline/errors.ts";
+import { Fatal, Transient } from "../pipeline/errors.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type Child, lastLines, peakRssMb, startChild, startService } from "./child.ts";
-import { type Connection, connectBroker, folders } from "./deployment.ts";
+import { type Connection, connectBroker } from "./deployment.ts";
+import { folders } from "./folders.ts";
 
 export interface LocalRunOptions {
-  /** Settings with `data.dir` set to a folder of the run's own. */
+  /** Settings with `data.dir` set to a folder of the run's own. Its processes know these, and nothing of the environment. */
   readonly config: Config;
   readonly recording: string;
   /** 0 = as fast as it is read. */
@@ -42,10 +43,17 @@ export class LocalRun {
     const args = ["replay", recording, "--port", "0", "--blocks-per-second", String(blocksPerSecond), "--json"];
     const logFile = join(config["data.dir"], "replay.log");
     const replay = await startService<{ port: number }>({ args, logFile });
-    const connection = await connectBroker(config, "sluice-local-run");
-    const run = new LocalRun(options, connection, replay, `http://127.0.0.1:${replay.ready.port}`);
-    for (const i of processes.keys()) run.startStages(i);
-    return run;
+    try {
+      // In a file that only we can read: command lines can be read by everybody.
+      await writeFile(settingsFile(config), JSON.stringify(config, null, 2), { mode: 0o600 });
+      const connection = await connectBroker(config, "sluice-local-run");
+      const run = new LocalRun(options, connection, replay, `http://127.0.0.1:${replay.ready.port}`);
+      for (const i of processes.keys()) run.startStages(i);
+      return run;
+    } catch (error) {
+      await replay.stop();
+      throw error;
+    }
   }
 
   private constructor(options: LocalRunOptions, connection: Connection, replay: Child, endpoint: string) {
@@ -58,10 +66,9 @@ export class LocalRun {
   /** Starts process `i`, again when it ran before. */
   startStages(i: number): void {
     const { config, settings = [], processes = [[]] } = this.options;
-    const data = config["data.dir"];
     const all = [`source.endpoint=${this.endpoint}`, "source.startBlock=0", "source.package=", ...settings];
     const flags = all.flatMap((setting) => ["--set", setting]);
-    const args = ["stages", ...processes[i]!, "--data", data, ...flags];
+    const args = ["--config", settingsFile(config), "stages", ...processes[i]!, ...flags];
     this.stages[i] = startChild({ args, logFile: this.logFile(i) });
   }
 
@@ -69,15 +76,20 @@ export class LocalRun {
     return join(this.options.config["data.dir"], i === 0 ? "stages.log" : `stages-${i + 1}.log`);
   }
 
-  async observe(): Promise<Observation> {
-    const nodes = await this.connection.control.nodes();
+  /** Null when the server does not answer just now: on a busy machine that says nothing about the run. */
+  async observe(): Promise<Observation | null> {
+    const nodes = await this.connection.control.nodes().catch((error) => {
+      if (error instanceof Transient) return null;
+      throw error;
+    });
+    if (nodes === null) return null;
     const units = nodes.flatMap((node) => node.units).filter((u) => u.state !== "waiting" && u.state !== "stopped");
     return { nodes, units };
   }
 
   /** Throws when a process has died or a unit has failed for good. */
-  check({ units }: Observation): void {
-    const failed = units.find((unit) => unit.state === "failed");
+  check(observation: Observation | null): void {
+    const failed = observation?.units.find((unit) => unit.state === "failed");
     const error = failed?.errors.at(-1);
     if (failed !== undefined) {
       throw new Fatal("RUN_FAILED", `${failed.unit} failed: ${error?.code} ${error?.message}`, {
@@ -110,10 +122,12 @@ export class LocalRun {
       signal.throwIfAborted();
       const observation = await this.observe();
       if (!tolerant) this.check(observation);
-      onObserved(observation);
-      const flowing = observation.units.filter((unit) => unit.stage !== "janitor");
-      const stages = new Set(flowing.map((unit) => unit.stage));
-      if (stages.size === 5 && flowing.every((unit) => unit.ended)) return;
+      if (observation !== null) {
+        onObserved(observation);
+        const flowing = observation.units.filter((unit) => unit.stage !== "janitor");
+        const stages = new Set(flowing.map((unit) => unit.stage));
+        if (stages.size === 5 && flowing.every((unit) => unit.ended)) return;
+      }
       await systemWorld.sleep(100, signal);
     }
   }
@@ -134,6 +148,10 @@ export class LocalRun {
     await this.replay.stop();
     await this.connection.close();
   }
+}
+
+function settingsFile(config: Config): string {
+  return join(config["data.dir"], "settings.json");
 }
 
 /** A bounded range up to and including `lastSlot`, with its forks: everything ends when it is reached. */

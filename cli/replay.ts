@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { Fatal } from "../pipeline/errors.ts";
 import type { Protocol } from "../pipeline/source/rpc.ts";
 import { systemWorld } from "../pipeline/world.ts";
+import { endWithParent } from "./child.ts";
 import { type CliContext, oneOf, wholeNumber } from "./context.ts";
 import { type CommandIo, toJson } from "./output.ts";
 import { formatNumber } from "./progress-line.ts";
@@ -41,6 +42,7 @@ The first line on stdout says where it listens; the port is open by then.`,
     )
     .action(async (file: string, options: Options, command: Command) => {
       const { json } = context.load(command);
+      endWithParent();
       const stop = new AbortController();
       for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
       await serveRecording({ ...parsed(options), file, json }, context, stop.signal);

@@ -68,16 +68,7 @@ describe("the lake and two lanes", () => {
   test("each event counts once: the lake's, and hot ones above it, of every lane", async () => {
     const sql = "select slot::INTEGER as slot, count(*)::INTEGER as n from trades group by slot order by slot";
     const { stdout, stderr } = await run({ sql, analytics });
-    expect((JSON.parse(stdout) as QueryResult).rows).toEqual([
-      [1, 1],
-      [2, 1],
-      [3, 1],
-      [4, 1],
-      [5, 1],
-      [6, 2],
-      [7, 1],
-      [8, 1],
-    ]);
+    expect(JSON.parse(stdout)).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((slot) => ({ slot, n: slot === 6 ? 2 : 1 })));
     expect(stderr).toBe(
       "answered from the lake at entry 2 (live main up to slot 5); lane 0 at slot 8; lane 1 at slot 7\n",
     );
@@ -132,13 +123,10 @@ describe("formats", () => {
 
   test("JSON keeps every digit", async () => {
     const { stdout } = await run({ sql: "", analytics });
-    expect(JSON.parse(stdout)).toMatchObject({
-      rows: [
-        ['a,"b"', "18446744073709551615"],
-        [null, "1"],
-      ],
-      truncated: false,
-    });
+    expect(JSON.parse(stdout).map(Object.values)).toEqual([
+      ['a,"b"', "18446744073709551615"],
+      [null, "1"],
+    ]);
   });
 
   test("CSV and table", async () => {

@@ -94,7 +94,7 @@ async function openLocal(config: Config, lakeOnly: boolean): Promise<Opened> {
       import("../storage/hot/layout.ts"),
       import("./local-lanes.ts"),
       import("./programs.ts"),
-      import("./deployment.ts"),
+      import("./folders.ts"),
       import("./lake.ts"),
     ],
   );

@@ -6,6 +6,7 @@ import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
 import { STAGES } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
+import { endWithParent } from "./child.ts";
 import type { CliContext } from "./context.ts";
 import { VERSION } from "./version.ts";
 
@@ -28,6 +29,7 @@ Two processes on one data folder share the units; when one dies the other takes 
     )
     .action(async (names: string[], options: { node?: string; exitAtEnd?: boolean }, command: Command) => {
       const { config } = context.load(command);
+      endWithParent();
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       process.exitCode = await runStages({ config, names, ...options });
     });
@@ -51,8 +53,10 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(130);
-    log("info", `${signal}: finishing commits, giving up leases (again to stop at once)`);
+    // Whoever presses Ctrl-C twice means it; a service manager and a parent may both send SIGTERM.
+    if (stop.signal.aborted && signal === "SIGINT") process.exit(130);
+    if (stop.signal.aborted) return;
+    log("info", `${signal}: finishing commits, giving up leases (SIGINT again to stop at once)`);
     stop.abort(new Shutdown());
   };
   process.on("SIGINT", onSignal);

@@ -10,8 +10,9 @@ import type { Config } from "../pipeline/config.ts";
 import { TRADES } from "../pipeline/datasets/trades.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import type { Truth } from "../simulator/index.ts";
+import { laneFile } from "../storage/hot/file.ts";
 import { HotReader } from "../storage/hot/reader.ts";
-import { folders, laneFile } from "./deployment.ts";
+import { folders } from "./folders.ts";
 import { catalogFor, programsFor } from "./programs.ts";
 import { compareHot, compareLake, type Difference } from "./truth.ts";
 

@@ -34,7 +34,7 @@ Exit code: 0 sound, 1 something is wrong (each fault is named).`,
     )
     .action(async (options: Options, command: Command) => {
       const { config, json } = context.load(command);
-      const [{ folders }, { lakeStore }] = await Promise.all([import("./deployment.ts"), import("./lake.ts")]);
+      const [{ folders }, { lakeStore }] = await Promise.all([import("./folders.ts"), import("./lake.ts")]);
       const { lake, temp } = folders(config);
       if (!existsSync(lake) || !(await stat(lake)).isDirectory()) throw noLake(lake);
       const code = await verify({ ...parsed(options), store: lakeStore(config), workDir: temp, json }, context);

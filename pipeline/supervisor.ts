@@ -174,7 +174,11 @@ class UnitSlot {
   }
 
   async keepRunning(signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; !signal.aborted && this.state !== "failed"; ) {
+    for (let attempt = 0; !signal.aborted; ) {
+      if (this.state === "failed") {
+        await this.untilAskedAgain(signal);
+        continue;
+      }
       const held = await this.lease.tryAcquire().catch(() => false);
       if (!held) {
         await this.pause(500, signal);
@@ -192,6 +196,16 @@ class UnitSlot {
       if (this.state === "backing-off") await this.pause(backoffMs(this.o.world, attempt, BACKOFF), signal);
     }
     if (this.state !== "failed") this.enter("stopped");
+  }
+
+  /** What failed for good is tried again only when somebody, having read why, asks for a start. */
+  private async untilAskedAgain(signal: AbortSignal): Promise<void> {
+    await this.pause(1_000, signal);
+    const desired = await this.o.control.desired(this.spec.source).catch(() => null);
+    if (desired?.running === true && desired.at > this.since) {
+      this.o.log("info", "asked to start again", { unit: this.spec.name });
+      this.enter("waiting");
+    }
   }
 
   snapshot(): UnitReport {

@@ -14,9 +14,20 @@ function jsonValue(value: SqlValue): unknown {
   return value;
 }
 
-/** `{columns, rows, truncated, seen}`; rows are arrays in the order of the columns, which may share a name. */
-export function formatJson(result: QueryResult): string {
-  return JSON.stringify({ ...result, rows: result.rows.map((row) => row.map(jsonValue)) });
+/** An array of objects, one a row, keyed by column; a name that occurs again gets a number behind it: `a`, `a_2`. */
+export function formatJson({ columns, rows }: QueryResult): string {
+  const names = distinctNames(columns.map((column) => column.name));
+  return JSON.stringify(rows.map((row) => Object.fromEntries(row.map((value, i) => [names[i]!, jsonValue(value)]))));
+}
+
+function distinctNames(names: readonly string[]): string[] {
+  const taken = new Set<string>();
+  return names.map((name) => {
+    let distinct = name;
+    for (let n = 2; taken.has(distinct); n++) distinct = `${name}_${n}`;
+    taken.add(distinct);
+    return distinct;
+  });
 }
 
 /** RFC 4180, with a header line. Null is an empty field, an empty text is `""`. */

@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lastLines } from "../../cli/child.ts";
-import { folders } from "../../cli/deployment.ts";
+import { folders } from "../../cli/folders.ts";
 import { LocalRun, throughSlot } from "../../cli/local-run.ts";
 import { holdAgainst } from "../../cli/verdict.ts";
 import { type Config, loadConfig } from "../../pipeline/config.ts";
