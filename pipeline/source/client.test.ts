@@ -194,6 +194,7 @@ describe("going on", () => {
 
   test("a batch read in part is gone on from there by the position of the part", async () => {
     const first = await run([sends([data(5), data(6), data(7)])], {}, null, 2);
+    expect(first.source.status.state).toBe("idle");
     const last = first.out.at(-1);
     expect(last?.kind === "block" && last.block.cursor).toBe(cursorOf(6));
   });

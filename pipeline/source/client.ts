@@ -117,7 +117,7 @@ export class SubstreamsSource implements Source {
       this.status.lastError = error instanceof Error ? error.message : String(error);
       throw error;
     } finally {
-      if (signal.aborted) this.status.state = "idle";
+      if (this.status.state !== "ended" && this.status.state !== "error") this.status.state = "idle";
     }
   }
 

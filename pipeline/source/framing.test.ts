@@ -4,7 +4,15 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { GrpcPrefix, MessageReader, type Prefix, VarintPrefix, varintSize, writeVarint } from "./framing.ts";
+import {
+  GrpcPrefix,
+  MessageReader,
+  MessageTooLarge,
+  type Prefix,
+  VarintPrefix,
+  varintSize,
+  writeVarint,
+} from "./framing.ts";
 
 const kinds = {
   varint: {
@@ -60,7 +68,7 @@ describe.each(Object.entries(kinds))("%s", (_, { prefix, frame }) => {
 
   test("a length over the limit is refused with its prefix", () => {
     const bytes = frame(new Uint8Array(200));
-    expect(() => [...new MessageReader(prefix(), 199).push(bytes.subarray(0, -200))]).toThrow(RangeError);
+    expect(() => [...new MessageReader(prefix(), 199).push(bytes.subarray(0, -200))]).toThrow(MessageTooLarge);
     expect([...new MessageReader(prefix(), 200).push(bytes)].length).toBe(1);
   });
 });

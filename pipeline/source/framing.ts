@@ -62,6 +62,9 @@ export class GrpcPrefix implements Prefix {
   }
 }
 
+/** A message whose announced length is over the limit. */
+export class MessageTooLarge extends RangeError {}
+
 /**
  * Cuts a stream of bytes into its messages. Holds at most one unfinished message, whose length is checked before room is
  * made for it. A message that lies within one chunk is given out as a view of it.
@@ -91,7 +94,7 @@ export class MessageReader {
     return this.#body !== null || this.#started;
   }
 
-  /** Throws `RangeError` for a message over the limit, `SyntaxError` for a malformed prefix. */
+  /** Throws `MessageTooLarge`, or `SyntaxError` for a malformed prefix. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
     let at = 0;
     while (at < chunk.length) {
@@ -106,7 +109,7 @@ export class MessageReader {
       const length = this.#prefix.take(chunk[at++]!);
       this.#started = length === null;
       if (length === null) continue;
-      if (length > this.#bytesMax) throw new RangeError(`a message of ${length} bytes is over the limit`);
+      if (length > this.#bytesMax) throw new MessageTooLarge(`a message of ${length} bytes is over the limit`);
       if (length <= chunk.length - at) {
         const start = at;
         at += length;

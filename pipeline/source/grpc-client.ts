@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { Fatal } from "../errors.ts";
 import type { World } from "../world.ts";
-import { GrpcPrefix, MessageReader } from "./framing.ts";
+import { GrpcPrefix, MessageReader, MessageTooLarge } from "./framing.ts";
 import { GrpcCode, type GrpcStatus, statusFromHeaders, statusFromHttp } from "./grpc-status.ts";
 
 /**
@@ -51,6 +51,7 @@ export async function* serverStream(call: GrpcCall): AsyncGenerator<Uint8Array, 
   const reader = new MessageReader(prefix, call.messageBytesMax);
   try {
     for await (const chunk of exchange.stream) {
+      exchange.alive = true;
       for (const message of reader.push(chunk as Uint8Array)) {
         yield prefix.compressed ? await decompress(message, call.messageBytesMax) : message;
       }
@@ -71,8 +72,8 @@ class Exchange {
   private readonly session: ClientHttp2Session;
   private readonly closed = new AbortController();
   private readonly onAbort = () => this.give({ code: GrpcCode.canceled, message: "canceled" });
-  /** An answer to a ping, or the connection itself, came since the last look. */
-  private alive = false;
+  /** Data, an answer to a ping, or the connection itself came since the last look. */
+  alive = false;
   /** What the server said last. */
   private answer: GrpcStatus | null = null;
   /** The first thing that went wrong on our side of the wire. */
@@ -171,7 +172,7 @@ async function decompress(message: Uint8Array, maxOutputLength: number): Promise
 }
 
 function isTooLarge(error: unknown): boolean {
-  if (error instanceof RangeError) return true;
+  if (error instanceof MessageTooLarge) return true;
   return error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
 }
 
