@@ -25,14 +25,16 @@ Examples:
       const port = options.port === undefined ? loaded["api.port"] : wholeNumber("--port", options.port, 0, 65_535);
       const config = { ...loaded, "api.port": port };
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
+      // From now on: whoever ends us early must not leave an embedded server behind.
+      const told = new Promise<void>((resolve) => {
+        for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+      });
       const { connectBroker } = await import("./deployment.ts");
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
       try {
         const api = await serveApi(config, connection.control);
         context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
-        await new Promise<void>((resolve) => {
-          for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-        });
+        await told;
         await api.stop();
       } finally {
         // Also when it could not listen: an open connection would keep the process alive.

@@ -29,7 +29,6 @@ Two processes on one data folder share the units; when one dies the other takes 
     )
     .action(async (names: string[], options: { node?: string; exitAtEnd?: boolean }, command: Command) => {
       const { config } = context.load(command);
-      endWithParent();
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       process.exitCode = await runStages({ config, names, ...options });
     });
@@ -44,11 +43,6 @@ interface RunStagesOptions {
 
 /** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good. */
 export async function runStages({ config, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
-  const [{ connectBroker, openDeployment }, { streams, units }, { Supervisor }] = await Promise.all([
-    import("./deployment.ts"),
-    import("../pipeline/topology.ts"),
-    import("../pipeline/supervisor.ts"),
-  ]);
   const log = logFor("stages");
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
   const stop = new AbortController();
@@ -61,6 +55,12 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  endWithParent();
+  const [{ connectBroker, openDeployment }, { streams, units }, { Supervisor }] = await Promise.all([
+    import("./deployment.ts"),
+    import("../pipeline/topology.ts"),
+    import("../pipeline/supervisor.ts"),
+  ]);
   const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
   try {
     const deployment = await openDeployment(config, connection);

@@ -241,6 +241,11 @@ export const KNOBS = {
 
 export type Setting = keyof typeof KNOBS;
 
+/** Environment variables that stand for settings. */
+export const SETTING_VARIABLES: ReadonlySet<string> = new Set(
+  Object.values(KNOBS as Record<string, Knob>).flatMap((knob) => knob.env ?? []),
+);
+
 type ValueOf<K extends Knob> = K extends { kind: "integer" }
   ? number
   : K extends { kind: "boolean" }
