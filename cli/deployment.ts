@@ -34,6 +34,7 @@ export async function connectBroker(config: Config, name: string): Promise<Conne
     const broker = await Broker.connect({
       url,
       name,
+      replicas: config["nats.replicas"],
       ...(token === undefined ? {} : { token }),
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),

@@ -36,6 +36,8 @@ export interface BrokerOptions {
   readonly token?: string;
   readonly user?: string;
   readonly password?: string;
+  /** Copies of each bucket, on a cluster; default 1. */
+  readonly replicas?: number;
 }
 
 export interface StreamSpec {
@@ -92,10 +94,12 @@ export class Broker {
   private readonly js: JetStreamClient;
   private readonly jsm: JetStreamManager;
   private readonly kvs = new Map<string, Promise<KV>>();
+  private readonly replicas: number;
 
-  private constructor(connection: NatsConnection, jsm: JetStreamManager) {
+  private constructor(connection: NatsConnection, jsm: JetStreamManager, replicas: number) {
     this.connection = connection;
     this.jsm = jsm;
+    this.replicas = replicas;
     this.js = jetstream(connection, { timeout: 15_000 });
   }
 
@@ -129,7 +133,7 @@ export class Broker {
     try {
       const jsm = await jetstreamManager(connection, { timeout: 15_000 });
       await jsm.getAccountInfo();
-      return new Broker(connection, jsm);
+      return new Broker(connection, jsm, options.replicas ?? 1);
     } catch (cause) {
       await connection.close();
       throw noJetStream(cause, withoutSecrets(options.url));
@@ -319,10 +323,23 @@ export class Broker {
     };
   }
 
+  /** Makes the bucket, or brings one that is there up to date: the client leaves that as it is. */
+  private async openKv(bucket: string, ttlMs: number): Promise<KV> {
+    const { replicas } = this;
+    const kv = await new Kvm(this.js).create(bucket, { ttl: ttlMs, replicas, history: 1, storage: StorageType.File });
+    const { config } = (await kv.status()).streamInfo;
+    const wanted = { max_age: ttlMs * 1_000_000, num_replicas: replicas };
+    if (config.max_age !== wanted.max_age || config.num_replicas !== wanted.num_replicas) {
+      // A window for repeats may not be longer than the life span; 0 leaves it to the server.
+      await this.jsm.streams.update(config.name, { ...config, ...wanted, duplicate_window: 0 });
+    }
+    return kv;
+  }
+
   private async withKv<T>(bucket: string, ttlMs: number, action: (kv: KV) => Promise<T>): Promise<T> {
     let opened = this.kvs.get(bucket);
     if (opened === undefined) {
-      opened = new Kvm(this.js).create(bucket, { ttl: ttlMs, history: 1, storage: StorageType.File });
+      opened = this.openKv(bucket, ttlMs);
       this.kvs.set(bucket, opened);
     }
     try {

@@ -66,6 +66,12 @@ export interface NodeReport {
 
 const encoder = new TextEncoder();
 
+/**
+ * A node that has not reported for so long is gone. Nodes report every second; a lease of a dead one runs out by itself
+ * in about as long (`lease.ttlMs`), and only then the others look who is next in line.
+ */
+const NODE_TTL_MS = 5_000;
+
 export class Control {
   private readonly broker: Pick<Broker, "kv">;
   private readonly prefix: string;
@@ -127,7 +133,7 @@ export class Control {
   }
 
   private bucket(name: "control" | "positions" | "nodes"): Bucket {
-    return this.broker.kv(`${this.prefix}_${name}`, name === "nodes" ? 8_000 : 0);
+    return this.broker.kv(`${this.prefix}_${name}`, name === "nodes" ? NODE_TTL_MS : 0);
   }
 
   private async put(bucket: "control" | "positions" | "nodes", key: string, value: unknown): Promise<void> {
