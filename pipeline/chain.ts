@@ -19,15 +19,6 @@ export interface ChainState {
    * delivered). Reaches down to a final block, unless the output has forgotten more than that.
    */
   readonly recent: readonly BlockRef[];
-  /** Where the input stands, when it was passed over last; null when it stands where we do. */
-  readonly passed?: Passed | null;
-}
-
-/** The input is on a branch that is not ours, or in what we hold already. */
-export interface Passed {
-  readonly tip: BlockRef;
-  /** Lowest block of the branch that we do not hold; null while the input goes over what we hold. */
-  readonly branchSlot: number | null;
 }
 
 /** The part of a message that the chain cares about: its header is enough. */
@@ -59,7 +50,7 @@ const SKIP: Verdict = { action: "skip" };
 /**
  * A batch that follows our position is applied. Any other one is a repeat, a fork, or comes after a gap. It is a repeat
  * when we hold its blocks; a fork when it goes on from a block that we hold at or above our last final one. What leaves
- * our chain below that was abandoned (final blocks are on every fork) and is passed over until the input comes back.
+ * our chain below that was abandoned (final blocks are on every fork): the input is in the past, and will come back.
  */
 export function judge(chain: ChainState, link: Link): Verdict {
   const head = chain.position;
@@ -74,7 +65,7 @@ export function judge(chain: ChainState, link: Link): Verdict {
     case "undo":
       return judgeUndo(chain, link);
     case "end":
-      return isHeld(chain, link.next) ? SKIP : passOrGap(chain, link);
+      return isHeld(chain, link.next) ? SKIP : gap(chain, link);
   }
 }
 
@@ -114,36 +105,17 @@ function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): V
 function judgeUndo(chain: ChainState, link: Link): Verdict {
   const to = link.next;
   if (sameBlock(to, chain.position)) return SKIP;
-  const followsPassed = chain.passed != null && sameBlock(link.prev, chain.passed.tip);
-  if (followsPassed) return SKIP;
   if (isRecent(chain, to)) return { action: "undo", to };
   return passOrGap(chain, link);
 }
 
-/** Neither ours nor connected with ours: an abandoned branch that the input itself will leave, or a gap. */
+/**
+ * Not connected with what we hold: a message from the past, or one after a gap. Finality only ever grows along a stream,
+ * so where less is final than here, the stream has yet to come to where we stand; forks on the way may reach beyond us.
+ */
 function passOrGap(chain: ChainState, link: Link): Verdict {
-  if (link.next.slot <= chain.position!.slot) return SKIP;
-  const branchSlot = branchOf(chain, link);
-  // A branch that the input calls final is no abandoned one: then it is we who miss something.
-  return branchSlot !== null && link.finalSlot < branchSlot ? SKIP : gap(chain, link);
-}
-
-/** The lowest block of the branch that `link` is on, if that goes on from what was passed over; null otherwise. */
-function branchOf(chain: ChainState, link: Link): number | null {
-  const { passed } = chain;
-  if (!sameBlock(link.prev, passed?.tip ?? null)) return null;
-  return passed?.branchSlot ?? firstNewSlot(chain, link);
-}
-
-/** The chain after a batch that was passed over. */
-export function afterSkip(chain: ChainState, link: Link): ChainState {
-  const tip = { slot: link.next.slot, hash: link.next.hash };
-  const branchSlot = isHeld(chain, tip) ? null : (branchOf(chain, link) ?? firstNewSlot(chain, link));
-  return { ...chain, passed: { tip, branchSlot } };
-}
-
-function firstNewSlot(chain: ChainState, link: Link): number | null {
-  return link.blocks.find((b) => !isHeld(chain, b))?.slot ?? null;
+  const past = link.next.slot <= chain.position!.slot || link.finalSlot < chain.finalSlot;
+  return past || link.prev === null ? SKIP : gap(chain, link);
 }
 
 /** The chain after a data batch, of which `blocks` were new. */

@@ -14,7 +14,7 @@
  */
 import type { Stage } from "../stages/stage.ts";
 import type { Head, Sink, Step } from "../storage/sink.ts";
-import { afterData, afterSkip, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
+import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
 import { Fatal, Poison, Rewind, Shutdown, Transient } from "./errors.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import { type BlockRef, formatBlock, type Position, sameBlock } from "./position.ts";
@@ -49,8 +49,8 @@ export interface RunnerOptions<In, Out> {
   readonly onStanding?: (standing: { position: Position | null; finalSlot: number; inputSeq: number }) => void;
   /** Where to stand when the output is empty but its consumers are not (a rebuilt stream); null = at the beginning. */
   readonly startWhenEmpty?: () => Promise<Head | null>;
-  /** Called once when the input has said that it is complete. */
-  readonly onEnd?: () => void;
+  /** Called when the input says that it is complete, with its last block. */
+  readonly onEnd?: (at: BlockRef) => void;
 }
 
 /** More poisoned batches than this in a thousand, and it is us rather than the data. */
@@ -108,20 +108,16 @@ class Runner<In, Out> {
     if (this.head === null && this.o.startWhenEmpty !== undefined) this.head = await this.o.startWhenEmpty();
     this.committed = this.head?.position ?? null;
     if (this.head !== null) {
-      const { position, finalSlot, recent, inputSeq } = this.head;
+      const { position, finalSlot, recent } = this.head;
       this.chain = { position, finalSlot: Math.min(finalSlot, position.slot), recent };
-      Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
     }
-    const { position, finalSlot } = this.chain;
-    this.o.onStanding?.({ position, finalSlot, inputSeq: this.head?.inputSeq ?? 0 });
-    if (this.head?.complete === true) this.o.onEnd?.();
+    this.tell(this.committed, this.head?.inputSeq ?? 0);
     this.o.log("info", `standing at ${formatBlock(this.chain.position)}`);
   }
 
   /** Reads until the signal aborts (null) or a gap shows. */
   async follow(seek: Seek): Promise<Gap | null> {
     const { metrics } = this.o;
-    this.chain = { ...this.chain, passed: null };
     const incoming = this.o.reader.read(this.head, seek, this.signal)[Symbol.asyncIterator]();
     let progress = false;
     try {
@@ -137,7 +133,7 @@ class Runner<In, Out> {
         }
         if (verdict.action === "skip") {
           metrics.skippedBatches++;
-          this.chain = afterSkip(this.chain, next.link);
+          this.pass(next);
           continue;
         }
         await this.take(next, verdict);
@@ -163,6 +159,12 @@ class Runner<In, Out> {
     } finally {
       metrics.waitingMs += world.monotonic() - from;
     }
+  }
+
+  /** Nothing to do for this one, but nobody needs to keep it for us: a stream full of such must not stay full. */
+  private pass({ link, seq }: Incoming<In>): void {
+    if (this.uncommittedSeqs.length > 0) this.uncommittedSeqs.push({ slot: link.next.slot, seq });
+    else this.tell(this.committed, seq);
   }
 
   private async take(incoming: Incoming<In>, verdict: Exclude<Verdict, { action: "gap" | "skip" }>): Promise<void> {
@@ -282,7 +284,7 @@ class Runner<In, Out> {
     const told = this.head?.complete === true && sameBlock(this.head.position, this.chain.position);
     if (!told) await this.o.sink.end?.({ ...this.step(signal.next, inputSeq), blocks: [] });
     this.o.log("info", `the input is complete at ${formatBlock(signal.next)}`);
-    this.o.onEnd?.();
+    this.o.onEnd?.(signal.next);
   }
 
   private step(next: Position, inputSeq: number): Step {
@@ -292,7 +294,6 @@ class Runner<In, Out> {
   private stand(position: Position, left: BlockRef[]): void {
     this.committed = position;
     this.uncommitted = left;
-    const { finalSlot } = this.chain;
     // Up to the last message that is committed whole: a restart reads on from there.
     let inputSeq = this.o.metrics.inputSeq;
     let done = 0;
@@ -303,6 +304,11 @@ class Runner<In, Out> {
       inputSeq = this.uncommittedSeqs[done++]!.seq;
     }
     this.uncommittedSeqs = this.uncommittedSeqs.slice(done);
+    this.tell(position, inputSeq);
+  }
+
+  private tell(position: Position | null, inputSeq: number): void {
+    const { finalSlot } = this.chain;
     Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
     this.o.onStanding?.({ position, finalSlot, inputSeq });
   }
