@@ -3,6 +3,8 @@
 import type { Head } from "../storage/sink.ts";
 import type { Streams } from "./broker.ts";
 import type { Link } from "./chain.ts";
+import { Poison } from "./errors.ts";
+import { type BlockRef, sameBlock } from "./position.ts";
 import type { Signal } from "./wire/batch.ts";
 import { type BatchHeader, type BodyCodec, decodeMessage } from "./wire/message.ts";
 
@@ -54,11 +56,23 @@ export class StreamReader<Body> implements Reader<Body> {
     }
   }
 
-  /** A stream that ends before the hint was lost and made anew: its numbers say nothing. */
+  /** A stream that was lost and made anew counts from one again: the hint must name a message that we hold. */
   private async startOf(head: Head | null, seek: Seek): Promise<number> {
     if (head === null || seek === "oldest" || head.inputSeq === 0) return 1;
-    const state = await this.broker.streamState(this.name);
-    return state === null || state.lastSeq < head.inputSeq ? 1 : head.inputSeq + 1;
+    const next = await this.nextAt(head.inputSeq);
+    const held = next !== null && (next.slot < head.position.slot || sameBlock(next, head.position));
+    if (!held) return 1;
+    // That the input is complete is not ours to remember: its last message says it again, or more has come since.
+    return head.complete === true ? head.inputSeq : head.inputSeq + 1;
+  }
+
+  private async nextAt(seq: number): Promise<BlockRef | null> {
+    try {
+      return (await this.broker.header(this.name, { seq }))?.header.next ?? null;
+    } catch (error) {
+      if (error instanceof Poison) return null;
+      throw error;
+    }
   }
 }
 
