@@ -98,7 +98,8 @@ class Batcher {
   private readonly moduleHash: string;
   private last: Position | null;
   private finalSlot: number;
-  private readonly known: BlockRef[];
+  /** Blocks delivered and valid, oldest first; not all that ever were. */
+  private known: BlockRef[];
 
   constructor(moduleHash: string, head: Head | null) {
     this.moduleHash = moduleHash;
@@ -124,11 +125,9 @@ class Batcher {
       run = [];
       const prev = this.last;
       if (item.kind === "undo") {
-        if (prev === null) continue;
-        if (item.to.slot < this.finalSlot) throw belowFinal(item.to, this.finalSlot);
-        this.finalSlot = Math.max(this.finalSlot, item.finalSlot);
-        this.last = { ...item.to, moduleHash: this.moduleHash };
-        yield { kind: "undo", prev, next: this.last, finalSlot: this.finalSlot };
+        if (prev !== null && this.takeBack(item)) {
+          yield { kind: "undo", prev, next: this.last!, finalSlot: this.finalSlot };
+        }
       } else {
         this.ended = true;
         if (prev !== null) yield { kind: "end", prev, next: prev, finalSlot: this.finalSlot };
@@ -139,13 +138,27 @@ class Batcher {
 
   private data(run: readonly BlockItem[]): Signal<BlockBatch> {
     const prev = this.last;
-    const blocks = run.map((item) => item.block);
+    const blocks = run.map((item) => ownFinality(item.block));
     const end = blocks.at(-1)!;
     this.last = { slot: end.slot, hash: end.hash, cursor: end.cursor, moduleHash: this.moduleHash };
     this.finalSlot = blocks.reduce((max, b) => Math.max(max, b.finalSlot), this.finalSlot);
     const typeName = run.find((item) => item.payload.length > 0)?.typeName ?? run[0]!.typeName;
     const body = { blocks, typeName, payloads: run.map((item) => item.payload) };
     return { kind: "data", prev, next: this.last, finalSlot: this.finalSlot, body };
+  }
+
+  /**
+   * Goes back to the last block that we delivered and that is still valid; the source may name a later one, which it never
+   * sent. False when nothing that was delivered is taken back.
+   */
+  private takeBack({ to, finalSlot }: Extract<BlockSignal, { kind: "undo" }>): boolean {
+    if (to.slot < this.finalSlot) throw belowFinal(to, this.finalSlot);
+    this.finalSlot = Math.max(this.finalSlot, finalSlot);
+    const valid = this.known.findLast((b) => b.slot < to.slot || sameBlock(b, to)) ?? to;
+    if (sameBlock(valid, this.last)) return false;
+    this.known = this.known.filter((b) => b.slot <= valid.slot);
+    this.last = { slot: valid.slot, hash: valid.hash, cursor: to.cursor, moduleHash: this.moduleHash };
+    return true;
   }
 
   private remember({ slot, hash }: BlockMeta): void {
@@ -166,6 +179,14 @@ class Batcher {
     }
     throw new Transient("SOURCE_ORDER", message, { hint: "Reconnecting from the stored cursor." });
   }
+}
+
+/**
+ * While catching up, the source knows that blocks far ahead are final. But whoever reads our stream a second time may meet
+ * forks again that were abandoned: for them, finality counts up to where they stand.
+ */
+function ownFinality(block: BlockMeta): BlockMeta {
+  return block.finalSlot <= block.slot ? block : { ...block, finalSlot: block.slot };
 }
 
 function belowFinal(to: BlockRef, finalSlot: number): Fatal {
