@@ -20,6 +20,7 @@ export function unit(name: string, options: UnitOptions = {}): UnitReport {
     busy: 0.1,
     blocked: false,
     ended: false,
+    endedAt: null,
     errors: [],
     details: {},
     ...options,

@@ -46,7 +46,9 @@ export interface UnitReport {
   readonly busy: number;
   /** Waiting for room in a full stream. */
   readonly blocked: boolean;
+  /** A bounded input is complete; with this block. */
   readonly ended: boolean;
+  readonly endedAt: BlockRef | null;
   readonly errors: readonly UnitError[];
   /** Stage-specific numbers: decoder health, source connection, lake. */
   readonly details: Readonly<Record<string, unknown>>;

@@ -53,7 +53,8 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     this.chain = last === null ? EMPTY_CHAIN : await this.readBack(last, state.firstSeq);
     this.lastSeq = state.lastSeq;
     const { position, finalSlot, recent } = this.chain;
-    return position === null ? null : { position, finalSlot, recent, inputSeq: last!.header.input };
+    if (last === null || position === null) return null;
+    return { position, finalSlot, recent, inputSeq: last.header.input, complete: last.header.kind === "end" };
   }
 
   async commit(step: Step, out: Out): Promise<Position> {
@@ -142,15 +143,19 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     }
   }
 
-  /** The chain down to the first final block, read back from headers; undos in between are followed. */
+  /**
+   * The chain down to the first final block, read back from headers; undos in between are followed. What does not lead to
+   * the message after it is left out: a repeat of it (chunks and other lanes say the same), or the late word of a writer
+   * from before the stream was lost, which hit upon the expected sequence.
+   */
   private async readBack(last: StoredHeader, firstSeq: number): Promise<ChainState> {
     const headers: StoredHeader[] = [last];
     for (let seq = last.seq - 1; seq >= firstSeq; seq--) {
       const stored = await this.readable({ seq });
       if (stored === null || stored === "damaged") break;
-      // Chunks of one message repeat its header; other lanes say the same of the chain.
       const newer = headers.at(-1)!;
       if (stored.subject !== last.subject || sameLink(stored, newer)) continue;
+      if (!sameBlock(stored.header.next, newer.header.prev)) continue;
       headers.push(stored);
       if (stored.header.kind === "data" && stored.header.next.slot <= last.header.final) break;
     }

@@ -16,7 +16,7 @@ import { Lease, type LeaseOptions } from "./leases.ts";
 import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { newUnitMetrics, type UnitMetrics } from "./metrics.ts";
-import { formatBlock } from "./position.ts";
+import { type BlockRef, formatBlock, sameBlock } from "./position.ts";
 import { backoffMs, type World } from "./world.ts";
 
 export interface UnitSpec {
@@ -37,7 +37,8 @@ export interface UnitContext {
   readonly metrics: UnitMetrics;
   readonly log: Log;
   setBlocked(blocked: boolean): void;
-  setEnded(): void;
+  /** The input is complete, with this block. */
+  setEnded(at: BlockRef): void;
   /** Not wanted for now: holding the unit, doing nothing. */
   setPaused(paused: boolean): void;
   /** Reported with the unit; called when a report is made. */
@@ -102,14 +103,14 @@ export class Supervisor {
 
   /** True when every unit of the pipeline, here or elsewhere, has seen the end of its bounded input. */
   get allEnded(): boolean {
-    const reports = new Map(
-      this.nodes
-        .flatMap((n) => n.units)
-        .filter((u) => u.state === "running")
-        .map((u) => [u.unit, u]),
-    );
-    const needed = this.slots.map((slot) => slot.name).filter((name) => !name.startsWith("janitor."));
-    return needed.every((name) => reports.get(name)?.ended === true);
+    const running = this.nodes.flatMap((n) => n.units).filter((u) => u.state === "running");
+    const reports = new Map(running.map((u) => [u.unit, u]));
+    const needed = this.slots.filter((slot) => slot.stage !== "janitor").map((slot) => slot.name);
+    // Wherever ingest runs, it knows best: after a range was extended, others may still hold the end of the former one.
+    const sources = new Set(this.slots.map((slot) => slot.source));
+    const ingest = running.filter((u) => u.stage === "ingest" && sources.has(u.source)).map((u) => u.unit);
+    const ends = [...needed, ...ingest].map((name) => reports.get(name)?.endedAt ?? null);
+    return ends.every((end) => end !== null && sameBlock(end, ends[0]!));
   }
 
   private candidates(unit: string): string[] {
@@ -156,7 +157,7 @@ class UnitSlot {
   private metrics = newUnitMetrics();
   private errors: UnitError[] = [];
   private blocked = false;
-  private ended = false;
+  private endedAt: BlockRef | null = null;
   private details: () => Record<string, unknown> = () => ({});
   private standing: Standing | null = null;
   private standingTold: { readonly standing: Standing; readonly at: number } | null = null;
@@ -164,6 +165,14 @@ class UnitSlot {
 
   get name(): string {
     return this.spec.name;
+  }
+
+  get stage(): string {
+    return this.spec.stage;
+  }
+
+  get source(): string {
+    return this.spec.source;
   }
 
   constructor(spec: UnitSpec, lease: Lease, options: SupervisorOptions) {
@@ -218,7 +227,8 @@ class UnitSlot {
       metrics: this.metrics,
       busy: this.busyShare(),
       blocked: this.blocked,
-      ended: this.ended,
+      ended: this.endedAt !== null,
+      endedAt: this.endedAt,
       errors: this.errors,
       details: this.details(),
     };
@@ -240,7 +250,7 @@ class UnitSlot {
     const onAbort = () => stop.abort(new Shutdown());
     signal.addEventListener("abort", onAbort, { once: true });
     this.enter("running");
-    this.ended = false;
+    this.endedAt = null;
     const watching = this.watch(stop);
     try {
       await this.o.prepare();
@@ -326,14 +336,16 @@ class UnitSlot {
       setBlocked: (blocked) => {
         this.blocked = blocked;
       },
-      setEnded: () => {
-        this.ended = true;
+      setEnded: ({ slot, hash }) => {
+        this.endedAt = { slot, hash };
       },
       setPaused: (paused) => this.enter(paused ? "paused" : "running"),
       setDetails: (details) => {
         this.details = details;
       },
       standing: (standing) => {
+        // What moves on has not ended.
+        this.endedAt = null;
         const first = this.standing === null;
         this.standing = { ...standing, at: this.o.world.now() };
         // Producers of empty streams wait for the first word of their consumers.

@@ -7,6 +7,7 @@ import { Control } from "../../pipeline/control.ts";
 import { ingestStage, SourceReader } from "../../pipeline/ingest.ts";
 import { runJanitor } from "../../pipeline/janitor.ts";
 import { names } from "../../pipeline/names.ts";
+import type { BlockRef } from "../../pipeline/position.ts";
 import { type Reader, StreamReader } from "../../pipeline/reader.ts";
 import { run } from "../../pipeline/runner.ts";
 import type { Source } from "../../pipeline/source/source.ts";
@@ -58,8 +59,8 @@ export function unitSpecs(d: Deployed): UnitSpec[] {
   const common = (c: UnitContext) => ({
     ...{ unit: c.unit, world, metrics: c.metrics, log: c.log, onStanding: c.standing },
     quarantine: () => machine.call("quarantine", () => undefined),
-    onEnd: () => {
-      c.setEnded();
+    onEnd: (at: BlockRef) => {
+      c.setEnded(at);
       d.onEnd(c.unit);
     },
   });
