@@ -240,6 +240,15 @@ export function sinkConformance<Out>(
         expect(await found()).toMatchObject({ head: { position: at(c15) }, content: refs([b10, b11, c12, c15]) });
       });
 
+      test("leaves nothing final above it: a fork there can be undone in turn", async () => {
+        const { sink } = await writer();
+        await commit(sink, null, [b10, b11, b15], 12);
+        await rollback(sink, b15, b11, 12);
+        await commit(sink, b11, [b12]);
+        await rollback(sink, b12, b11);
+        expect(await found()).toMatchObject({ head: { position: at(b11), finalSlot: 11 }, content: refs([b10, b11]) });
+      });
+
       test("is followed by the other fork, which can be undone in turn", async () => {
         const { sink } = await writer();
         await commit(sink, null, [b10, b11, b12]);

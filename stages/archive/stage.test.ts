@@ -281,6 +281,15 @@ test("an undo forgets what was gathered too, should it ever go so far back", () 
   expect(stage.gathering()).toEqual({ blocks: 1, rows: 1, bytes: 12 });
 });
 
+test("after an undo, nothing above it counts as final until a block says so again", () => {
+  const stage = new ArchiveStage({ rows: 1 });
+  stage.apply(batchOf([block(1), block(5)], 3));
+  stage.undo({ slot: 1, hash: "h1", cursor: "", moduleHash: "" });
+  // The past, read again: this fork was abandoned before slot 3 was final.
+  expect(stage.apply(batchOf([block(2, { hash: "abandoned" })], 1))).toBeNull();
+  expect(stage.pendingFinal().blocks).toBe(1);
+});
+
 test("blocks that come twice or out of order are refused", () => {
   const stage = new ArchiveStage();
   stage.apply(batchOf([block(5)], 5));

@@ -76,6 +76,8 @@ export class ArchiveStage implements Stage<RowBatch, Roll> {
     const stays = ({ block }: HeldBlock) => block.slot < to.slot || (block.slot === to.slot && block.hash === to.hash);
     this.unfinal = this.unfinal.filter(stays);
     this.gathered = this.gathered.filter(stays);
+    // Read again, the past may bring a fork here that was abandoned, while blocks beyond it were final already.
+    this.finalSlot = Math.min(this.finalSlot, to.slot);
     this.gatheredRows = sum(this.gathered, (held) => held.rows);
     this.gatheredBytes = sum(this.gathered, (held) => held.bytes);
   }

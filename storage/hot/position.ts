@@ -47,13 +47,13 @@ export function finalSlotOf(db: Database): number {
   return Number(db.query("SELECT final_slot FROM _position").values()[0]![0]);
 }
 
-/** Moves the position from `step.prev` to `step.next`, or throws `Fenced`. An empty store may begin anywhere. */
+/** Moves position and final slot from `step.prev` to `step.next`, or throws `Fenced`. An empty store may begin anywhere. */
 export function advance(db: Database, ticket: Ticket, step: Step, finalSlot: number): Ticket {
   const { prev, next } = step;
   const moved = db
     .query(
       `UPDATE _position SET version = version + 1, slot = ?, hash = ?, cursor = ?, module_hash = ?,
-         final_slot = max(final_slot, ?), input_seq = ?
+         final_slot = ?, input_seq = ?
        WHERE version = ? AND epoch = ? AND (slot IS NULL OR (slot = ? AND hash = ? AND cursor = ?))`,
     )
     .run(

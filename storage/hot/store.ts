@@ -127,7 +127,9 @@ export class HotStore implements Sink<LaneOut> {
     const session = this.transact((session) => {
       const { db, tables, events, mintIds } = session;
       const floor = undoFloor(db, step.next);
-      session.ticket = advance(db, session.ticket, step, step.finalSlot);
+      // Finality counts up to where the store stands: read again, the past may bring a fork there that is undone in turn.
+      const finalSlot = Math.min(Math.max(finalSlotOf(db), step.finalSlot), step.next.slot);
+      session.ticket = advance(db, session.ticket, step, finalSlot);
       const undone = this.options.encodeLive === undefined ? [] : tables.map((t) => [t, t.keysAbove(floor)] as const);
       for (const part of [...tables, events, mintIds]) part.restore(floor);
       removeBlocksAbove(db, floor);
