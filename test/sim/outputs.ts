@@ -132,10 +132,12 @@ export class LaneSink extends DurableSink<RowBatch> {
       const finalSlot = durable.head?.finalSlot ?? 0;
       const stays = (b: { slot: number; hash: string }) => b.slot < to.slot || sameBlock(b, to);
       const gone = durable.kept.filter((k) => !stays(k.block));
-      const final = gone.find((k) => k.block.slot <= finalSlot);
-      if (final !== undefined) this.w.violation(`${this.name}: takes back ${final.block.hash}, final at ${finalSlot}`);
+      const lost = gone.find((k) => k.block.slot <= finalSlot);
+      if (lost !== undefined) this.w.violation(`${this.name}: takes back ${lost.block.hash}, final at ${finalSlot}`);
       const recent = [...(durable.head?.recent ?? []).filter((b) => stays(b) && b.slot !== to.slot), to];
-      durable.head = { position: to, finalSlot: Math.max(finalSlot, step.finalSlot), recent, inputSeq };
+      // Finality counts up to where the output stands.
+      const final = Math.min(Math.max(finalSlot, step.finalSlot), to.slot);
+      durable.head = { position: to, finalSlot: final, recent, inputSeq };
       if (this.w.bug !== "undo dropped") durable.kept = durable.kept.filter((k) => stays(k.block));
     });
   }

@@ -72,6 +72,8 @@ class Simulation {
   private readonly problems: string[] = [];
   private readonly stop = new AbortController();
   private readonly endedUnits = new Set<string>();
+  /** What was known to be final when a block was first sent: later news may not reach those who have the block. */
+  private readonly finalWhenSent = new Map<Block, number>();
   private hash = 0n;
   private produced = false;
   private incarnations = 0;
@@ -142,7 +144,10 @@ class Simulation {
     };
     const source = new SimulatedSource(machine, this.network, faults, {
       ended: () => this.bounded && this.produced,
-      onSent: () => this.blocksSent++,
+      onSent: (block, finalSlot) => {
+        this.blocksSent++;
+        if (!this.finalWhenSent.has(block)) this.finalWhenSent.set(block, finalSlot);
+      },
     });
     const deployed: Deployed = {
       ...{ machine, client, source, lanes: this.lanes, archive: this.archive },
@@ -209,25 +214,13 @@ class Simulation {
       if (wrong !== null) return `${durable.name} ${wrong}`;
     }
     const { kept } = this.archive;
-    const known = this.finalKnown();
-    const final = path.filter((b) => b.slot <= known);
-    const wrong = firstDifference(
-      final.slice(0, kept.length).map((b) => line(b, () => true)),
-      kept.map(keptLine),
-    );
+    const archived = path.slice(0, kept.length).map((b) => line(b, () => true));
+    const wrong = firstDifference(archived, kept.map(keptLine));
     if (wrong !== null) return `archive ${wrong}`;
-    const missing = final.length - kept.length;
+    const final = this.finalWhenSent.get(path.at(-1)!) ?? 0;
+    const missing = path.filter((b) => b.slot <= final).length - kept.length;
     if (this.bounded && !this.endedUnits.has(NAMES.unit("archive"))) return "the archive has not heard of the end";
     return missing >= (this.bounded ? 1 : this.rollBlocks) ? `archive lacks ${missing} final blocks` : null;
-  }
-
-  /** The final slot that came with the last block: no later one can be known downstream. */
-  private finalKnown(): number {
-    return this.archive.head === null ? 0 : this.lastFinalSent;
-  }
-
-  private get lastFinalSent(): number {
-    return this.lanes[0]!.kept.at(-1)?.block.finalSlot ?? 0;
   }
 
   /** What must hold beyond the outputs: without a loss, nothing is replayed. */

@@ -20,13 +20,13 @@ export class SimulatedSource implements Source {
   private readonly network: Network;
   private readonly faults: Faults;
   private readonly ended: () => boolean;
-  private readonly onSent: (block: Block) => void;
+  private readonly onSent: (block: Block, finalSlot: number) => void;
 
   constructor(
     machine: Machine,
     network: Network,
     faults: Faults,
-    options: { ended: () => boolean; onSent: (block: Block) => void },
+    options: { ended: () => boolean; onSent: (block: Block, finalSlot: number) => void },
   ) {
     this.machine = machine;
     this.network = network;
@@ -58,7 +58,7 @@ export class SimulatedSource implements Source {
         const to = { slot, hash, cursor: cursorOf(at), moduleHash: MODULE_HASH };
         yield { kind: "undo", to, finalSlot: network.reportedFinal.slot };
       } else if (at.delivered) {
-        this.onSent(at);
+        this.onSent(at, network.reportedFinal.slot);
         yield this.signalOf(at);
       }
     }
