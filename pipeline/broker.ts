@@ -10,6 +10,7 @@ import {
   DiscardPolicy,
   type JetStreamClient,
   type JetStreamManager,
+  type JsMsg,
   jetstream,
   jetstreamManager,
   RetentionPolicy,
@@ -68,6 +69,8 @@ export interface StoredHeader {
 export interface Delivery extends Message {
   /** Sequence of the message; of its last chunk, where it came in chunks. */
   readonly seq: number;
+  /** Nothing was stored behind it when it was sent to us. */
+  readonly newest: boolean;
 }
 
 /** What readers and sinks need of JetStream; the part that simulations replace. */
@@ -272,7 +275,7 @@ export class Broker {
       if (options.signal.aborted) return;
       const assembler = new Assembler();
       for await (const message of messages) {
-        const whole = assembler.add(message.seq, message.headers, message.data);
+        const whole = assembler.add(message);
         if (whole !== null) yield whole;
         if (options.signal.aborted) return;
       }
@@ -356,12 +359,13 @@ export class Broker {
 class Assembler {
   private parts: Uint8Array[] = [];
 
-  add(seq: number, messageHeaders: MsgHdrs | undefined, data: Uint8Array): Delivery | null {
-    const header = parseHeader(messageHeaders?.get(BATCH_HEADER));
-    const chunk = messageHeaders?.get(CHUNK_HEADER) ?? "";
+  add({ seq, headers: hdrs, data, info }: JsMsg): Delivery | null {
+    const header = parseHeader(hdrs?.get(BATCH_HEADER));
+    const chunk = hdrs?.get(CHUNK_HEADER) ?? "";
+    const newest = info.pending === 0;
     if (chunk === "") {
       this.parts = [];
-      return { seq, header, body: data };
+      return { seq, newest, header, body: data };
     }
     const [index, count] = chunk.split("/").map(Number) as [number, number];
     // A read that starts in the middle of a chunked batch waits for the next whole one; the chain check sees the gap.
@@ -370,7 +374,7 @@ class Assembler {
     if (this.parts.length < count) return null;
     const body = Buffer.concat(this.parts);
     this.parts = [];
-    return { seq, header, body };
+    return { seq, newest, header, body };
   }
 }
 

@@ -90,6 +90,9 @@ describe("verdicts", () => {
   test("a fork on which as much is final as here is not passed over: it is we who miss something", () => {
     expect(judge(BEHIND, data("99b", "101b", 99)).action).toBe("skip");
     expect(judge(BEHIND, data("99b", "101b", 100)).action).toBe("gap");
+    // Unless the input began in its middle, and there is more to read.
+    expect(judge(BEHIND, data("99b", "101b", 100), true).action).toBe("skip");
+    expect(judge(BEHIND, data("99b", "101b", 101), true).action).toBe("gap");
   });
 
   test("a final block that comes again as another, final too, stops the unit", () => {

@@ -51,8 +51,10 @@ const SKIP: Verdict = { action: "skip" };
  * A batch that follows our position is applied. Any other one is a repeat, a fork, or comes after a gap. It is a repeat
  * when we hold its blocks; a fork when it goes on from a block that we hold at or above our last final one. What leaves
  * our chain below that was abandoned (final blocks are on every fork): the input is in the past, and will come back.
+ *
+ * `patient`: the input is read from its oldest message, and more is there already. It may begin in the middle of a fork.
  */
-export function judge(chain: ChainState, link: Link): Verdict {
+export function judge(chain: ChainState, link: Link, patient = false): Verdict {
   const head = chain.position;
   if (sameBlock(link.prev, head)) return judgeNext(chain, link);
   if (head === null) return gap(chain, link);
@@ -61,9 +63,9 @@ export function judge(chain: ChainState, link: Link): Verdict {
   if (base !== undefined && (link.next.slot < base.slot || sameBlock(link.next, base))) return SKIP;
   switch (link.kind) {
     case "data":
-      return judgeData(chain, link, base);
+      return judgeData(chain, link, base, patient);
     case "undo":
-      return judgeUndo(chain, link);
+      return judgeUndo(chain, link, patient);
     case "end":
       return isHeld(chain, link.next) ? SKIP : gap(chain, link);
   }
@@ -86,7 +88,7 @@ function isPast(chain: ChainState, { next: to, finalSlot }: Link): boolean {
   return to.slot < chain.finalSlot || (to.slot === chain.finalSlot && finalSlot < to.slot);
 }
 
-function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): Verdict {
+function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined, patient: boolean): Verdict {
   const head = chain.position!;
   const firstNew = link.blocks.findIndex((block) => !isHeld(chain, block));
   if (firstNew < 0) return SKIP;
@@ -94,7 +96,7 @@ function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): V
   if (sameBlock(before, head)) return { action: "apply", aboveSlot: head.slot, undoTo: null };
   // A block that we lack at or below the final slot, though we are past it, is of a fork that was abandoned.
   const past = link.blocks[firstNew]!.slot <= chain.finalSlot || (before?.slot ?? 0) < (base?.slot ?? 0);
-  if (past || before === null || !isRecent(chain, before)) return passOrGap(chain, link);
+  if (past || before === null || !isRecent(chain, before)) return passOrGap(chain, link, patient);
   // Ours were abandoned and the undo was not seen, or they will all come again.
   const { slot, hash } = before;
   // The cursor may be older than the block: resuming from it repeats blocks, which are skipped. "" = from the beginning.
@@ -102,19 +104,20 @@ function judgeData(chain: ChainState, link: Link, base: BlockRef | undefined): V
   return { action: "apply", aboveSlot: slot, undoTo };
 }
 
-function judgeUndo(chain: ChainState, link: Link): Verdict {
+function judgeUndo(chain: ChainState, link: Link, patient: boolean): Verdict {
   const to = link.next;
   if (sameBlock(to, chain.position)) return SKIP;
   if (isRecent(chain, to)) return { action: "undo", to };
-  return passOrGap(chain, link);
+  return passOrGap(chain, link, patient);
 }
 
 /**
  * Not connected with what we hold: a message from the past, or one after a gap. Finality only ever grows along a stream,
  * so where less is final than here, the stream has yet to come to where we stand; forks on the way may reach beyond us.
  */
-function passOrGap(chain: ChainState, link: Link): Verdict {
-  const past = link.next.slot <= chain.position!.slot || link.finalSlot < chain.finalSlot;
+function passOrGap(chain: ChainState, link: Link, patient: boolean): Verdict {
+  const finalHere = chain.finalSlot + (patient ? 1 : 0);
+  const past = link.next.slot <= chain.position!.slot || link.finalSlot < finalHere;
   return past || link.prev === null ? SKIP : gap(chain, link);
 }
 

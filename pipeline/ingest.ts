@@ -86,6 +86,7 @@ function incoming(signal: Signal<BlockBatch>): Incoming<BlockBatch> {
   return {
     link: { kind, prev, next, finalSlot, blocks, time: blocks.at(-1)?.time ?? 0 },
     seq: 0,
+    newest: true,
     bytes,
     signal: () => signal,
     raw: () => (signal.kind === "data" ? Buffer.concat(signal.body.payloads) : new Uint8Array(0)),

@@ -12,6 +12,8 @@ export interface Incoming<Body> {
   readonly link: Link;
   /** Sequence in the stream; 0 where the source has none. */
   readonly seq: number;
+  /** Nothing was there behind it when it was read. */
+  readonly newest: boolean;
   /** Encoded size, bytes. */
   readonly bytes: number;
   /** Reads the content. Throws `Poison` when the message is damaged. */
@@ -45,10 +47,11 @@ export class StreamReader<Body> implements Reader<Body> {
   async *read(head: Head | null, seek: Seek, signal: AbortSignal): AsyncGenerator<Incoming<Body>> {
     const fromSeq = await this.startOf(head, seek);
     for await (const delivery of this.broker.read(this.name, { fromSeq, subject: this.subject, signal })) {
-      const { header, body, seq } = delivery;
+      const { header, body, seq, newest } = delivery;
       yield {
         link: linkOf(header),
         seq,
+        newest,
         bytes: body.length,
         signal: () => decodeMessage(delivery, this.codec),
         raw: () => body,

@@ -54,17 +54,19 @@ class ScriptedReader implements Reader<Body> {
   async *read(head: Head | null, seek: Seek, signal: AbortSignal): AsyncGenerator<Incoming<Body>> {
     this.seeks.push(seek);
     const after = seek === "oldest" ? 0 : (head?.inputSeq ?? 0);
-    for (const stored of this.stored.filter((s) => s.seq! > after)) yield incoming(stored);
+    for (const stored of this.stored.filter((s) => s.seq! > after))
+      yield incoming(stored, stored === this.stored.at(-1));
     if (this.afterwards instanceof Error) throw this.afterwards;
     if (this.afterwards === "wait") await new Promise((resolve) => signal.addEventListener("abort", resolve));
   }
 }
 
-function incoming({ link, damaged = false, seq = 0 }: Scripted): Incoming<Body> {
+function incoming({ link, damaged = false, seq = 0 }: Scripted, newest: boolean): Incoming<Body> {
   const { prev, next, finalSlot } = link;
   return {
     link,
     seq,
+    newest,
     bytes: 10,
     signal() {
       if (damaged) throw new Poison("WIRE_CHECKSUM", "does not match");
@@ -295,6 +297,24 @@ describe("gaps", () => {
     expect(error).toMatchObject({ code: "GAP", where: "input" });
     expect(reader.seeks).toEqual(["hint", "oldest"]);
     expect(sink.told).toEqual([]);
+  });
+
+  test("read from the oldest, the input may begin in the middle of a fork that was abandoned", async () => {
+    const abandoned = [
+      data("103b", "104b", 100),
+      undo("104b", "102b"),
+      data("102b", "103c 104c", 100),
+      undo("104c", "100"),
+    ];
+    const sink = new Notes();
+    sink.head = standingAt("100", 0, 100);
+    const reader = new ScriptedReader([...abandoned, data("100", "101 102", 100)]);
+    const { error } = await running(reader, sink);
+    expect(error).toBeNull();
+    expect(sink.told).toEqual(["100 + 101 102"]);
+    // With nothing behind it, there is nothing to wait for.
+    const stuck = await running(new ScriptedReader(abandoned.slice(0, 1)), sink);
+    expect(stuck.error).toBeInstanceOf(Rewind);
   });
 
   test("taking the same fork back and forth before the same gap is no progress", async () => {

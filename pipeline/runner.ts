@@ -126,7 +126,7 @@ class Runner<In, Out> {
         if (next === null) return null;
         metrics.receivedBatches++;
         metrics.receivedBytes += next.bytes;
-        const verdict = judge(this.chain, next.link);
+        const verdict = judge(this.chain, next.link, seek === "oldest" && !next.newest);
         if (verdict.action === "gap") {
           metrics.gaps++;
           return { reason: verdict.reason, at: this.chain.position, afterProgress: progress };

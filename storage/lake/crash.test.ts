@@ -95,7 +95,14 @@ function readerOf(signals: readonly Signal<RowBatch>[], atEnd: () => void): Read
         const { kind, prev, next, finalSlot } = signal;
         const blocks = kind === "data" ? signal.body.blocks : [];
         const link = { kind, prev, next, finalSlot, blocks, time: blocks.at(-1)?.time ?? 0 };
-        yield { link, seq: i + 1, bytes: 0, signal: () => signal, raw: () => new Uint8Array(0) };
+        yield {
+          link,
+          seq: i + 1,
+          newest: i === signals.length - 1,
+          bytes: 0,
+          signal: () => signal,
+          raw: () => new Uint8Array(0),
+        };
       }
       atEnd();
     },

@@ -98,7 +98,7 @@ export class Client implements Streams, Pick<Broker, "kv" | "trim" | "purge" | "
       await this.machine.step(place);
       for (const message of pulled) {
         if (signal.aborted) return;
-        yield deliver(message);
+        yield deliver(message, stream.next(message.seq + 1, subject) === undefined);
         seq = Math.max(seq, message.seq + 1);
       }
     }
@@ -152,8 +152,8 @@ export class Client implements Streams, Pick<Broker, "kv" | "trim" | "purge" | "
   }
 }
 
-function deliver({ seq, header, body }: Stored): Delivery {
-  return { seq, header: parseHeader(header), body };
+function deliver({ seq, header, body }: Stored, newest: boolean): Delivery {
+  return { seq, newest, header: parseHeader(header), body };
 }
 
 function unknown(place: string): Transient {

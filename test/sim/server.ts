@@ -162,6 +162,7 @@ export class Server {
   purge(name: string, belowSeq?: number): void {
     const stream = this.existing(name);
     stream.dropBelow(belowSeq ?? stream.lastSeq + 1);
+    this.trace(`${name} begins at ${this.state(name)?.firstSeq}`);
   }
 
   existing(name: string): Stream {
