@@ -82,7 +82,7 @@ export function endWithParent(): void {
 
 function spawn(options: ChildOptions, stdout: "ignore" | "pipe") {
   const inherited = Object.entries(process.env).filter(([name]) => !SETTING_VARIABLES.has(name));
-  return Bun.spawn([process.execPath, MAIN, ...options.args], {
+  return Bun.spawn([process.execPath, "--smol", MAIN, ...options.args], {
     stdin: "ignore",
     stdout,
     stderr: Bun.file(options.logFile),
