@@ -1,4 +1,5 @@
 /** The lake of a deployment: where its archive writes and its readers read. */
+import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { FolderStore } from "../storage/lake/folder-store.ts";
@@ -10,7 +11,7 @@ export function lakeStore(config: Config): FolderStore {
 }
 
 export async function openLakeSink(config: Config, catalog: DatasetCatalog): Promise<LakeSink> {
-  const package_ = config["source.package"] === "" ? "built-in demo package" : config["source.package"];
+  const package_ = config["source.package"] === "" ? "built-in demo package" : withoutSecrets(config["source.package"]);
   return new LakeSink({
     store: lakeStore(config),
     workDir: folders(config).temp,

@@ -18,6 +18,7 @@ import {
 } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { parseNatsUrl, withoutSecrets } from "./addresses.ts";
 import { Fatal, Fenced, type SluiceError, Transient } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
@@ -31,9 +32,10 @@ const WRONG_LAST_SEQUENCE = 10071;
 const FULL_CODES = new Set([10023, 10047, 10077]);
 
 export interface BrokerOptions {
+  /** Of one server or of several, see `parseNatsUrl`. */
   readonly url: string;
   readonly name: string;
-  /** Token of the server; never logged. */
+  /** Credentials count before those in the URL; never logged. */
   readonly token?: string;
   readonly user?: string;
   readonly password?: string;
@@ -107,14 +109,17 @@ export class Broker {
   }
 
   static async connect(options: BrokerOptions): Promise<Broker> {
+    const address = parseNatsUrl(options.url);
+    const given = options.token ?? options.user ?? options.password;
+    const { token, user, password } = given === undefined ? address : options;
     let connection: NatsConnection;
     try {
       connection = await connect({
-        servers: options.url.split(",").map((s) => s.trim()),
+        servers: [...address.servers],
         name: options.name,
-        ...(options.token === undefined ? {} : { token: options.token }),
-        ...(options.user === undefined ? {} : { user: options.user }),
-        ...(options.password === undefined ? {} : { pass: options.password }),
+        ...(token === undefined ? {} : { token }),
+        ...(user === undefined ? {} : { user }),
+        ...(password === undefined ? {} : { pass: password }),
         maxReconnectAttempts: -1,
         reconnectTimeWait: 100,
         reconnectJitter: 100,
@@ -422,9 +427,4 @@ function noJetStream(cause: unknown, where: string): SluiceError {
     hint: "Start nats-server with -js (or a jetstream block in its configuration) and enable it for this account.",
     cause,
   });
-}
-
-/** The URL with any user:password taken out. */
-export function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^@/]*@/g, "//***@");
 }

@@ -94,5 +94,12 @@ test("secrets are masked in what is shown and in errors", () => {
     SUBSTREAMS_API_KEY: "s3cret-k",
   };
   expect(JSON.stringify(showConfig(loadConfig({ env })))).not.toContain("s3cret");
+  const addresses = { "nats.url": "nats://ann:s3cret@h:1,s3cret@h", "source.package": "https://h/x.spkg?sig=s3cret" };
+  const shown = JSON.stringify(showConfig(loadConfig({ flags: addresses })));
+  expect(shown).not.toContain("s3cret");
+  expect(shown).toContain("nats://***@h:1");
+  expect(() => loadConfig({ flags: { "nats.url": ["nats://ann:s3cret@h"] } })).toThrow(
+    /^nats\.url must be(?!.*s3cret)/,
+  );
   expect(() => loadConfig({ flags: { "source.token": { s3cret: 1 } } })).toThrow(/^(?!.*s3cret).*$/);
 });

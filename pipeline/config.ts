@@ -4,6 +4,7 @@
  * command line, environment, file, default. Unknown settings are refused; secrets are masked wherever they are shown.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { withoutSecrets } from "./addresses.ts";
 import { closest } from "./closest.ts";
 import { Fatal } from "./errors.ts";
 
@@ -19,6 +20,8 @@ export interface Knob {
   readonly max?: number;
   readonly choices?: readonly string[];
   readonly secret?: true;
+  /** May carry credentials, which are never shown. */
+  readonly address?: true;
 }
 
 const text = (value: string, why: string, more: Partial<Knob> = {}) => ({
@@ -75,7 +78,7 @@ export const KNOBS = {
   "source.endpoint": text(
     "mainnet.sol.streamingfast.io:443",
     "Substreams endpoint, host:port. http:// in front: plain text.",
-    { env: ["SUBSTREAMS_ENDPOINT"] },
+    { env: ["SUBSTREAMS_ENDPOINT"], address: true },
   ),
   "source.token": text(
     "",
@@ -88,6 +91,7 @@ export const KNOBS = {
   }),
   "source.package": text("", "Substreams package: a .spkg file or an https URL. Empty: the built-in demo package.", {
     env: ["SUBSTREAMS_PACKAGE"],
+    address: true,
   }),
   "source.module": text("map_transactions", "Output module; must be a map.", { env: ["SUBSTREAMS_MODULE"] }),
   "source.params": list("Module parameters, module=value; several are separated by commas.", "SUBSTREAMS_PARAMS"),
@@ -164,7 +168,10 @@ export const KNOBS = {
   "decode.programs": list("Programs to decode, preset or preset=program id. Empty: spinpet.", "SLUICE_PROGRAMS"),
   "decode.failedTransactions": flag(false, "Decode events of failed transactions too.", "PROCESS_FAILED_TRANSACTIONS"),
 
-  "nats.url": text("", "NATS server or servers, comma-separated. Empty: the embedded server.", { env: ["NATS_URL"] }),
+  "nats.url": text("", "NATS server or servers, comma-separated. Empty: the embedded server.", {
+    env: ["NATS_URL"],
+    address: true,
+  }),
   "nats.token": text("", "Token for nats.url.", { env: ["NATS_TOKEN"], secret: true }),
   "nats.user": text("", "User for nats.url.", { env: ["NATS_USER"] }),
   "nats.password": text("", "Password for nats.url.", { env: ["NATS_PASSWORD"], secret: true }),
@@ -306,15 +313,19 @@ export function showConfig(
 ): { name: Setting; value: unknown; origin: Origin; unit?: string; why: string }[] {
   return (Object.entries(KNOBS) as [Setting, Knob][]).map(([name, knob]) => {
     const value = loaded.values[name];
-    const shown = knob.secret === true && value !== "" ? "********" : value;
     return {
       name,
-      value: shown,
+      value: shownValue(knob, value),
       origin: loaded.origins[name],
       ...(knob.unit === undefined ? {} : { unit: knob.unit }),
       why: knob.why,
     };
   });
+}
+
+function shownValue(knob: Knob, value: unknown): unknown {
+  if (knob.secret === true && value !== "") return "********";
+  return knob.address === true ? withoutSecrets(String(value)) : value;
 }
 
 /** Old habits: DATABASE_URL may carry a scheme, RUST_LOG says "warn", and may hold per-module directives. */
@@ -332,7 +343,7 @@ function parseValue(name: Setting, knob: Knob, raw: unknown, where: string): unk
   const bad = (expected: string) =>
     new Fatal(
       "CONFIG_VALUE",
-      `${name} must be ${expected}, not ${knob.secret === true ? "what was given" : JSON.stringify(raw)}`,
+      `${name} must be ${expected}, not ${knob.secret === true || knob.address === true ? "what was given" : JSON.stringify(raw)}`,
       {
         where,
         hint: knob.why,
