@@ -139,7 +139,7 @@ class Batcher {
 
   private data(run: readonly BlockItem[]): Signal<BlockBatch> {
     const prev = this.last;
-    const blocks = run.map((item) => ownFinality(item.block));
+    const blocks = run.map(({ block }) => ({ ...block, finalSlot: this.lastFinal(block) }));
     const end = blocks.at(-1)!;
     this.last = { slot: end.slot, hash: end.hash, cursor: end.cursor, moduleHash: this.moduleHash };
     this.finalSlot = blocks.reduce((max, b) => Math.max(max, b.finalSlot), this.finalSlot);
@@ -152,14 +152,23 @@ class Batcher {
    * Goes back to the last block that we delivered and that is still valid; the source may name a later one, which it never
    * sent. False when nothing that was delivered is taken back.
    */
-  private takeBack({ to, finalSlot }: Extract<BlockSignal, { kind: "undo" }>): boolean {
+  private takeBack({ to }: Extract<BlockSignal, { kind: "undo" }>): boolean {
     if (to.slot < this.finalSlot) throw belowFinal(to, this.finalSlot);
-    this.finalSlot = Math.max(this.finalSlot, finalSlot);
     const valid = this.known.findLast((b) => b.slot < to.slot || sameBlock(b, to)) ?? to;
     if (sameBlock(valid, this.last)) return false;
     this.known = this.known.filter((b) => b.slot <= valid.slot);
     this.last = { slot: valid.slot, hash: valid.hash, cursor: to.cursor, moduleHash: this.moduleHash };
     return true;
+  }
+
+  /**
+   * Slot of the last final block that we delivered, at most that of `upTo` itself. The source may know of later ones, which
+   * it left out or has yet to send; but whoever reads our stream a second time may on the way there meet forks again that
+   * were abandoned: for them, finality counts up to where they stand.
+   */
+  private lastFinal(upTo: BlockMeta): number {
+    const finalSlot = Math.min(upTo.finalSlot, upTo.slot);
+    return Math.max(this.finalSlot, this.known.findLast((b) => b.slot <= finalSlot)?.slot ?? 0);
   }
 
   private remember({ slot, hash }: BlockMeta): void {
@@ -180,14 +189,6 @@ class Batcher {
     }
     throw new Transient("SOURCE_ORDER", message, { hint: "Reconnecting from the stored cursor." });
   }
-}
-
-/**
- * While catching up, the source knows that blocks far ahead are final. But whoever reads our stream a second time may meet
- * forks again that were abandoned: for them, finality counts up to where they stand.
- */
-function ownFinality(block: BlockMeta): BlockMeta {
-  return block.finalSlot <= block.slot ? block : { ...block, finalSlot: block.slot };
 }
 
 function belowFinal(to: BlockRef, finalSlot: number): Fatal {

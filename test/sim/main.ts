@@ -2,7 +2,7 @@
 /** Reruns seeds of the simulation: `bun test/sim/main.ts --seed 7` with a trace, `--seeds 0..999` in short. */
 import { parseArgs } from "node:util";
 import type { Bug } from "./outputs.ts";
-import { type Report, simulate } from "./simulation.ts";
+import { commandOf, type Report, simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
   options: {
@@ -33,7 +33,7 @@ for (let seed = from; seed <= to; seed++) {
   if (report.problems.length > 0) {
     failed++;
     console.log(summary(report));
-    console.log(`  bun test/sim/main.ts --seed ${seed}`);
+    console.log(`  ${commandOf(report)}`);
   }
 }
 console.log(`${to - from + 1} seeds, ${failed} failed, ${Math.round(performance.now() - began)} ms`);

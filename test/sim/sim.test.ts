@@ -8,13 +8,13 @@ import { describe, expect, test } from "bun:test";
 import { FAULTS, type FaultKind } from "./faults.ts";
 import type { Bug } from "./outputs.ts";
 import { FOUND } from "./seeds.ts";
-import { type Report, simulate } from "./simulation.ts";
+import { commandOf, type Report, simulate } from "./simulation.ts";
 
 const SEEDS = 100;
 
 function mustBeRight(report: Report): void {
   const [first] = report.problems;
-  if (first !== undefined) throw new Error(`${first}\n\n  bun test/sim/main.ts --seed ${report.seed}\n`);
+  if (first !== undefined) throw new Error(`${first}\n\n  ${commandOf(report)}\n`);
 }
 
 describe("storms", () => {
@@ -30,8 +30,8 @@ describe("storms", () => {
     });
   }
 
-  for (const { seed, what } of FOUND.filter((found) => found.seed >= SEEDS)) {
-    test(`seed ${seed}, which found that ${what}`, async () => mustBeRight(await simulate({ seed })));
+  for (const { seed, strength, what } of FOUND.filter((f) => f.seed >= SEEDS || f.strength !== 1)) {
+    test(`seed ${seed}, which found that ${what}`, async () => mustBeRight(await simulate({ seed, strength })));
   }
 
   test("every kind of fault really happened, and had its consequences", () => {

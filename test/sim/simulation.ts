@@ -28,6 +28,7 @@ export interface Options {
 
 export interface Report {
   readonly seed: number;
+  readonly strength: number;
   /** Empty when all is well. */
   readonly problems: readonly string[];
   /** Of everything that happened, in order. */
@@ -49,6 +50,11 @@ const CONVERGE_MS = 600_000;
 const LOOK_EVERY_MS = 200;
 const MACHINES = 2;
 
+/** What to type to see it again. */
+export function commandOf({ seed, strength }: Report): string {
+  return `bun test/sim/main.ts --seed ${seed}${strength === 1 ? "" : ` --strength ${strength}`}`;
+}
+
 export async function simulate(options: Options): Promise<Report> {
   const simulation = new Simulation(options);
   return await simulation.run();
@@ -56,6 +62,7 @@ export async function simulate(options: Options): Promise<Report> {
 
 class Simulation {
   private readonly seed: number;
+  private readonly strength: number;
   private readonly bug: Bug | null;
   private readonly onTrace: ((line: string) => void) | undefined;
   private readonly clock = new VirtualClock();
@@ -83,6 +90,7 @@ class Simulation {
 
   constructor({ seed, bug = null, strength = 1, onTrace }: Options) {
     this.seed = seed;
+    this.strength = strength;
     this.bug = bug;
     this.onTrace = onTrace;
     this.faults = new Faults(seed, strength);
@@ -242,7 +250,13 @@ class Simulation {
 
   private report(healedInMs: number): Report {
     return {
-      ...{ seed: this.seed, problems: this.problems, traceHash: this.hash.toString(16), healedInMs },
+      ...{
+        seed: this.seed,
+        strength: this.strength,
+        problems: this.problems,
+        traceHash: this.hash.toString(16),
+        healedInMs,
+      },
       ...{ faults: this.faults.happened, forks: this.network.forks, takeovers: this.incarnations - MACHINES },
       ...{ fenced: this.fenced, replays: this.replays, blocks: this.blocksSent },
     };
