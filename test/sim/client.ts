@@ -136,7 +136,7 @@ export class Client implements Streams, Pick<Broker, "kv" | "trim" | "purge" | "
   }
 
   private use<T>(place: string, action: () => T): Promise<T> {
-    return this.machine.call(place, () => {
+    return this.machine.ask(place, () => {
       if (this.faults.roll("key-value fails", place)) throw unknown(place);
       const result = action();
       if (this.faults.roll("key-value fails", place)) throw unknown(place);
@@ -145,7 +145,7 @@ export class Client implements Streams, Pick<Broker, "kv" | "trim" | "purge" | "
   }
 
   private request<T>(place: string, action: () => T): Promise<T> {
-    return this.machine.call(place, () => {
+    return this.machine.ask(place, () => {
       if (this.faults.roll("request fails", place)) throw unknown(place);
       return action();
     });

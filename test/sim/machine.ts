@@ -40,7 +40,7 @@ export class Machine {
     };
   }
 
-  /** A call to the outside: may take a while, may be the last one; `action` itself happens at one moment. */
+  /** A call that changes something outside: the process can be interrupted before it and after it. */
   async call<T>(place: string, action: () => T): Promise<T> {
     await this.step(place);
     try {
@@ -48,6 +48,12 @@ export class Machine {
     } finally {
       await this.step(place);
     }
+  }
+
+  /** A call that asks something, or changes what may be lost. */
+  async ask<T>(place: string, action: () => T): Promise<T> {
+    await this.step(place);
+    return action();
   }
 
   /** A moment at which the process can be interrupted. */

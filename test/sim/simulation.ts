@@ -43,8 +43,8 @@ export interface Report {
   readonly healedInMs: number;
 }
 
-const STORM_BLOCKS = 140;
-const CALM_BLOCKS = 40;
+const STORM_BLOCKS = 110;
+const CALM_BLOCKS = 30;
 /** The world heals: within this, everything must be right. */
 const CONVERGE_MS = 600_000;
 const LOOK_EVERY_MS = 200;
