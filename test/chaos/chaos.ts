@@ -38,7 +38,7 @@ const PAUSE_MS = { min: 50, max: 2_000 };
 const BLOCKS_PER_SECOND = 60;
 const BLOCKS_PER_KILL = 75;
 /** The run must be over so long after the last kill. */
-const CONVERGE_MS = 120_000;
+const CONVERGE_MS = 90_000;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const data = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
@@ -59,7 +59,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   try {
     const killed = await killAtRandom(options, values, run);
     options.say("no more kills; waiting for the rest");
-    await run.untilEnded(AbortSignal.timeout(CONVERGE_MS), undefined, true).catch((error: Error) => {
+    await run.untilEnded(AbortSignal.timeout(CONVERGE_MS), undefined, true).catch(async (error: Error) => {
+      const { units } = await run.observe();
+      for (const { unit, state, ended, metrics } of units) {
+        options.say(`${unit} ${state} ${ended ? "ended" : "not ended"} at ${metrics.position?.slot}`);
+      }
       throw new Fatal("CHAOS_STUCK", `not finished ${CONVERGE_MS / 1000} s after the last kill: ${error.message}`, {
         hint: lastLines(run.logFile(0), 5),
       });
