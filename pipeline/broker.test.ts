@@ -39,3 +39,24 @@ test("a bucket's life span is the one asked for last, shorter or longer, and its
     }
   }
 }, 30_000);
+
+test("a stream is made once, left as it is, and given other limits when they are others", async () => {
+  const broker = await connect();
+  try {
+    const spec = { name: "S", subjects: ["s.*"], maxBytes: 1_000_000, whenFull: "refuse" } as const;
+    const asked: string[] = [];
+    const watching = broker.connection.subscribe("$JS.API.STREAM.*.S", {
+      callback: (_, message) => void asked.push(message.subject.split(".")[3]!),
+    });
+    for (const maxBytes of [1_000_000, 1_000_000, 2_000_000, 2_000_000])
+      await broker.ensureStream({ ...spec, maxBytes });
+    await broker.connection.flush();
+    watching.unsubscribe();
+    expect(asked.filter((what) => what !== "INFO")).toEqual(["CREATE", "UPDATE"]);
+    expect(await broker.streamState("S")).toMatchObject({ messages: 0, maxBytes: 2_000_000 });
+    const tooMuch = broker.ensureStream({ ...spec, name: "T", subjects: ["t"], maxBytes: 2 ** 50 });
+    await expect(tooMuch).rejects.toMatchObject({ kind: "transient", code: "NATS_STORAGE" });
+  } finally {
+    await broker.close();
+  }
+}, 30_000);

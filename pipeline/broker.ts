@@ -3,6 +3,7 @@
  * headers, purge. One message is one batch; a batch over the message limit is one atomic JetStream batch of chunks, so no
  * reader ever sees a part. Nothing here knows what a batch contains.
  */
+import { isDeepStrictEqual } from "node:util";
 import {
   type Consumer,
   type ConsumerMessages,
@@ -15,6 +16,7 @@ import {
   jetstreamManager,
   RetentionPolicy,
   StorageType,
+  type StreamInfo,
 } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
@@ -171,24 +173,28 @@ export class Broker {
       allow_direct: true,
       allow_atomic: true,
     };
+    // A server asked to add a stream that is there wants to reserve its room a second time: so we look first.
+    const there = (await this.streamInfo(spec.name))?.config;
+    if (there !== undefined && isDeepStrictEqual({ ...there, ...config }, there)) return;
     try {
-      await this.jsm.streams.add(config);
+      if (there === undefined) await this.jsm.streams.add(config);
+      else await this.jsm.streams.update(spec.name, config);
     } catch (error) {
-      // 10058: the name is taken by a stream with other settings.
-      if (apiCode(error) !== 10058) throw brokerError(error, `create the stream ${spec.name}`);
-      try {
-        await this.jsm.streams.update(spec.name, config);
-      } catch (cause) {
-        throw brokerError(cause, `update the stream ${spec.name}`);
-      }
+      if (FULL_CODES.has(apiCode(error) ?? 0)) throw noRoomFor(spec, error);
+      throw brokerError(error, `${there === undefined ? "create" : "update"} the stream ${spec.name}`);
     }
   }
 
   async streamState(stream: string): Promise<StreamState | null> {
+    const info = await this.streamInfo(stream);
+    if (info === null) return null;
+    const { first_seq, last_seq, messages, bytes } = info.state;
+    return { firstSeq: first_seq, lastSeq: last_seq, messages, bytes, maxBytes: info.config.max_bytes };
+  }
+
+  private async streamInfo(stream: string): Promise<StreamInfo | null> {
     try {
-      const info = await this.jsm.streams.info(stream);
-      const { first_seq, last_seq, messages, bytes } = info.state;
-      return { firstSeq: first_seq, lastSeq: last_seq, messages, bytes, maxBytes: info.config.max_bytes };
+      return await this.jsm.streams.info(stream);
     } catch (error) {
       if (apiCode(error) === 10059) return null;
       throw brokerError(error, `look at the stream ${stream}`);
@@ -317,9 +323,14 @@ export class Broker {
     }
   }
 
-  /** The bucket of that name; `ttlMs` is the life of an entry that nobody renews (0 = for ever). Made when first used. */
-  kv(bucket: string, ttlMs = 0): Bucket {
-    const use = <T>(action: (kv: KV) => Promise<T>): Promise<T> => this.withKv(bucket, ttlMs, action);
+  /**
+   * The bucket of that name; `ttlMs` is the life of an entry that nobody renews (0 = for ever). Made when first used. One
+   * in memory is gone when the server restarts, and can be written when its disk is full.
+   */
+  kv(bucket: string, ttlMs = 0, kept: "on disk" | "in memory" = "on disk"): Bucket {
+    const storage = kept === "on disk" ? StorageType.File : StorageType.Memory;
+    const open = () => this.openKv(bucket, ttlMs, storage);
+    const use = <T>(action: (kv: KV) => Promise<T>): Promise<T> => this.withKv(bucket, open, action);
     return {
       get: (key) => use((kv) => kv.get(key)),
       put: (key, value) => use((kv) => kv.put(key, value)),
@@ -332,9 +343,9 @@ export class Broker {
   }
 
   /** Makes the bucket, or brings one that is there up to date: the client leaves that as it is. */
-  private async openKv(bucket: string, ttlMs: number): Promise<KV> {
+  private async openKv(bucket: string, ttlMs: number, storage: StorageType): Promise<KV> {
     const { replicas } = this;
-    const kv = await new Kvm(this.js).create(bucket, { ttl: ttlMs, replicas, history: 1, storage: StorageType.File });
+    const kv = await new Kvm(this.js).create(bucket, { ttl: ttlMs, replicas, history: 1, storage });
     const { config } = (await kv.status()).streamInfo;
     const wanted = { max_age: ttlMs * 1_000_000, num_replicas: replicas };
     if (config.max_age !== wanted.max_age || config.num_replicas !== wanted.num_replicas) {
@@ -344,10 +355,10 @@ export class Broker {
     return kv;
   }
 
-  private async withKv<T>(bucket: string, ttlMs: number, action: (kv: KV) => Promise<T>): Promise<T> {
+  private async withKv<T>(bucket: string, open: () => Promise<KV>, action: (kv: KV) => Promise<T>): Promise<T> {
     let opened = this.kvs.get(bucket);
     if (opened === undefined) {
-      opened = this.openKv(bucket, ttlMs);
+      opened = open();
       this.kvs.set(bucket, opened);
     }
     try {
@@ -416,6 +427,16 @@ function brokerError(error: unknown, what: string): SluiceError {
   }
   if (code === 10039 || code === 10076) return noJetStream(error, what);
   return new Transient("NATS_REQUEST", `cannot ${what}: ${text}`, { cause: error });
+}
+
+/** JetStream reserves what streams may grow to. */
+function noRoomFor({ name, maxBytes }: StreamSpec, cause: unknown): Transient {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new Transient("NATS_STORAGE", `the server cannot reserve ${maxBytes} bytes for the stream ${name}: ${text}`, {
+    where: "nats.url",
+    hint: "Lower streams.*MaxBytes, or give the server more room (max_file_store, or the limits of the account).",
+    cause,
+  });
 }
 
 function noJetStream(cause: unknown, where: string): SluiceError {

@@ -135,7 +135,9 @@ export class Control {
   }
 
   private bucket(name: "control" | "positions" | "nodes"): Bucket {
-    return this.broker.kv(`${this.prefix}_${name}`, name === "nodes" ? NODE_TTL_MS : 0);
+    const bucket = `${this.prefix}_${name}`;
+    // Reports are worth nothing after a restart of the server; but when its disk is full they must be able to say so.
+    return name === "nodes" ? this.broker.kv(bucket, NODE_TTL_MS, "in memory") : this.broker.kv(bucket);
   }
 
   private async put(bucket: "control" | "positions" | "nodes", key: string, value: unknown): Promise<void> {

@@ -5,7 +5,7 @@
  * output.
  */
 import type { Bucket } from "./broker.ts";
-import { Fenced } from "./errors.ts";
+import { Fenced, Transient } from "./errors.ts";
 import { rendezvous } from "./shards.ts";
 import type { World } from "./world.ts";
 
@@ -66,6 +66,8 @@ export class Lease {
       this.renewedAt = startedAt;
       return true;
     } catch (error) {
+      // A full server lets nobody write: nobody else can take it either.
+      if (error instanceof Transient && error.code === "STREAM_FULL") this.renewedAt = startedAt;
       return !(error instanceof Fenced) && startedAt - this.renewedAt < this.o.ttlMs;
     }
   }

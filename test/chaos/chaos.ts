@@ -60,7 +60,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const killed = await killAtRandom(options, values, run);
     options.say("no more kills; waiting for the rest");
     await run.untilEnded(AbortSignal.timeout(CONVERGE_MS), undefined, true).catch(async (error: Error) => {
-      const { units } = await run.observe();
+      const units = (await run.observe())?.units ?? [];
       for (const { unit, state, ended, metrics } of units) {
         options.say(`${unit} ${state} ${ended ? "ended" : "not ended"} at ${metrics.position?.slot}`);
       }

@@ -1,0 +1,99 @@
+/**
+ * Goal: a store that is full stops the pipeline without harm: it waits, says so, loses nothing, and goes on by itself when
+ * there is room again. Method: a nats-server with hardly more room than its streams may take; one stream, then the whole
+ * server, is filled up and emptied again.
+ */
+import { expect, test } from "bun:test";
+import { names } from "../../pipeline/names.ts";
+import { apiOf, until, useGround } from "./ground.ts";
+import { Market, PATIENCE_MS } from "./market.ts";
+import { startNatsServer } from "./nats-server.ts";
+
+const ground = useGround();
+
+const MIB = 1024 * 1024;
+const STREAMS = ["streams.blocksMaxBytes", "streams.eventsMaxBytes", "streams.lanesMaxBytes"];
+/** The least that streams can be set to. */
+const SMALL = [...STREAMS.map((name) => `${name}=${16 * MIB}`), `streams.liveMaxBytes=${MIB}`];
+/** All of them, the 64 MiB of the quarantine stream, and no room for any of them a second time. */
+const STORE = [`jetstream { store_dir: "%store", max_file: ${120 * MIB}, sync_interval: always }`];
+
+interface Reply {
+  readonly error?: { readonly description: string };
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+async function open(blocks: number, seed: number) {
+  const { url } = await startNatsServer(ground, STORE);
+  const settings = [...SMALL, `nats.url=${url}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
+  const market = await Market.open(ground, { blocks, seed, blocksPerSecond: 60, settings });
+  const api = await apiOf(ground, market.settings());
+  const { broker } = await market.connection();
+  const jetstream = async (what: string, body: unknown) => {
+    const reply = await broker.connection.request(`$JS.API.STREAM.${what}`, JSON.stringify(body), { timeout: 10_000 });
+    return reply.json<Reply>();
+  };
+  return { market, api, broker, jetstream };
+}
+
+test("a full stream: its writer waits and says so, the others go on, and so does it when readers make room", async () => {
+  const { market, api, broker, jetstream } = await open(300, 41);
+  market.start(["ingest", "decode"]);
+  const readers = market.start(["shard", "lane", "archive", "janitor"]);
+  await market.unit("lane.main.0", "at work", (unit) => unit.metrics.sentBlocks > 40);
+  readers.kill("SIGKILL");
+  await readers.exited;
+  // As if it had been that small: a start of any unit sets the limit right again, and nobody else does.
+  const { stream } = names("sluice", "main").events;
+  const { bytes } = (await broker.streamState(stream))!;
+  const { config } = await jetstream(`INFO.${stream}`, {});
+  expect((await jetstream(`UPDATE.${stream}`, { ...config, max_bytes: bytes + 20_000 })).error).toBeUndefined();
+
+  await market.unit("decode.main", "blocked", (unit) => unit.blocked);
+  const stoodAt = (await market.unit("ingest.main", "ended", (unit) => unit.ended)).metrics.position!.slot;
+  expect(stoodAt).toBe(market.truth.chain.lastSlot);
+  const decode = await market.unit("decode.main", "blocked still", (unit) => unit.blocked && unit.state === "running");
+  expect(decode.metrics.position!.slot).toBeLessThan(stoodAt);
+  await until("blocked in the metrics", PATIENCE_MS, async () =>
+    /^sluice_unit_blocked\{.*unit="decode\.main".*\} 1$/m.test(String((await api("GET", "/metrics")).body)),
+  );
+  const reasons = expect.arrayContaining(["streams: waiting for room in a full stream: decode.main"]);
+  expect(await api("GET", "/ready")).toMatchObject({ code: 503, body: { reasons } });
+
+  const again = market.start(["shard", "lane", "archive", "janitor"]);
+  await market.ended();
+  expect(await again.stop()).toBe(0);
+  expect(await market.differences()).toEqual([]);
+}, 120_000);
+
+test("a full server: everything waits, reports still come; when there is room everything goes on", async () => {
+  const { market, broker, jetstream } = await open(300, 42);
+  const stages = market.start();
+  await market.unit("lane.main.0", "at work", (unit) => unit.metrics.sentBlocks > 40);
+  expect((await jetstream("CREATE.filler", { name: "filler", subjects: ["filler"] })).error).toBeUndefined();
+  for (let reply: Reply = {}; reply.error === undefined; ) {
+    reply = (await broker.connection.request("filler", new Uint8Array(900_000), { timeout: 10_000 })).json<Reply>();
+  }
+  await market.unit("ingest.main", "blocked", (unit) => unit.blocked);
+  // Longer than a lease lasts: nobody can renew one, and nobody else can take it.
+  await Bun.sleep(3_000);
+  expect(stages.exitCode).toBeNull();
+  expect(await market.nodes()).toHaveLength(1);
+
+  expect((await jetstream("PURGE.filler", {})).error).toBeUndefined();
+  await market.ended();
+  expect(await stages.stop()).toBe(0);
+  expect(await market.differences()).toEqual([]);
+  // The streams are there and need no room a second time: a restart finds all in order.
+  expect(await market.start(["--exit-at-end"]).exited).toBe(0);
+}, 120_000);
+
+test("a server without room for the streams: said before anything begins, with the way out", async () => {
+  const { url } = await startNatsServer(ground, STORE);
+  const { code, stderr } = await ground.run(["--data", ground.path("data"), "stages", "--set", `nats.url=${url}`]);
+  expect(stderr).toContain(
+    "NATS_STORAGE: the server cannot reserve 4294967296 bytes for the stream SLUICE_MAIN_BLOCKS",
+  );
+  expect(stderr).toContain("streams.*MaxBytes");
+  expect(code).toBe(75);
+}, 30_000);

@@ -1,0 +1,172 @@
+/**
+ * What the end-to-end tests stand on: a folder of their own, commands run as users run them, and an end that leaves no
+ * process and no file behind, whatever a test did or failed to do.
+ */
+import { afterEach, beforeEach } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const ROOT = join(import.meta.dir, "..", "..");
+const MAIN = join(ROOT, "main.ts");
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** In a session of its own, so that a signal to its group reaches what it started too, as Ctrl-C does. */
+  readonly ownGroup?: boolean;
+}
+
+/** A running `sluice ...args`. */
+export class Command {
+  readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  /** Settles when it has ended and all it said was read. */
+  readonly finished: Promise<Finished>;
+  stdout = "";
+  stderr = "";
+
+  constructor(args: readonly string[], options: RunOptions = {}) {
+    this.child = Bun.spawn([process.execPath, MAIN, ...args], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...options.env },
+      detached: options.ownGroup === true,
+    });
+    const reading = [
+      this.collect(this.child.stdout, (text) => {
+        this.stdout += text;
+      }),
+      this.collect(this.child.stderr, (text) => {
+        this.stderr += text;
+      }),
+    ];
+    this.finished = Promise.all([this.child.exited, ...reading]).then(([code]) => ({
+      code,
+      stdout: this.stdout,
+      stderr: this.stderr,
+    }));
+  }
+
+  private async collect(stream: ReadableStream<Uint8Array>, add: (text: string) => void): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const piece of stream) add(decoder.decode(piece, { stream: true }));
+  }
+}
+
+export interface Ground {
+  /** Exists while a test runs. */
+  readonly folder: string;
+  path(...parts: string[]): string;
+  /** Starts a command; it is killed at the end of the test if it is still there. */
+  start(args: readonly string[], options?: RunOptions): Command;
+  /** Runs a command to its end. */
+  run(args: readonly string[], options?: RunOptions): Promise<Finished>;
+  /** Done after the test, the last one first. */
+  atEnd(action: () => unknown): void;
+}
+
+/** Lays a new ground for every test of the file. */
+export function useGround(): Ground {
+  let folder = "";
+  const actions: (() => unknown)[] = [];
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "sluice-e2e-"));
+  });
+  afterEach(async () => {
+    for (const action of actions.splice(0).reverse()) await Promise.resolve(action()).catch(() => undefined);
+    killAll(folder);
+    await rm(folder, { recursive: true, force: true });
+  }, 60_000);
+  const ground: Ground = {
+    get folder() {
+      return folder;
+    },
+    path: (...parts) => join(folder, ...parts),
+    start(args, options) {
+      const command = new Command(args, options);
+      actions.push(() => {
+        command.child.kill("SIGKILL");
+        return command.child.exited;
+      });
+      return command;
+    },
+    run: (args, options) => ground.start(args, options).finished,
+    atEnd: (action) => void actions.push(action),
+  };
+  return ground;
+}
+
+/** Processes whose command line names the folder: whatever was started for it, by whomever. */
+export function processesOf(folder: string): { readonly pid: number; readonly command: string }[] {
+  const all = existsSync("/proc/self/cmdline") ? fromProc() : fromPs();
+  return all.filter(({ pid, command }) => pid !== process.pid && command.includes(folder));
+}
+
+function fromProc(): { pid: number; command: string }[] {
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+  return pids.map((pid) => ({ pid, command: commandOf(pid) }));
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    // It has ended since it was listed.
+    return "";
+  }
+}
+
+function fromPs(): { pid: number; command: string }[] {
+  const lines = Bun.spawnSync(["ps", "-axww", "-o", "pid=,command="]).stdout.toString().trim().split("\n");
+  return lines.map((line) => ({ pid: Number.parseInt(line, 10), command: line }));
+}
+
+function killAll(folder: string): void {
+  for (const { pid } of processesOf(folder)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** Asks until `answer` gives something; throws with what was waited for when the time is up. */
+export async function until<T>(
+  what: string,
+  withinMs: number,
+  answer: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const found = await answer();
+    if (found !== null && found !== undefined && found !== false) return found;
+    if (performance.now() > deadline) throw new Error(`waited ${withinMs} ms for ${what}`);
+    await Bun.sleep(50);
+  }
+}
+
+export interface Answer {
+  readonly code: number;
+  /** What the JSON says; text where it is none. */
+  readonly body: unknown;
+}
+
+/** Starts `sluice api` in a process of its own and gives a way to ask it. */
+export async function apiOf(ground: Ground, settings: readonly string[]) {
+  const command = ground.start(["api", "--port", "0", "--json", ...settings.flatMap((s) => ["--set", s])]);
+  const ready = await until("the API's URL", 30_000, () => /^\{.*\}\n/.exec(command.stdout)?.[0]);
+  const { url } = JSON.parse(ready) as { url: string };
+  return async (method: "GET" | "POST", path: string): Promise<Answer> => {
+    const answer = await fetch(`${url}${path}`, { method });
+    const isJson = answer.headers.get("content-type")?.includes("json") === true;
+    return { code: answer.status, body: isJson ? await answer.json() : await answer.text() };
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * A simulated market behind a replay endpoint, and the `sluice stages` processes that index it, started and stopped as a
+ * test likes: what happens in between is read where anybody can read it, in reports, streams, stores and logs.
+ */
+import { mkdir, readFile } from "node:fs/promises";
+import { type Child, startChild, startService } from "../../cli/child.ts";
+import { type Connection, connectBroker } from "../../cli/deployment.ts";
+import { folders } from "../../cli/folders.ts";
+import { throughSlot } from "../../cli/local-run.ts";
+import { holdAgainst } from "../../cli/verdict.ts";
+import type { Link } from "../../pipeline/chain.ts";
+import { type Config, loadConfig } from "../../pipeline/config.ts";
+import type { NodeReport, UnitReport } from "../../pipeline/control.ts";
+import { names } from "../../pipeline/names.ts";
+import { type BlockRef, formatBlock, sameBlock } from "../../pipeline/position.ts";
+import { linkOf } from "../../pipeline/reader.ts";
+import { type WrittenSimulation, writeSimulation } from "../../simulator/index.ts";
+import { type Ground, until } from "./ground.ts";
+
+/** Long enough for anything on a busy machine; what is waited for usually takes a tenth. */
+export const PATIENCE_MS = 60_000;
+export const UNITS_OF_STAGES = ["ingest", "decode", "shard", "lane", "archive"] as const;
+
+export interface MarketOptions {
+  readonly blocks: number;
+  readonly seed: number;
+  /** 0: as fast as it is read. */
+  readonly blocksPerSecond?: number;
+  /** The chain begins now rather than in the past: then its head is near. */
+  readonly live?: boolean;
+  /** Settings of all processes, name=value. */
+  readonly settings?: readonly string[];
+  /** More arguments of the replay endpoint. */
+  readonly replay?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Stages extends Child {
+  readonly log: string;
+}
+
+export class Market {
+  readonly truth: WrittenSimulation;
+  readonly config: Config;
+  readonly endpoint: string;
+  readonly replayChild: Child;
+  private readonly ground: Ground;
+  private readonly options: MarketOptions;
+  private started = 0;
+  private connected: Connection | null = null;
+
+  static async open(ground: Ground, options: MarketOptions): Promise<Market> {
+    const recording = ground.path("market.zst");
+    const { seed, blocks, live = false, blocksPerSecond = 0, replay = [] } = options;
+    const startTime = live ? { startTime: Math.floor(Date.now() / 1000) } : {};
+    const truth = await writeSimulation({ seed, blocks, output: "transactions", out: recording, ...startTime });
+    const args = ["replay", recording, "--port", "0", "--json", "--blocks-per-second", String(blocksPerSecond)];
+    const logFile = ground.path("replay.log");
+    const child = await startService<{ endpoint: string }>({ args: [...args, ...replay], logFile });
+    await mkdir(ground.path("data"), { recursive: true });
+    const market = new Market(ground, options, truth, child.ready.endpoint, child);
+    ground.atEnd(() => market.connected?.close());
+    return market;
+  }
+
+  private constructor(
+    ground: Ground,
+    options: MarketOptions,
+    truth: WrittenSimulation,
+    endpoint: string,
+    replayChild: Child,
+  ) {
+    this.ground = ground;
+    this.options = options;
+    this.truth = truth;
+    this.endpoint = endpoint;
+    this.replayChild = replayChild;
+    this.config = loadConfig({ flags: flagsOf(this.settings()) }).values;
+  }
+
+  /** The whole chain with its forks, bounded, so that it ends. */
+  get whole(): string[] {
+    return throughSlot(this.truth.chain.lastSlot);
+  }
+
+  settings(): string[] {
+    const own = [`data.dir=${this.ground.path("data")}`, `source.endpoint=${this.endpoint}`, "source.startBlock=0"];
+    return [...own, "source.package=", ...(this.options.settings ?? [])];
+  }
+
+  /** Starts `sluice stages ...args` on the data folder, with more settings than the market's own. */
+  start(args: readonly string[] = [], settings: readonly string[] = this.whole): Stages {
+    const log = this.ground.path(`stages-${++this.started}.log`);
+    const flags = [...this.settings(), ...settings].flatMap((setting) => ["--set", setting]);
+    const { env = {} } = this.options;
+    const child = startChild({ args: ["stages", ...args, ...flags], logFile: log, env });
+    this.ground.atEnd(() => child.kill("SIGKILL"));
+    // A getter of the child's is kept as one.
+    return Object.defineProperty(child, "log", { value: log }) as Stages;
+  }
+
+  /** Connects when first asked; the server must be running, or be the folder's own. */
+  async connection(): Promise<Connection> {
+    this.connected ??= await connectBroker(this.config, "sluice-e2e");
+    return this.connected;
+  }
+
+  /** The embedded server stops with its last user. */
+  async disconnect(): Promise<void> {
+    await this.connected?.close();
+    this.connected = null;
+  }
+
+  async nodes(): Promise<NodeReport[]> {
+    return (await this.connection()).control.nodes();
+  }
+
+  /** Reports of units that a process holds. */
+  async held(): Promise<(UnitReport & { readonly pid: number })[]> {
+    const nodes = await this.nodes();
+    return nodes
+      .flatMap(({ pid, units }) => units.map((unit) => ({ ...unit, pid })))
+      .filter((unit) => unit.state !== "waiting" && unit.state !== "stopped");
+  }
+
+  /** Waits until `unit` of a process that holds it is as wanted. */
+  unit(name: string, what: string, is: (unit: UnitReport) => boolean): Promise<UnitReport> {
+    return until(`${name} ${what}`, PATIENCE_MS, async () =>
+      (await this.held()).find((unit) => unit.unit === name && is(unit)),
+    );
+  }
+
+  /** Waits until every unit that carries data has seen the end of its input. */
+  ended(): Promise<unknown> {
+    const { lanes } = this.config;
+    return until("the end of the range everywhere", PATIENCE_MS, async () => {
+      const flowing = (await this.held()).filter((unit) => unit.stage !== "janitor");
+      return flowing.length === UNITS_OF_STAGES.length - 1 + lanes && flowing.every((unit) => unit.ended);
+    });
+  }
+
+  /** What hot stores and lake hold otherwise than the truth; for when nobody writes any more. */
+  async differences(): Promise<readonly string[]> {
+    return (await holdAgainst(this.config, this.truth)).differences;
+  }
+
+  /** The chain as a stream tells it, message by message. */
+  async links(stream: "blocks" | "events"): Promise<Link[]> {
+    const { broker } = await this.connection();
+    const { stream: name } = names(this.config["nats.prefix"], this.config["source.name"])[stream];
+    const state = await broker.streamState(name);
+    const links: Link[] = [];
+    for (let seq = state?.firstSeq ?? 1; seq <= (state?.lastSeq ?? 0); seq++) {
+      const stored = await broker.header(name, { seq });
+      if (stored === null) continue;
+      const link = linkOf(stored.header);
+      // The chunks of one message repeat its header.
+      const { prev, next } = links.at(-1) ?? {};
+      if (links.length === 0 || !(sameBlock(prev!, link.prev) && sameBlock(next!, link.next))) links.push(link);
+    }
+    return links;
+  }
+
+  get natsFolder(): string {
+    return folders(this.config).nats;
+  }
+
+  /** Waits for a line of a process's log that holds all of the texts. */
+  async logged(child: Stages, ...texts: string[]): Promise<string> {
+    return until(`a line with ${texts.join(", ")} in the log`, PATIENCE_MS, async () =>
+      (await readFile(child.log, "utf8")).split("\n").find((line) => texts.every((text) => line.includes(text))),
+    );
+  }
+}
+
+/**
+ * Where a chain that begins after `start` does not go on from the message before, or has a block twice that was not taken
+ * back in between.
+ */
+export function breaksOf(links: readonly Link[], start: BlockRef | null = null): string[] {
+  const held: BlockRef[] = [];
+  const breaks: string[] = [];
+  let before = start;
+  for (const link of links) {
+    if (!sameBlock(link.prev, before)) breaks.push(`${formatBlock(link.prev)} after ${formatBlock(before)}`);
+    for (const block of link.blocks) {
+      if (held.some((other) => sameBlock(other, block))) breaks.push(`${formatBlock(block)} again`);
+      held.push(block);
+    }
+    if (link.kind === "undo") while (held.length > 0 && held.at(-1)!.slot > link.next.slot) held.pop();
+    before = link.next;
+  }
+  return breaks;
+}
+
+function flagsOf(settings: readonly string[]): Record<string, string> {
+  return Object.fromEntries(settings.map((s) => [s.slice(0, s.indexOf("=")), s.slice(s.indexOf("=") + 1)]));
+}

@@ -1,0 +1,37 @@
+/** A nats-server of one's own, with what a test wants in its configuration, on a free loopback port. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { natsServerBinary } from "../../pipeline/embedded-nats.ts";
+import { type Ground, until } from "./ground.ts";
+
+export interface NatsServer {
+  readonly url: string;
+  readonly child: Bun.Subprocess;
+}
+
+/** `lines` of configuration; "%store" in them stands for a folder. */
+export async function startNatsServer(ground: Ground, lines: readonly string[]): Promise<NatsServer> {
+  const ports = ground.path("nats-ports");
+  const config = ground.path("nats-server.conf");
+  const own = lines.map((line) => line.replaceAll("%store", ground.path("nats-store")));
+  const text = [`listen: "127.0.0.1:-1"`, `ports_file_dir: ${JSON.stringify(ports)}`, ...own].join("\n");
+  await writeFile(config, `${text}\n`);
+  await Bun.$`mkdir -p ${ports}`.quiet();
+  const child = Bun.spawn([natsServerBinary(), "-c", config], {
+    stdin: "ignore",
+    stdout: Bun.file(ground.path("nats-server.log")),
+    stderr: Bun.file(ground.path("nats-server.err")),
+  });
+  ground.atEnd(() => {
+    child.kill("SIGKILL");
+    return child.exited;
+  });
+  const url = await until("the nats-server's port", 20_000, async () => {
+    for (const name of new Bun.Glob("*.ports").scanSync(ports)) {
+      const { nats } = JSON.parse((await Bun.file(join(ports, name)).text()) || "{}") as { nats?: string[] };
+      return nats?.[0];
+    }
+    return null;
+  });
+  return { url, child };
+}
