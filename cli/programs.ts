@@ -23,7 +23,7 @@ export function programsFor(config: Config): ProgramSpec[] {
     const [name, address] = entry.split("=", 2) as [string, string | undefined];
     const preset = PRESETS[name];
     if (preset === undefined) {
-      throw new Fatal("PROGRAM_UNKNOWN", `there is no preset "${name}"`, {
+      throw new Fatal("CONFIG_VALUE", `decode.programs names "${name}", which is no preset`, {
         where: "decode.programs",
         hint: `Presets: ${Object.keys(PRESETS).join(", ")}. Write preset=address for another deployment of one.`,
       });

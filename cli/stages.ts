@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { closest } from "../pipeline/closest.ts";
 import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
 import { STAGES } from "../pipeline/names.ts";
@@ -102,5 +103,7 @@ async function watchOutcome(
 function stageNamed<T extends string>(name: string, known: readonly T[]): T {
   const found = known.find((stage) => stage === name);
   if (found !== undefined) return found;
-  throw new Fatal("STAGE_UNKNOWN", `there is no stage "${name}"`, { hint: `Stages: ${known.join(", ")}.` });
+  const near = closest(name, known);
+  const meant = near === null ? "" : `Did you mean "${near}"? `;
+  throw new Fatal("USAGE", `there is no stage "${name}"`, { hint: `${meant}Stages: ${known.join(", ")}.` });
 }
