@@ -162,13 +162,13 @@ class Batcher {
   }
 
   /**
-   * Slot of the last final block that we delivered, at most that of `upTo` itself. The source may know of later ones, which
+   * Slot of the last final block that we know we delivered, at most that of `upTo` itself. The source may know of later ones, which
    * it left out or has yet to send; but whoever reads our stream a second time may on the way there meet forks again that
    * were abandoned: for them, finality counts up to where they stand.
    */
   private lastFinal(upTo: BlockMeta): number {
     const finalSlot = Math.min(upTo.finalSlot, upTo.slot);
-    return Math.max(this.finalSlot, this.known.findLast((b) => b.slot <= finalSlot)?.slot ?? 0);
+    return Math.max(this.finalSlot, this.known.findLast((b) => b.slot <= finalSlot)?.slot ?? finalSlot);
   }
 
   private remember({ slot, hash }: BlockMeta): void {
