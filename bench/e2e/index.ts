@@ -19,7 +19,7 @@ import type { BenchRow } from "../harness.ts";
 
 /** Non-vote transactions a second on mainnet. */
 const REAL_TIME = 1_050;
-const BLOCKS = 800;
+const BLOCKS = 600;
 const SEED = 20;
 const ROUNDS = 3;
 const PROCESSES = [
