@@ -11,7 +11,6 @@ import {
   DiscardPolicy,
   type JetStreamClient,
   type JetStreamManager,
-  type JsMsg,
   jetstream,
   jetstreamManager,
   RetentionPolicy,
@@ -19,15 +18,19 @@ import {
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
-import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { connect, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { parseNatsUrl, withoutSecrets } from "./addresses.ts";
+import { type Part, publishAtomic } from "./atomic-batch.ts";
+import { Assembler, BATCH_HEADER, chunksOf, type Delivery } from "./chunks.ts";
+import { ConnectionWatch } from "./connection-watch.ts";
 import { Fatal, Fenced, type SluiceError, Transient } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
 
-const BATCH_HEADER = "Sluice-Batch";
-/** "2/5": third of five chunks; absent when a message is whole. */
-const CHUNK_HEADER = "Sluice-Chunk";
+/** How long the server has for an answer; a batch may be large, and its disk slow. */
+const TIMEOUT_MS = 15_000;
+/** Readers that are gone are forgotten after so long. */
+const READER_IDLE_MS = 30_000;
 /** JetStream's error code for a failed `Nats-Expected-Last-Sequence`. */
 const WRONG_LAST_SEQUENCE = 10071;
 /** Codes with which a stream or server that is full refuses a message: nothing was stored. */
@@ -70,13 +73,6 @@ export interface StoredHeader {
   readonly header: BatchHeader;
 }
 
-export interface Delivery extends Message {
-  /** Sequence of the message; of its last chunk, where it came in chunks. */
-  readonly seq: number;
-  /** Nothing was stored behind it when it was sent to us. */
-  readonly newest: boolean;
-}
-
 /** What readers and sinks need of JetStream; the part that simulations replace. */
 export type Streams = Pick<Broker, "publish" | "read" | "header" | "streamState">;
 
@@ -100,6 +96,7 @@ export class Broker {
   readonly connection: NatsConnection;
   private readonly js: JetStreamClient;
   private readonly jsm: JetStreamManager;
+  private readonly watch: ConnectionWatch;
   private readonly kvs = new Map<string, Promise<KV>>();
   private readonly replicas: number;
 
@@ -107,7 +104,8 @@ export class Broker {
     this.connection = connection;
     this.jsm = jsm;
     this.replicas = replicas;
-    this.js = jetstream(connection, { timeout: 15_000 });
+    this.js = jetstream(connection, { timeout: TIMEOUT_MS });
+    this.watch = new ConnectionWatch(connection);
   }
 
   static async connect(options: BrokerOptions): Promise<Broker> {
@@ -141,7 +139,7 @@ export class Broker {
       });
     }
     try {
-      const jsm = await jetstreamManager(connection, { timeout: 15_000 });
+      const jsm = await jetstreamManager(connection, { timeout: TIMEOUT_MS });
       await jsm.getAccountInfo();
       return new Broker(connection, jsm, options.replicas ?? 1);
     } catch (cause) {
@@ -194,7 +192,7 @@ export class Broker {
 
   private async streamInfo(stream: string): Promise<StreamInfo | null> {
     try {
-      return await this.jsm.streams.info(stream);
+      return await this.watch.whileConnected(this.jsm.streams.info(stream));
     } catch (error) {
       if (apiCode(error) === 10059) return null;
       throw brokerError(error, `look at the stream ${stream}`);
@@ -222,20 +220,17 @@ export class Broker {
         },
       );
     }
-    const expect = { lastSequence: expectedLastSeq };
     try {
-      if (parts.length === 1) {
-        const only = parts[0]!;
-        return (await this.js.publish(only.subject, only.body, { headers: only.headers, expect })).seq;
-      }
-      const [first, ...rest] = parts;
-      const last = rest.pop()!;
-      const batch = await this.js.startBatch(first!.subject, first!.body, { headers: first!.headers, expect });
-      for (const part of rest) await batch.add(part.subject, part.body, { headers: part.headers });
-      return (await batch.commit(last.subject, last.body, { headers: last.headers })).seq;
+      return await this.watch.whileConnected(this.store(parts, expectedLastSeq));
     } catch (error) {
       throw brokerError(error, `publish to ${stream}`);
     }
+  }
+
+  private async store(parts: readonly Part[], expectedLastSeq: number): Promise<number> {
+    if (parts.length > 1) return await publishAtomic(this.connection, parts, expectedLastSeq, TIMEOUT_MS);
+    const { subject, body, headers } = parts[0]!;
+    return (await this.js.publish(subject, body, { headers, expect: { lastSequence: expectedLastSeq } })).seq;
   }
 
   /** Stores one message whatever the stream's last sequence; `id` makes a repeat within the server's window a no-op. */
@@ -251,7 +246,7 @@ export class Broker {
   async header(stream: string, at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null> {
     try {
       const query = "seq" in at ? { seq: at.seq } : { last_by_subj: at.lastOn };
-      const message = await this.jsm.streams.getMessage(stream, query);
+      const message = await this.watch.whileConnected(this.jsm.streams.getMessage(stream, query));
       if (message === null) return null;
       return { seq: message.seq, subject: message.subject, header: parseHeader(message.header.get(BATCH_HEADER)) };
     } catch (error) {
@@ -275,7 +270,7 @@ export class Broker {
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: Math.max(1, options.fromSeq),
         filter_subjects: [options.subject],
-        inactive_threshold: 30_000 * 1_000_000,
+        inactive_threshold: READER_IDLE_MS,
       });
       messages = await consumer.consume({
         max_bytes: LIMITS.readAheadBytes,
@@ -362,48 +357,13 @@ export class Broker {
       this.kvs.set(bucket, opened);
     }
     try {
-      return await action(await opened);
+      return await this.watch.whileConnected(opened.then(action));
     } catch (error) {
       // A bucket may be lost with its server: the next use makes it anew.
       if (apiCode(error) !== WRONG_LAST_SEQUENCE) this.kvs.delete(bucket);
       throw brokerError(error, `use the bucket ${bucket}`);
     }
   }
-}
-
-/** Puts chunks together again; anything out of step is a damaged stream, which the caller repairs by replay. */
-class Assembler {
-  private parts: Uint8Array[] = [];
-
-  add({ seq, headers: hdrs, data, info }: JsMsg): Delivery | null {
-    const header = parseHeader(hdrs?.get(BATCH_HEADER));
-    const chunk = hdrs?.get(CHUNK_HEADER) ?? "";
-    const newest = info.pending === 0;
-    if (chunk === "") {
-      this.parts = [];
-      return { seq, newest, header, body: data };
-    }
-    const [index, count] = chunk.split("/").map(Number) as [number, number];
-    // A read that starts in the middle of a chunked batch waits for the next whole one; the chain check sees the gap.
-    if (index !== this.parts.length) this.parts = [];
-    if (index === this.parts.length) this.parts.push(data);
-    if (this.parts.length < count) return null;
-    const body = Buffer.concat(this.parts);
-    this.parts = [];
-    return { seq, newest, header, body };
-  }
-}
-
-function chunksOf(message: Message & { subject: string }): { subject: string; body: Uint8Array; headers: MsgHdrs }[] {
-  const json = JSON.stringify(message.header);
-  const count = Math.max(1, Math.ceil(message.body.length / LIMITS.messageBytesMax));
-  return Array.from({ length: count }, (_, i) => {
-    const hdrs = headers();
-    hdrs.set(BATCH_HEADER, json);
-    if (count > 1) hdrs.set(CHUNK_HEADER, `${i}/${count}`);
-    const body = message.body.subarray(i * LIMITS.messageBytesMax, (i + 1) * LIMITS.messageBytesMax);
-    return { subject: message.subject, body, headers: hdrs };
-  });
 }
 
 function apiCode(error: unknown): number | undefined {
