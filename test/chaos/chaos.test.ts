@@ -15,5 +15,6 @@ test(
     expect(Object.values(result.killed).reduce((sum, n) => sum + n, 0)).toBe(20);
     for (const kills of Object.values(result.killed)) expect(kills).toBeGreaterThan(0);
   },
+  // Once in about eight runs on a loaded machine the end was not reached in time; why is not understood yet.
   { timeout: 300_000, retry: 1 },
 );
