@@ -182,6 +182,16 @@ describe("read", () => {
     expect(Buffer.from(delivery!.body).equals(noise(600_000, 2))).toBe(true);
   });
 
+  test("a body that lost a chunk is left out; the next one is whole", async () => {
+    const { name, subject } = await stream();
+    const last = await broker.publish(name, [messageOf(subject(0), 1, noise(1_200_000, 1))], 0);
+    await broker.publish(name, [messageOf(subject(0), 2, noise(600_000, 2))], last);
+    await broker.connection.request(`$JS.API.STREAM.MSG.DELETE.${name}`, JSON.stringify({ seq: last }));
+    const [delivery] = await take(broker, name, subject(0), 1);
+    expect(delivery!.header.next.slot).toBe(2);
+    expect(Buffer.from(delivery!.body).equals(noise(600_000, 2))).toBe(true);
+  });
+
   test("of a stream that is deleted under it, it fails for now", async () => {
     const { name, subject } = await stream();
     await broker.publish(name, [messageOf(subject(0), 1, small(1))], 0);

@@ -153,9 +153,8 @@ export class StreamSink<Out, Body> implements Sink<Out> {
     for (let seq = last.seq - 1; seq >= firstSeq; seq--) {
       const stored = await this.readable({ seq });
       if (stored === null || stored === "damaged") break;
-      const newer = headers.at(-1)!;
-      if (stored.subject !== last.subject || sameLink(stored, newer)) continue;
-      if (!sameBlock(stored.header.next, newer.header.prev)) continue;
+      const leadsOn = sameBlock(stored.header.next, headers.at(-1)!.header.prev);
+      if (stored.subject !== last.subject || !leadsOn) continue;
       headers.push(stored);
       if (stored.header.kind === "data" && stored.header.next.slot <= last.header.final) break;
     }
@@ -169,15 +168,4 @@ export class StreamSink<Out, Body> implements Sink<Out> {
 function follow(chain: ChainState, link: Link): ChainState {
   if (link.kind === "undo") return afterUndo(chain, link.next, link.finalSlot);
   return afterData(chain, link.next, link.finalSlot, link.blocks);
-}
-
-function sameLink(a: StoredHeader, b: StoredHeader): boolean {
-  const [x, y] = [a.header, b.header];
-  return (
-    x.kind === y.kind &&
-    x.input === y.input &&
-    sameBlock(x.prev, y.prev) &&
-    sameBlock(x.next, y.next) &&
-    x.crc32 === y.crc32
-  );
 }
