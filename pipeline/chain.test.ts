@@ -30,6 +30,8 @@ function holding(names: string, finalSlot = 0): ChainState {
 }
 
 const OURS = holding("100 101 102 103 104 105 106 107 108", 103);
+/** The final block, at slot 104, was left out by the source. */
+const UNSEEN_FINAL = holding("102 103 105 106", 104);
 const BEHIND = holding("100", 100);
 
 describe("verdicts", () => {
@@ -57,6 +59,7 @@ describe("verdicts", () => {
     ["a fork in the middle of a batch", OURS, data("104", "105 106 107b"), apply(106, "106", "cursor 104")],
     ["a fork from the last final block", OURS, data("103", "104b 105b"), apply(103, "103")],
     ["a fork from below the last final block, long abandoned", OURS, data("101", "102b 104b"), skip],
+    ["a fork from there that has a block at a slot that is final", UNSEEN_FINAL, data("103", "104b 105b"), skip],
     ["a block beside a final one, long abandoned", OURS, data("101", "102b"), skip],
     ["another start of the chain, long abandoned", OURS, data(null, "100b 101b"), skip],
     ["blocks of a fork that we have left", OURS, data("104b", "105b"), skip],

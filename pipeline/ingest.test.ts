@@ -282,6 +282,21 @@ describe("finality", () => {
     expect(signals.map((s) => (s.kind === "data" ? s.body.blocks[0]!.finalSlot : null))).toEqual([0, 1, 5, 5]);
   });
 
+  test("within a batch, it is each block's own", async () => {
+    const ahead = { finalSlot: 100 };
+    const script = [block(1), block(5, "", ahead), block(6, "", ahead), block(7, "", ahead)];
+    const { signals } = await readAll(new Scripted(...script), null, { maxBlocks: 100, maxBytes: 10_000 });
+    const finals = signals.flatMap((s) => (s.kind === "data" ? s.body.blocks.map((b) => b.finalSlot) : []));
+    expect(finals).toEqual([0, 5, 6, 7]);
+    expect(signals.length).toBe(2);
+  });
+
+  test("does not count blocks that were taken back", async () => {
+    const script = [block(1), block(2), undo(1), block(4, "", { finalSlot: 3 })];
+    const { signals } = await readAll(new Scripted(...script));
+    expect(signals.at(-1)!.finalSlot).toBe(1);
+  });
+
   test("of blocks that nobody remembers is the source's word", async () => {
     const { signals } = await readAll(new Scripted(block(20, "", { finalSlot: 8 })), standing(10, [10], 5));
     expect(signals[0]!.finalSlot).toBe(8);

@@ -212,6 +212,21 @@ describe("in order", () => {
     expect(metrics.skippedBatches).toBe(1);
   });
 
+  test("what it skips, nobody needs to keep for it", async () => {
+    const sink = new Notes();
+    sink.head = standingAt("1 2 3");
+    const { standings } = await running(new ScriptedReader([data(null, "1 2"), data("2", "3")]), sink);
+    expect(sink.told).toEqual([]);
+    expect(standings.at(-1)).toEqual({ at: "3", inputSeq: 2 });
+  });
+
+  test("finality beyond where the output stands is not taken for granted", async () => {
+    const sink = new Notes();
+    sink.head = standingAt("5", 0, 9);
+    await running(new ScriptedReader([data("5", "6")]), sink);
+    expect(sink.steps[0]!.finalSlot).toBe(5);
+  });
+
   test("of a batch that is held in part, the rest is applied", async () => {
     const sink = new Notes();
     sink.head = standingAt("1 2");
@@ -442,6 +457,14 @@ describe("a stage that gathers", () => {
     const script = [data(null, "1 2 3 4 5"), undo("5", "4"), data("4", "5b 6")];
     await running(new ScriptedReader(script), sink, { stage: groups(3) });
     expect(sink.told).toEqual(["- + 1 2 3", "3 + 4 5b 6"]);
+  });
+
+  test("an undo to where the sink stands leaves nothing that must be read again", async () => {
+    const sink = notes();
+    const { standings } = await running(new ScriptedReader([data(null, "1 2 3"), undo("3", "2")]), sink, {
+      stage: groups(),
+    });
+    expect(standings.at(-1)).toEqual({ at: "2", inputSeq: 2 });
   });
 
   test("an undo to another block at a slot that it holds lets go of its own", async () => {
