@@ -20,6 +20,8 @@ export interface Standing {
   readonly position: Position | null;
   readonly finalSlot: number;
   readonly inputSeq: number;
+  /** What the output remembers of the chain, oldest first, from its last final block on; ends with `position`. */
+  readonly recent?: readonly BlockRef[];
   readonly at: number;
 }
 

@@ -203,6 +203,14 @@ describe("in order", () => {
     expect(sink.closed).toBe(true);
   });
 
+  test("it tells what the output remembers of the chain, from its last final block on", async () => {
+    const told: string[] = [];
+    await running(new ScriptedReader([data(null, "1 2 3", 2), undo("3", "2"), data("2", "3b 4b", 3)]), new Notes(), {
+      onStanding: ({ recent }) => told.push(recent.map((b) => b.hash).join(" ")),
+    });
+    expect(told).toEqual(["", "2 3", "2", "3b 4b"]);
+  });
+
   test("it goes on from where the output stands, and skips what that holds", async () => {
     const sink = new Notes();
     sink.head = standingAt("1 2 3", 1);

@@ -46,11 +46,19 @@ export interface RunnerOptions<In, Out> {
   /** Keeps a batch that cannot be processed. Must be durable when it resolves; a repeat is a no-op. */
   readonly quarantine: (item: Quarantined) => Promise<void>;
   /** Where the output stands, at the start (null: empty) and after every commit: for trimming and for lost streams. */
-  readonly onStanding?: (standing: { position: Position | null; finalSlot: number; inputSeq: number }) => void;
+  readonly onStanding?: (standing: RunnerStanding) => void;
   /** Where to stand when the output is empty but its consumers are not (a rebuilt stream); null = at the beginning. */
   readonly startWhenEmpty?: () => Promise<Head | null>;
   /** Called when the input says that it is complete, with its last block. */
   readonly onEnd?: (at: BlockRef) => void;
+}
+
+/** Where a unit's output stands, and what it remembers of the chain from its last final block on, oldest first. */
+export interface RunnerStanding {
+  readonly position: Position | null;
+  readonly finalSlot: number;
+  readonly inputSeq: number;
+  readonly recent: readonly BlockRef[];
 }
 
 /** More poisoned batches than this in a thousand, and it is us rather than the data. */
@@ -310,7 +318,16 @@ class Runner<In, Out> {
   private tell(position: Position | null, inputSeq: number): void {
     const { finalSlot } = this.chain;
     Object.assign(this.o.metrics, { position, finalSlot, inputSeq });
-    this.o.onStanding?.({ position, finalSlot, inputSeq });
+    if (this.o.onStanding === undefined) return;
+    // The chain may be further on than the output: a stage gathers.
+    const held = this.chain.recent.filter((b) => position !== null && b.slot <= position.slot);
+    const recent = held.slice(
+      Math.max(
+        0,
+        held.findLastIndex((b) => b.slot <= finalSlot),
+      ),
+    );
+    this.o.onStanding({ position, finalSlot, inputSeq, recent });
   }
 
   private async timed<T>(action: () => Promise<T>): Promise<T> {

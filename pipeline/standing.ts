@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 const JOIN_WAIT_MS = 10_000;
 
 export async function lowestStanding(
-  d: { readonly control: Control; readonly world: World; readonly log: Log },
+  d: { readonly control: Pick<Control, "standing">; readonly world: World; readonly log: Log },
   consumers: readonly string[],
   signal: AbortSignal,
 ): Promise<Head | null> {
@@ -42,6 +42,7 @@ export function lowest(standings: readonly Standing[]): Head | null {
     if (best === null || standing.position.slot < best.position!.slot) best = standing;
   }
   if (best?.position == null) return null;
-  const { position, finalSlot } = best;
-  return { position, finalSlot, recent: [{ slot: position.slot, hash: position.hash }], inputSeq: 0 };
+  const { position, finalSlot, recent } = best;
+  // The rebuilt stream remembers no more of the chain than this: without it, no fork from below would find its place.
+  return { position, finalSlot, recent: recent ?? [{ slot: position.slot, hash: position.hash }], inputSeq: 0 };
 }

@@ -163,6 +163,8 @@ class UnitSlot {
   private details: () => Record<string, unknown> = () => ({});
   private standing: Standing | null = null;
   private standingTold: { readonly standing: Standing; readonly at: number } | null = null;
+  /** Replays asked for since the last commit. */
+  private rewinds = 0;
   private lastBusy = { at: 0, working: 0 };
 
   get name(): string {
@@ -200,6 +202,7 @@ class UnitSlot {
       // A process that slept is no owner any more: where it stood and what it missed is of no interest.
       const owner = await this.lease.renew();
       if (owner) await this.publishStanding().catch(() => undefined);
+      if (this.metrics.sentBatches > committedBefore) this.rewinds = 0;
       if (!signal.aborted && error !== null) await this.sort(error, owner);
       await this.lease.release();
       if (signal.aborted || error === null) continue;
@@ -322,11 +325,20 @@ class UnitSlot {
       return;
     }
     this.enter("backing-off");
-    if (error.kind === "rewind" && owner && this.spec.inputStream !== null) {
-      const from = this.standing?.position ?? null;
-      await this.o.control.requestReplay(this.spec.inputStream, this.spec.name, from).catch(() => undefined);
-    }
+    if (error.kind === "rewind" && owner) await this.askForReplay();
     this.o.log(error.kind === "fenced" ? "info" : "warning", error.message, fields);
+  }
+
+  /**
+   * Asks the producer of our input to replay it. When that was in vain, our own output is rebuilt as well: it may remember
+   * too little of the chain to find its place in the input, and its consumers remember more.
+   */
+  private async askForReplay(): Promise<void> {
+    this.rewinds++;
+    const from = this.standing?.position ?? null;
+    for (const stream of [this.spec.inputStream, this.rewinds > 1 ? this.spec.outputStream : null]) {
+      if (stream !== null) await this.o.control.requestReplay(stream, this.spec.name, from).catch(() => undefined);
+    }
   }
 
   private context(signal: AbortSignal): UnitContext {

@@ -46,7 +46,7 @@ export function streamSpecs(): StreamSpec[] {
   });
   return [
     spec(NAMES.blocks.stream, NAMES.blocks.subject, 160_000),
-    spec(NAMES.events.stream, NAMES.events.subject, 120_000),
+    spec(NAMES.events.stream, NAMES.events.subject, 400_000),
     spec(NAMES.lanes.stream, NAMES.lanes.subject(0).replace(/0$/, "*"), 120_000),
   ];
 }
