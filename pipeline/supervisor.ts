@@ -254,6 +254,8 @@ class UnitSlot {
     const stop = new AbortController();
     const onAbort = () => stop.abort(new Shutdown());
     signal.addEventListener("abort", onAbort, { once: true });
+    // It may have been asked to stop while it waited for the lease.
+    if (signal.aborted) onAbort();
     this.enter("running");
     this.endedAt = null;
     const watching = this.watch(stop);

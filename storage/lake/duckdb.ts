@@ -66,6 +66,8 @@ export class Duck {
       autoload_known_extensions: "false",
       allow_community_extensions: "false",
       allow_persistent_secrets: "false",
+      // It knows a file by its path and time: a file written anew within the time's resolution is read with old bytes.
+      enable_external_file_cache: "false",
     });
     const duck = new Duck(instance, await instance.connect());
     duck.connection.registerTableFunction(duck.fedRows());

@@ -206,6 +206,13 @@ test("a statement that needs more memory than allowed fails with a hint, and the
   small.close();
 });
 
+test("a path is never read from memory: the file may have been written anew", async () => {
+  const fresh = await Duck.open();
+  const [setting] = await fresh.rows("SELECT value FROM duckdb_settings() WHERE name = 'enable_external_file_cache'");
+  expect(setting).toEqual(["false"]);
+  fresh.close();
+});
+
 test("an error while rows are read reaches the caller as it was thrown", async () => {
   const broken = tradeTable([tradeRow(1, 1, 0)]);
   const feeds = (function* () {

@@ -61,6 +61,8 @@ export interface LakeStats {
 interface Opened {
   readonly folder: string;
   readonly duck: Duck;
+  /** Files written so far. Each has a name of its own, so that nothing that knows files by path mistakes one for another. */
+  files: number;
   /** The last entry of all, and the last of our lineage, as far as we know. */
   head: StoredEntry | null;
   own: StoredEntry | null;
@@ -88,7 +90,7 @@ export class LakeSink implements Sink<Roll> {
     const folder = await makeWorkFolder(this.options.workDir);
     const { memoryMb, threads } = this.options;
     const limits = { ...(memoryMb === undefined ? {} : { memoryMb }), ...(threads === undefined ? {} : { threads }) };
-    this.opened = { folder, duck: await Duck.open({ ...limits, spillDir: folder }), head, own };
+    this.opened = { folder, duck: await Duck.open({ ...limits, spillDir: folder }), files: 0, head, own };
     return own === null ? null : headOf(own);
   }
 
@@ -182,7 +184,7 @@ export class LakeSink implements Sink<Roll> {
 
   private async writeFile(opened: Opened, table: Table, date: string, rows: Uint32Array): Promise<FileEntry> {
     const dataset = table.spec.name;
-    const path = join(opened.folder, "next.parquet");
+    const path = join(opened.folder, `${opened.files++}.parquet`);
     const written = await writeParquet(opened.duck, table, rows, path);
     const { slot, sha256 } = written;
     const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
