@@ -49,6 +49,11 @@ export function showSettings(
 }
 
 function text(value: unknown): string {
-  if (Array.isArray(value)) return value.length === 0 ? '""' : value.join(",");
+  if (Array.isArray(value)) return value.length === 0 ? '""' : value.map(item).join(",");
   return value === "" ? '""' : String(value);
+}
+
+/** Structured sections show their items as JSON; `--json` gives them as they are. */
+function item(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

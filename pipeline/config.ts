@@ -3,9 +3,12 @@
  * `sluice.yaml`, in errors and in `sluice config show`; most have an environment variable as well. Order of precedence:
  * command line, environment, file, default. Unknown settings are refused; secrets are masked wherever they are shown.
  */
-import { existsSync, readFileSync } from "node:fs";
+import type { Static } from "@sinclair/typebox";
 import { withoutSecrets } from "./addresses.ts";
 import { closest } from "./closest.ts";
+import { readConfigFile } from "./config-file.ts";
+import { PROGRAMS } from "./config-programs.ts";
+import { parseSection, type Section, shownSection } from "./config-section.ts";
 import { Fatal } from "./errors.ts";
 
 type Kind = "text" | "integer" | "boolean" | "choice" | "list";
@@ -246,6 +249,10 @@ export const KNOBS = {
   "api.port": integer(8787, "port", 0, 65_535, "Port of the API; 0 picks a free one.", "API_PORT"),
 } as const satisfies Record<string, Knob>;
 
+/** What a flat setting cannot say: lists and objects, each described by a schema. Their names stand beside those of the settings. */
+export const SECTIONS = { programs: PROGRAMS } as const satisfies Record<string, Section>;
+
+export type SectionName = keyof typeof SECTIONS;
 export type Setting = keyof typeof KNOBS;
 
 /** Environment variables that stand for settings. */
@@ -263,13 +270,15 @@ type ValueOf<K extends Knob> = K extends { kind: "integer" }
         ? C
         : string;
 
-export type Config = { readonly [K in Setting]: ValueOf<(typeof KNOBS)[K]> };
+export type Config = { readonly [K in Setting]: ValueOf<(typeof KNOBS)[K]> } & {
+  readonly [K in SectionName]: Static<(typeof SECTIONS)[K]["schema"]>;
+};
 
 export type Origin = "default" | "file" | "environment" | "command line";
 
 export interface LoadedConfig {
   readonly values: Config;
-  readonly origins: Readonly<Record<Setting, Origin>>;
+  readonly origins: Readonly<Record<Setting | SectionName, Origin>>;
 }
 
 export interface ConfigInputs {
@@ -282,7 +291,7 @@ export interface ConfigInputs {
 
 export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
   const env = inputs.env ?? {};
-  const file = inputs.file === undefined ? {} : readFile(inputs.file);
+  const file = inputs.file === undefined ? {} : readConfigFile(inputs.file, isKnown);
   const flags = inputs.flags ?? {};
   for (const name of Object.keys(file)) mustBeKnown(name, inputs.file ?? "configuration file");
   for (const name of Object.keys(flags)) mustBeKnown(name, "command line");
@@ -304,14 +313,26 @@ export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
       origins[name] = "default";
     }
   }
-  return { values: values as Config, origins: origins as Record<Setting, Origin> };
+  for (const [name, section] of Object.entries(SECTIONS)) {
+    const [raw, origin] = firstGiven([flags[name], "command line"], [file[name], "file"], [section.default, "default"]);
+    values[name] = parseSection(name, section, raw, origin === "file" ? (inputs.file ?? "") : origin);
+    origins[name] = origin;
+  }
+  return { values: values as Config, origins: origins as LoadedConfig["origins"] };
+}
+
+function firstGiven(...candidates: readonly [value: unknown, origin: Origin][]): [unknown, Origin] {
+  return candidates.find(([value]) => value !== undefined && value !== null) ?? candidates.at(-1)!;
 }
 
 /** The configuration as one may show it: secrets masked, origins named. */
 export function showConfig(
   loaded: LoadedConfig,
-): { name: Setting; value: unknown; origin: Origin; unit?: string; why: string }[] {
-  return (Object.entries(KNOBS) as [Setting, Knob][]).map(([name, knob]) => {
+): { name: Setting | SectionName; value: unknown; origin: Origin; unit?: string; why: string }[] {
+  const sections = (Object.entries(SECTIONS) as [SectionName, Section][]).map(([name, { schema, why }]) => {
+    return { name, value: shownSection(schema, loaded.values[name]), origin: loaded.origins[name], why };
+  });
+  const settings = (Object.entries(KNOBS) as [Setting, Knob][]).map(([name, knob]) => {
     const value = loaded.values[name];
     return {
       name,
@@ -321,6 +342,7 @@ export function showConfig(
       why: knob.why,
     };
   });
+  return [...settings, ...sections];
 }
 
 function shownValue(knob: Knob, value: unknown): unknown {
@@ -388,43 +410,13 @@ function parseValue(name: Setting, knob: Knob, raw: unknown, where: string): unk
   }
 }
 
-function readFile(path: string): Record<string, unknown> {
-  if (!existsSync(path)) {
-    throw new Fatal("CONFIG_FILE", "the configuration file does not exist", {
-      where: path,
-      hint: "Check the path given with --config.",
-    });
-  }
-  let parsed: unknown;
-  try {
-    parsed = Bun.YAML.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new Fatal("CONFIG_FILE", `the configuration file is not valid YAML: ${(cause as Error).message}`, {
-      where: path,
-    });
-  }
-  if (parsed === null || parsed === undefined) return {};
-  if (typeof parsed !== "object" || Array.isArray(parsed)) {
-    throw new Fatal("CONFIG_FILE", "the configuration file must be a YAML mapping", { where: path });
-  }
-  return flatten(parsed as Record<string, unknown>, "");
-}
-
-/** `source: {endpoint: x}` and `source.endpoint: x` are the same setting. */
-function flatten(tree: Record<string, unknown>, prefix: string): Record<string, unknown> {
-  const out: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(tree)) {
-    const name = prefix === "" ? key : `${prefix}.${key}`;
-    const nested = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (nested && !(name in KNOBS)) Object.assign(out, flatten(value as Record<string, unknown>, name));
-    else out[name] = value;
-  }
-  return out;
+function isKnown(name: string): boolean {
+  return Object.hasOwn(KNOBS, name) || Object.hasOwn(SECTIONS, name);
 }
 
 function mustBeKnown(name: string, where: string): void {
-  if (name in KNOBS) return;
-  const near = closest(name, Object.keys(KNOBS));
+  if (isKnown(name)) return;
+  const near = closest(name, [...Object.keys(KNOBS), ...Object.keys(SECTIONS)]);
   throw new Fatal("CONFIG_UNKNOWN", `unknown setting "${name}"`, {
     where,
     hint: near === null ? "`sluice config show` lists every setting." : `Did you mean "${near}"?`,
