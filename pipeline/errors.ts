@@ -3,7 +3,7 @@
  *
  * - `Transient`: try the same thing again later (network, busy disk, full stream).
  * - `Poison`:    this input can never be processed; quarantine it with its bytes and go on.
- * - `Fatal`:     nobody but a human (or a restart with other settings) can help; stop the unit, commit nothing more.
+ * - `Fatal`:     a human has to look at it; stop the unit, commit nothing more, say so. Tried again after minutes.
  * - `Fenced`:    a `Fatal` with a benign cause: another owner has moved the output on. Drop the unit and re-acquire it.
  * - `Rewind`:    the input no longer holds what follows our position; ask its producer to replay from there.
  * - `Shutdown`:  we were asked to stop; not a failure.
@@ -16,6 +16,8 @@ export interface ErrorDetails {
   /** What the reader of the message should do next. */
   readonly hint?: string;
   readonly cause?: unknown;
+  /** For a `Fatal` of which every further try costs something: not tried again until somebody asks for a start. */
+  readonly retry?: "when asked";
 }
 
 /** Base of all errors that Sluice raises on purpose. `code` is stable: match on it, never on the text. */
@@ -24,6 +26,7 @@ export abstract class SluiceError extends Error {
   readonly code: string;
   readonly where: string | undefined;
   readonly hint: string | undefined;
+  readonly retry: "when asked" | undefined;
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -31,6 +34,7 @@ export abstract class SluiceError extends Error {
     this.code = code;
     this.where = details.where;
     this.hint = details.hint;
+    this.retry = details.retry;
   }
 }
 

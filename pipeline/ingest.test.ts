@@ -218,6 +218,17 @@ describe("a source that repeats", () => {
     expect(plain(signals).join(" ")).toBe("6 7 8");
   });
 
+  test("it goes on with others before it has led back: those between were abandoned unsaid, so it is asked again", async () => {
+    const head = standing(5, [3, 4, 5]);
+    const left = await readAll(new Scripted(block(6), block(4), block(7)), head);
+    expect(left.error).toMatchObject({ kind: "transient", code: "SOURCE_ORDER" });
+    expect(plain(left.signals).join(" ")).toBe("6");
+    // Unless it does say so.
+    const said = await readAll(new Scripted(block(6), block(4), undo(4), block(7), block(8)), head);
+    expect(said.error).toBeNull();
+    expect(plain(said.signals)).toEqual(["6", "undo 4", "7 8"]);
+  });
+
   test("a block that it took back may come again", async () => {
     const { signals } = await readAll(new Scripted(block(1), block(2), undo(1), block(2), undo(1), block(2, "b")));
     expect(plain(signals)).toEqual(["1 2", "undo 1", "2", "undo 1", "2b"]);

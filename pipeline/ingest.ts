@@ -101,6 +101,8 @@ class Batcher {
   private finalSlot: number;
   /** Blocks delivered and valid, oldest first; not all that ever were. */
   private known: BlockRef[];
+  /** The last block that the source sent again, as long as nothing new has come after it. */
+  private repeated: BlockRef | null = null;
 
   constructor(moduleHash: string, head: Head | null) {
     this.moduleHash = moduleHash;
@@ -113,7 +115,11 @@ class Batcher {
     let run: BlockItem[] = [];
     for (const item of items) {
       if (item.kind === "block") {
-        if (this.isRepeat(item.block, run.at(-1)?.block ?? this.last)) continue;
+        if (this.isRepeat(item.block, run.at(-1)?.block ?? this.last)) {
+          this.repeated = item.block;
+          continue;
+        }
+        this.mustLeadBack(item.block);
         if (run.length > 0 && !sameType(run, item)) {
           yield this.data(run);
           run = [];
@@ -124,6 +130,7 @@ class Batcher {
       }
       if (run.length > 0) yield this.data(run);
       run = [];
+      this.repeated = null;
       const prev = this.last;
       if (item.kind === "undo") {
         if (prev !== null && this.takeBack(item)) {
@@ -174,6 +181,21 @@ class Batcher {
   private remember({ slot, hash }: BlockMeta): void {
     this.known.push({ slot, hash });
     if (this.known.length > 2_000) this.known.splice(0, 1_000);
+  }
+
+  /**
+   * What is sent again must lead back to the last block that we delivered. New blocks before that mean that those between
+   * were abandoned while the source stood below them, and that nobody will say so: asked from our cursor, it does.
+   */
+  private mustLeadBack(next: BlockMeta): void {
+    const { repeated } = this;
+    this.repeated = null;
+    const delivered = this.known.at(-1);
+    if (repeated === null || delivered === undefined || repeated.slot >= delivered.slot) return;
+    const after = `after ${formatBlock(repeated)}, though ${formatBlock(delivered)} was sent before`;
+    throw new Transient("SOURCE_ORDER", `the source sent block ${formatBlock(next)} ${after}`, {
+      hint: "Reconnecting from the stored cursor.",
+    });
   }
 
   /** Some servers send blocks at or below the cursor again: those are dropped. Others beside what we know mean trouble. */

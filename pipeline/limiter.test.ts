@@ -42,7 +42,7 @@ describe("trouble comes first", () => {
     expect(limiterOf(units)).toEqual({
       stage: "archive",
       unit: "archive.m",
-      reason: "has failed (DISK_FULL) and needs a human",
+      reason: "has failed (DISK_FULL) and wants to be looked at",
     });
   });
 

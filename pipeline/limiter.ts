@@ -46,7 +46,7 @@ export function limiterOf(units: readonly LimiterUnit[]): Limiter {
 /** Trouble upstream starves everything after it, so the first one in flow order counts. */
 function troubled(units: readonly LimiterUnit[]): Limiter | null {
   const failed = units.find((u) => u.state === "failed");
-  if (failed !== undefined) return limiter(failed, `has failed (${lastCode(failed)}) and needs a human`);
+  if (failed !== undefined) return limiter(failed, `has failed (${lastCode(failed)}) and wants to be looked at`);
   const retrying = units.find((u) => u.state === "backing-off");
   if (retrying !== undefined) return limiter(retrying, `cannot go on (${lastCode(retrying)}); trying again`);
   const ingestPaused = units.find((u) => u.stage === "ingest" && u.state === "paused");

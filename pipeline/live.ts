@@ -14,7 +14,7 @@ import type { DatasetSpec } from "./datasets/dataset.ts";
 import { MINTS } from "./datasets/mints.ts";
 import type { Deployment } from "./deployment.ts";
 import { describe } from "./errors.ts";
-import type { UnitContext } from "./supervisor.ts";
+import type { UnitContext } from "./unit.ts";
 import type { DatasetCatalog, RowBatch, Signal } from "./wire/batch.ts";
 import { type BatchHeader, encodeMessage, rowCodec } from "./wire/message.ts";
 import { type Cell, type Table, TableBuilder } from "./wire/table.ts";

@@ -254,6 +254,8 @@ class Runner<In, Out> {
       throw new Fatal("POISON_FLOOD", `${this.poisoned.length} of the last 1,000 batches could not be processed`, {
         hint: `Last: ${cause.message}. So many point to this program or its settings rather than to the data.`,
         cause,
+        // Each try would let more of them pass without content.
+        retry: "when asked",
       });
     }
   }

@@ -1,13 +1,17 @@
 /**
- * Goal: a supervisor that is asked to stop does, at whatever moment. Method: leases in memory that answer when the test
- * lets them, and a unit that runs until it is told.
+ * Goal: a supervisor that is asked to stop does, at whatever moment; what fails is tried again as its error deserves, and
+ * is seen to have failed meanwhile. Method: leases in memory that answer when the test lets them, and units that do as the
+ * test says, on a virtual clock where time has to pass.
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { VirtualClock } from "../test/sim/clock.ts";
 import type { Bucket, Entry } from "./broker.ts";
-import { Control } from "./control.ts";
+import { Control, type UnitReport } from "./control.ts";
+import { Fatal, Shutdown, Transient } from "./errors.ts";
 import { silentLog } from "./log.ts";
-import { Supervisor, type UnitContext } from "./supervisor.ts";
-import { systemWorld } from "./world.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { UnitContext } from "./unit.ts";
+import { systemWorld, type World } from "./world.ts";
 
 /** A bucket in memory; `beforeCreate` is waited for before a key is made. */
 function memoryBucket(beforeCreate: () => Promise<void>): Bucket {
@@ -35,15 +39,22 @@ function memoryBucket(beforeCreate: () => Promise<void>): Bucket {
 }
 
 function supervise(beforeCreate: () => Promise<void>, run: (context: UnitContext) => Promise<void>): Supervisor {
+  return supervised(controlInMemory(beforeCreate), run, systemWorld);
+}
+
+function controlInMemory(beforeCreate: () => Promise<void> = async () => undefined): Control {
   const buckets = new Map<string, Bucket>();
   const kv = (name: string) => {
     const bucket = buckets.get(name) ?? memoryBucket(name.endsWith("_leases") ? beforeCreate : async () => undefined);
     buckets.set(name, bucket);
     return bucket;
   };
+  return new Control({ kv }, "test");
+}
+
+function supervised(control: Control, run: (context: UnitContext) => Promise<void>, world: World): Supervisor {
   return new Supervisor({
-    ...{ node: "a", version: "0", stages: ["decode"], world: systemWorld, log: silentLog, leaseTtlMs: 2_000 },
-    control: new Control({ kv }, "test"),
+    ...{ node: "a", version: "0", stages: ["decode"], world, control, log: silentLog, leaseTtlMs: 2_000 },
     units: [{ name: "decode.main", stage: "decode", source: "main", inputStream: null, outputStream: null, run }],
     purge: async () => undefined,
     prepare: async () => undefined,
@@ -80,3 +91,107 @@ test("asked while a unit runs, and before anything has begun", async () => {
     expect(ran).toBe(askAfterMs === 0 ? 0 : 1);
   }
 }, 20_000);
+
+describe("what fails for good", () => {
+  /** Lets a unit run that fails as the script says, then works; tells when it was run and how it was reported. */
+  class Failing {
+    readonly runs: number[] = [];
+    readonly clock = new VirtualClock();
+    readonly control = controlInMemory();
+    readonly supervisor: Supervisor;
+    private readonly stop = new AbortController();
+    private ended: Promise<void> | null = null;
+
+    constructor(errors: readonly Error[], work: (context: UnitContext) => void = () => undefined) {
+      const world: World = {
+        now: () => 1_000_000 + this.clock.now,
+        monotonic: () => this.clock.now,
+        random: () => 0,
+        sleep: (ms, signal) => this.clock.sleep(ms, signal),
+      };
+      const run = async (context: UnitContext) => {
+        this.runs.push(Math.round(this.clock.now / 1000));
+        const error = errors[this.runs.length - 1];
+        if (error !== undefined) throw error;
+        work(context);
+        await untilAborted(context);
+      };
+      this.supervisor = supervised(this.control, run, world);
+    }
+
+    /** Until then, in seconds; gives the report of that moment. */
+    async at(seconds: number): Promise<UnitReport> {
+      this.ended ??= this.supervisor.run(this.stop.signal);
+      await this.clock.run(seconds * 1000);
+      return (await this.control.nodes())[0]!.units[0]!;
+    }
+
+    async end(): Promise<void> {
+      this.stop.abort(new Shutdown());
+      await this.clock.run(this.clock.now + 60_000);
+      await this.ended;
+    }
+  }
+
+  const wrong = new Fatal("FILE_WRONG", "a file was wrong when read back");
+
+  test("is tried again by itself, ever more rarely, and never gives up", async () => {
+    const unit = new Failing(Array.from({ length: 100 }, () => wrong));
+    await unit.at(3_700);
+    const waits = unit.runs.slice(1).map((at, i) => at - unit.runs[i]!);
+    for (const [i, least] of [15, 30, 60, 120, 240, 480, 600, 600, 600].entries()) {
+      // It looks once a second whether it is time.
+      expect(waits[i]!).toBeGreaterThanOrEqual(least - 1);
+      expect(waits[i]!).toBeLessThanOrEqual(least + 3);
+    }
+    await unit.end();
+  });
+
+  test("is shown as failed, with the reason, until it has got somewhere", async () => {
+    const unit = new Failing([wrong, wrong], ({ metrics }) => {
+      unit.clock.at(unit.clock.now + 5_000, () => {
+        metrics.sentBatches++;
+      });
+    });
+    expect(await unit.at(10)).toMatchObject({ state: "failed", since: 1_000_000 });
+    // The third run is under way, and has done nothing yet.
+    const trial = await unit.at(50);
+    expect(unit.runs).toHaveLength(3);
+    expect(trial).toMatchObject({ state: "failed", since: 1_000_000 });
+    expect(trial.errors.at(-1)).toMatchObject({ code: "FILE_WRONG" });
+    expect((await unit.at(60)).state).toBe("running");
+    await unit.end();
+  });
+
+  test("works again also when there is nothing to do", async () => {
+    const unit = new Failing([wrong]);
+    expect((await unit.at(60)).state).toBe("failed");
+    expect((await unit.at(90)).state).toBe("running");
+    await unit.end();
+  });
+
+  test("is not tried again by itself where each try does harm; at once when a start is asked for", async () => {
+    const unit = new Failing([new Fatal("FLOOD", "too much is wrong", { retry: "when asked" })]);
+    expect((await unit.at(4_000)).state).toBe("failed");
+    expect(unit.runs).toHaveLength(1);
+    await unit.control.setDesired("main", { running: true, at: 1_000_000 + unit.clock.now });
+    expect((await unit.at(4_003)).state).toBe("running");
+    expect(unit.runs).toHaveLength(2);
+    await unit.end();
+  });
+
+  test("before it ever worked: there is nothing for the process to do; else it stays, and what passes is not fatal", async () => {
+    const never = new Failing([wrong]);
+    await never.at(5);
+    expect(never.supervisor.allFailed).toBeTrue();
+    await never.end();
+
+    const once = new Failing([new Transient("NET", "gone")], ({ metrics }) => {
+      metrics.sentBatches++;
+      throw wrong;
+    });
+    expect((await once.at(10)).errors.map((e) => e.code)).toEqual(["NET", "FILE_WRONG"]);
+    expect(once.supervisor.allFailed).toBeFalse();
+    await once.end();
+  });
+});

@@ -23,7 +23,7 @@ import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
 import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
-import type { UnitContext, UnitSpec } from "./supervisor.ts";
+import type { UnitContext, UnitSpec } from "./unit.ts";
 import { whileWanted } from "./wanted.ts";
 import type { RowBatch } from "./wire/batch.ts";
 import { blockCodec } from "./wire/message.ts";

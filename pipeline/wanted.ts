@@ -1,7 +1,7 @@
 /** Start and stop as desired state in NATS KV: set by anyone, obeyed wherever ingest runs, kept over restarts. */
 import type { Control } from "./control.ts";
 import { Shutdown } from "./errors.ts";
-import type { UnitContext } from "./supervisor.ts";
+import type { UnitContext } from "./unit.ts";
 import type { World } from "./world.ts";
 
 const POLL_MS = 500;

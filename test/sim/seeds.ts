@@ -48,4 +48,9 @@ export const FOUND: readonly Found[] = [
     what: "where the archive stood in its input was told, trimmed by, and forgotten at its restart",
   },
   { seed: 4359, strength: 2, what: "an undo to below a final block that the filter leaves out was taken for the past" },
+  {
+    seed: 21587,
+    strength: 2,
+    what: "a source that repeated blocks went on from one of them, and the fork above it was never undone",
+  },
 ];

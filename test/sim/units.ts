@@ -13,7 +13,7 @@ import { run } from "../../pipeline/runner.ts";
 import type { Source } from "../../pipeline/source/source.ts";
 import { lowestStanding } from "../../pipeline/standing.ts";
 import { StreamSink } from "../../pipeline/stream-sink.ts";
-import type { UnitContext, UnitSpec } from "../../pipeline/supervisor.ts";
+import type { UnitContext, UnitSpec } from "../../pipeline/unit.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
 import { blockCodec } from "../../pipeline/wire/message.ts";
 import { type LaneBatches, ShardStage } from "../../stages/shard/stage.ts";
