@@ -8,11 +8,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 const ROOT = join(import.meta.dir, "..");
-const FILES = [
-  ...new Bun.Glob("{main.ts,{pipeline,stages,storage,api,cli,simulator,test,bench}/**/*.ts}").scanSync(ROOT),
-]
-  .filter((file) => !file.includes("node_modules"))
-  .sort();
+const FOLDERS = "{pipeline,stages,storage,api,cli,simulator,test,bench}/**/*.ts";
+// One pattern each: Bun's Glob finds nothing at all where braces stand inside braces.
+const FILES = ["main.ts", ...new Bun.Glob(FOLDERS).scanSync(ROOT)].sort();
 
 interface Source {
   readonly file: string;
@@ -81,6 +79,11 @@ const FORBIDDEN: readonly {
   { from: /^simulator\//, to: /^(stages|storage|api|cli)\//, because: "the truth is computed apart from the pipeline" },
 ];
 
+test("there is something to look at", () => {
+  expect(FILES.length).toBeGreaterThan(200);
+  expect(SOURCES.flatMap((source) => source.imports).length).toBeGreaterThan(500);
+});
+
 describe("imports", () => {
   for (const rule of FORBIDDEN) {
     test(`${rule.from.source} does not import ${rule.to.source}: ${rule.because}`, () => {
@@ -92,13 +95,14 @@ describe("imports", () => {
   }
 
   test("Elysia is imported in one place only", () => {
-    const sites = SOURCES.filter((s) => /from "elysia"/.test(s.text)).map((s) => s.file);
-    expect(sites.length).toBeLessThanOrEqual(1);
+    const sites = SOURCES.filter((s) => !isTest(s.file) && /from "elysia"/.test(s.text)).map((s) => s.file);
+    expect(sites).toEqual(["api/server.ts"]);
   });
 });
 
-test("files fit in a head: 450 lines at most", () => {
-  const long = SOURCES.filter((s) => s.text.split("\n").length > 451).map((s) => s.file);
+test("files fit in a head: 450 lines at most, tables of cases 600", () => {
+  const linesMax = (file: string) => (isTest(file) ? 600 : 450);
+  const long = SOURCES.filter((s) => s.text.split("\n").length > linesMax(s.file) + 1).map((s) => s.file);
   expect(long).toEqual([]);
 });
 
@@ -109,7 +113,7 @@ test("each file opens by saying what it is for", () => {
 
 test("nothing is skipped, focused or silenced", () => {
   const banned =
-    /\b(test|it|describe)\.(only|todo|skip)\(|@ts-ignore|@ts-nocheck|\bas any\b|catch\s*(\([^)]*\))?\s*\{\s*\}/;
+    /\b(test|it|describe)\.(only|todo|skip)\(|@ts-ignore|@ts-nocheck|\bas any\b(?! other)|catch\s*(\([^)]*\))?\s*\{\s*\}/;
   const offences = SOURCES.filter((s) => s.file !== "test/tidy.test.ts" && banned.test(s.text)).map((s) => s.file);
   expect(offences).toEqual([]);
 });
