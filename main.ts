@@ -6,6 +6,7 @@ import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
+import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
 import * as sql from "./cli/sql.ts";
@@ -36,7 +37,8 @@ Settings: sluice config show`,
   .exitOverride();
 
 const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
-for (const command of [demo, stages, api, sql, verify, replay, simulate, config]) command.register(program, context);
+for (const command of [demo, stages, api, sql, verify, record, replay, simulate, config])
+  command.register(program, context);
 
 try {
   await program.parseAsync();

@@ -30,6 +30,7 @@ const OPTIONS: Omit<ServeOptions, "file"> = {
   token: "let-me-in",
   gzip: false,
   endAtEof: true,
+  chain: null,
   json: true,
 };
 

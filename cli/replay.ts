@@ -16,13 +16,14 @@ interface Options {
   readonly token?: string;
   readonly gzip: boolean;
   readonly endAtEof?: boolean;
+  readonly chain: string;
 }
 
 export function register(program: Command, context: CliContext): void {
   program
     .command("replay")
     .description("serve a recording as a Substreams endpoint on this machine")
-    .argument("<file>", "recording, as `sluice simulate` writes it")
+    .argument("<file>", "recording, as `sluice record` and `sluice simulate` write it")
     .option("--host <address>", "loopback address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 picks a free one", "9000")
     .option("--blocks-per-second <n>", "per client; 0: as fast as it reads; fractions are fine (live Solana: 2.5)", "0")
@@ -30,6 +31,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--token <token>", "token or API key that clients must bring (default: none)")
     .option("--no-gzip", "never compress")
     .option("--end-at-eof", "end streams at the end of the recording instead of staying open")
+    .option("--chain <name>", 'chain that it says it serves; "none": it does not say', "solana-mainnet-beta")
     .addHelpText(
       "after",
       `
@@ -58,6 +60,7 @@ export interface ServeOptions {
   readonly token: string | null;
   readonly gzip: boolean;
   readonly endAtEof: boolean;
+  readonly chain: string | null;
   readonly json: boolean;
 }
 
@@ -71,6 +74,7 @@ function parsed(options: Options): Omit<ServeOptions, "file" | "json"> {
     token: options.token ?? null,
     gzip: options.gzip,
     endAtEof: options.endAtEof === true,
+    chain: options.chain === "none" ? null : options.chain,
   };
 }
 
@@ -82,10 +86,10 @@ function rate(text: string): number {
 /** Serves until `signal` aborts. */
 export async function serveRecording(options: ServeOptions, { stdout, stderr }: CommandIo, signal: AbortSignal) {
   const { serveReplay } = await import("../pipeline/source/replay.ts");
-  const { file, host, port, blocksPerSecond, protocols, token, gzip, endAtEof } = options;
+  const { file, host, port, blocksPerSecond, protocols, token, gzip, endAtEof, chain } = options;
   const replay = await serveReplay({
     recording: file,
-    ...{ host, port, protocols, gzip, blocksPerSecond, endAtEof },
+    ...{ host, port, protocols, gzip, blocksPerSecond, endAtEof, chain },
     requireToken: token,
     progressMs: 1_000,
     world: systemWorld,

@@ -1,23 +1,39 @@
 /** The Substreams source, from the settings `source.*`. */
 import type { Config } from "../pipeline/config.ts";
+import { describe } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
-import { SubstreamsSource } from "../pipeline/source/client.ts";
+import { type SubstreamsOptions, SubstreamsSource } from "../pipeline/source/client.ts";
 import { parseEndpoint } from "../pipeline/source/endpoint.ts";
-import { selectModule } from "../pipeline/source/module.ts";
+import { endpointInfo, mismatches } from "../pipeline/source/info.ts";
+import { type SelectedModule, selectModule } from "../pipeline/source/module.ts";
 import { loadPackage, parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
+import { parseRange } from "../pipeline/source/range.ts";
 import type { World } from "../pipeline/world.ts";
 
-export async function openSource(config: Config, world: World, log: Log): Promise<SubstreamsSource> {
-  const module = selectModule(await openPackage(config["source.package"]), {
+/** How long an endpoint may take to say what it serves, ms. */
+const INFO_TIMEOUT_MS = 5_000;
+
+export async function openModule(config: Config): Promise<SelectedModule> {
+  return selectModule(await openPackage(config["source.package"]), {
     module: config["source.module"],
     params: config["source.params"],
     network: config["source.network"],
   });
+}
+
+export async function openSource(
+  config: Config,
+  world: World,
+  log: Log,
+  tap: Pick<SubstreamsOptions, "tap"> = {},
+): Promise<SubstreamsSource> {
+  const module = await openModule(config);
   const finalOnly = config["source.finalBlocksOnly"];
-  return new SubstreamsSource({
+  const source = new SubstreamsSource({
+    ...tap,
     name: config["source.name"],
     endpoint: config["source.endpoint"],
-    credentials: { token: config["source.token"], apiKey: config["source.apiKey"] },
+    credentials: credentialsOf(config),
     module,
     startBlock: config["source.startBlock"],
     stopBlock: config["source.stopBlock"],
@@ -31,6 +47,31 @@ export async function openSource(config: Config, world: World, log: Log): Promis
     world,
     log,
   });
+  await adviseOnEndpoint(config, module, world, log);
+  return source;
+}
+
+function credentialsOf(config: Config): SubstreamsOptions["credentials"] {
+  return { token: config["source.token"], apiKey: config["source.apiKey"] };
+}
+
+/** Says in the log what will not fit. Only advice: the stream itself tells what cannot be. */
+async function adviseOnEndpoint(config: Config, module: SelectedModule, world: World, log: Log): Promise<void> {
+  try {
+    const info = await endpointInfo({
+      endpoint: config["source.endpoint"],
+      credentials: credentialsOf(config),
+      timeoutMs: INFO_TIMEOUT_MS,
+      world,
+      signal: new AbortController().signal,
+    });
+    if (info === null) return;
+    const { start } = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
+    log("info", "the endpoint answers", { chain: info.chain, firstSlot: info.firstSlot });
+    for (const mismatch of mismatches(info, module, start)) log("warning", mismatch);
+  } catch (error) {
+    log("debug", "the endpoint did not say what it serves", { reason: describe(error) });
+  }
 }
 
 function compressionFor(config: Config): "gzip" | "none" {

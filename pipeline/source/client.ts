@@ -17,7 +17,15 @@ import { formatStatus, GrpcCode, type GrpcStatus } from "./grpc-status.ts";
 import type { SelectedModule } from "./module.ts";
 import { parseRange, type Range } from "./range.ts";
 import { fatalStatus, judge } from "./retry.ts";
-import { type AnyResponse, blocksPath, PackageRequest, PROTOCOLS, type Protocol, responseType } from "./rpc.ts";
+import {
+  type AnyResponse,
+  blocksPath,
+  PackageRequest,
+  PROTOCOLS,
+  type Protocol,
+  responseType,
+  type SignalMessage,
+} from "./rpc.ts";
 import { blockSignal, moduleFailure, undoSignal } from "./signals.ts";
 import type { BlockSignal, Source } from "./source.ts";
 import { SourceStatus } from "./status.ts";
@@ -51,6 +59,8 @@ export interface SubstreamsOptions {
   readonly keepaliveMs: number;
   /** Certificate authorities (PEM) to trust instead of the system's. */
   readonly ca?: string;
+  /** Sees the message behind each signal right before the signal is given out: what a recording keeps. */
+  readonly tap?: (message: SignalMessage) => void;
   readonly world: World;
   readonly log: Log;
 }
@@ -205,7 +215,7 @@ export class SubstreamsSource implements Source {
   }
 
   private *take(message: AnyResponse, standing: Standing): Generator<BlockSignal> {
-    const { module, world } = this.options;
+    const { module, world, tap } = this.options;
     const { status } = this;
     switch (message.case) {
       case "session":
@@ -230,6 +240,7 @@ export class SubstreamsSource implements Source {
           status.blocks++;
           status.failures = 0;
           status.lastDataAt = world.now();
+          tap?.({ case: "blockScopedData", value: data });
           yield signal;
         }
         return;
@@ -237,6 +248,7 @@ export class SubstreamsSource implements Source {
         const signal = undoSignal(message.value, module, standing.finalSlot);
         standing.cursor = signal.to.cursor;
         status.undos++;
+        tap?.(message);
         yield signal;
       }
     }

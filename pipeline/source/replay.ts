@@ -9,11 +9,14 @@
  * - with final blocks only, blocks come that were final at the end of the recording, and no undo signals.
  * - at the end of the recording a stream with a stop block ends; one without goes on with progress messages.
  */
-import { type GrpcServer, type ServerCall, serveGrpc } from "./grpc-server.ts";
+import { frameOf, type GrpcServer, type ServerCall, serveGrpc } from "./grpc-server.ts";
 import { GrpcCode } from "./grpc-status.ts";
 import { Playback, type PlaybackOptions } from "./playback.ts";
-import { blocksPath, type Protocol } from "./rpc.ts";
+import { blocksPath, INFO_PATH, InfoResponse, type Protocol } from "./rpc.ts";
 import { Tape } from "./tape.ts";
+
+/** The name of Solana's main network in the registry of networks. */
+export const SOLANA = "solana-mainnet-beta";
 
 export interface ReplayOptions extends PlaybackOptions {
   /** Path of the recording. */
@@ -28,6 +31,8 @@ export interface ReplayOptions extends PlaybackOptions {
   readonly gzip: boolean;
   /** Token or API key that clients must bring; null: none. */
   readonly requireToken: string | null;
+  /** What `EndpointInfo/Info` names as the chain; null: the method is unknown, as it is to many endpoints. */
+  readonly chain: string | null;
   /** Where the unpacked blocks go; undefined: the system's folder for temporary files. */
   readonly scratchFolder?: string;
 }
@@ -47,13 +52,18 @@ export async function serveReplay(options: ReplayOptions): Promise<Replay> {
   let calls = 0;
   const handle = async (call: ServerCall): Promise<void> => {
     const protocol = options.protocols.find((version) => blocksPath(version) === call.path);
-    if (protocol === undefined) {
+    const info = call.path === INFO_PATH ? options.chain : null;
+    if (protocol === undefined && info === null) {
       return call.finish({ code: GrpcCode.unimplemented, message: `unknown method ${call.path}` });
     }
     if (!admits(options.requireToken, call)) {
       return call.finish({ code: GrpcCode.unauthenticated, message: "a token or API key is required" });
     }
-    call.finish(await new Playback(tape, options, call, protocol, calls++).run());
+    if (info !== null) {
+      await call.send(frameOf(infoOf(info, tape.range.first).toBinary()));
+      return call.finish();
+    }
+    if (protocol !== undefined) call.finish(await new Playback(tape, options, call, protocol, calls++).run());
   };
   let server: GrpcServer;
   try {
@@ -71,6 +81,11 @@ export async function serveReplay(options: ReplayOptions): Promise<Replay> {
       await tape.close();
     },
   };
+}
+
+function infoOf(chain: string, first: number): InfoResponse {
+  const chainNameAliases = chain === SOLANA ? ["solana", "sol"] : [];
+  return new InfoResponse({ chainName: chain, chainNameAliases, firstStreamableBlockNum: BigInt(first) });
 }
 
 function admits(token: string | null, { headers }: ServerCall): boolean {

@@ -18,6 +18,9 @@ export function blocksPath(protocol: Protocol): string {
   return `/sf.substreams.rpc.${protocol}.Stream/Blocks`;
 }
 
+/** HTTP/2 path of the unary method that says what an endpoint serves. */
+export const INFO_PATH = "/sf.substreams.rpc.v2.EndpointInfo/Info";
+
 const { STRING, UINT64, INT64, UINT32, BOOL } = ScalarType;
 
 /** Asks v3 and v4. */
@@ -139,6 +142,9 @@ export type AnyResponse =
   /** A kind that Sluice does not know or did not ask for. */
   | { case: undefined; value?: undefined };
 
+/** What becomes a signal of a source. */
+export type SignalMessage = Extract<AnyResponse, { case: "blockScopedData" | "blockUndoSignal" }>;
+
 /** What any version answers with; a batch comes from v4 only, a single block from v2 and v3. */
 export interface StreamResponse extends Message<StreamResponse> {
   message: AnyResponse;
@@ -165,3 +171,21 @@ const ResponseV4: MessageType<StreamResponse> = proto3.makeMessageType("sf.subst
 export function responseType(protocol: Protocol): MessageType<StreamResponse> {
   return protocol === "v4" ? ResponseV4 : ResponseV2;
 }
+
+/** Answer of `EndpointInfo/Info`, `sf.firehose.v2.InfoResponse`; the request has no fields. */
+export interface InfoResponse extends Message<InfoResponse> {
+  /** As the registry of networks names it, "solana-mainnet-beta" for example. */
+  chainName: string;
+  chainNameAliases: string[];
+  firstStreamableBlockNum: bigint;
+  firstStreamableBlockId: string;
+  blockFeatures: string[];
+}
+
+export const InfoResponse: MessageType<InfoResponse> = proto3.makeMessageType("sf.firehose.v2.InfoResponse", () => [
+  { no: 1, name: "chain_name", kind: "scalar", T: STRING },
+  { no: 2, name: "chain_name_aliases", kind: "scalar", T: STRING, repeated: true },
+  { no: 3, name: "first_streamable_block_num", kind: "scalar", T: UINT64 },
+  { no: 4, name: "first_streamable_block_id", kind: "scalar", T: STRING },
+  { no: 10, name: "block_features", kind: "scalar", T: STRING, repeated: true },
+]);

@@ -197,6 +197,7 @@ export function replay(recording: string, options: Partial<ReplayOptions> = {}):
     endAtEof: false,
     gzip: false,
     requireToken: null,
+    chain: "solana-mainnet-beta",
     world: systemWorld,
     ...options,
   });

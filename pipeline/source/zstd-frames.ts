@@ -29,6 +29,8 @@ export class ZstdFrames {
   #checksum = false;
   #lastBlock = false;
   #frames = 0;
+  #seenBytes = 0;
+  #wholeBytes = 0;
 
   /** Frames that were seen whole. */
   get frames(): number {
@@ -38,6 +40,11 @@ export class ZstdFrames {
   /** True between frames: a file that ends here has not been cut inside one. */
   get complete(): boolean {
     return this.#part === "magic" && this.#taken === 0;
+  }
+
+  /** Bytes up to the end of the last whole frame. */
+  get wholeBytes(): number {
+    return this.#wholeBytes;
   }
 
   /** Takes the next compressed bytes. What is not zstd is left for the decompressor to refuse. */
@@ -51,7 +58,9 @@ export class ZstdFrames {
       this.#taken += take;
       this.#missing -= take;
       while (this.#missing === 0) this.#expect(...this.#next());
+      if (this.complete) this.#wholeBytes = this.#seenBytes + at;
     }
+    this.#seenBytes += chunk.length;
   }
 
   /** What follows the part that has just ended, and how long it is. */
