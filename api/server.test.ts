@@ -96,6 +96,17 @@ describe("/api/indexer", () => {
     expect(backend.desired.running).toBe(true);
   });
 
+  test("start, asked while another unit has failed: a new wish, which that unit hears; what was counted stays", async () => {
+    backend.desired = { running: true, at: NOW - 5_000, blocksBefore: 40 };
+    const before = ((await get("/api/indexer/status")).body as { totalBlocks: number }).totalBlocks;
+    await post("/api/indexer/start");
+    expect(backend.desired.at).toBe(NOW - 5_000);
+    backend.change("archive.main", { state: "failed" });
+    expect((await post("/api/indexer/start")).status).toBe(200);
+    expect(backend.desired.at).toBeGreaterThanOrEqual(NOW);
+    expect((await get("/api/indexer/status")).body).toMatchObject({ running: true, totalBlocks: before });
+  });
+
   test("status, running: the slowest lane is the last block", async () => {
     backend.change("lane.main.1", { metrics: { position: { slot: HEAD_SLOT - 7, hash: "h" } } });
     const { status, body } = await get("/api/indexer/status");

@@ -123,8 +123,10 @@ function formatUptime(ms: number): string {
 async function start(options: IndexerOptions): Promise<View> {
   const { backend } = options;
   let view = viewOf(await backend.snapshot(true), backend);
-  if (!view.wanted) {
-    const blocksBefore = view.ingest?.metrics.sentBlocks ?? 0;
+  // Units that have failed look again when they hear of a new wish.
+  if (!view.wanted || view.units.some((unit) => unit.state === "failed")) {
+    const processed = view.ingest?.metrics.sentBlocks ?? 0;
+    const blocksBefore = view.wanted ? processed - view.totalBlocks : processed;
     await backend.setDesired({ running: true, at: options.world.now(), blocksBefore });
   }
   view = await watch(options, (seen) => seen.running || seen.ingest?.state === "failed");

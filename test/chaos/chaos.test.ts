@@ -5,16 +5,11 @@
 import { expect, test } from "bun:test";
 import { runChaos } from "./chaos.ts";
 
-test(
-  "twenty kills leave no trace",
-  async () => {
-    const said: string[] = [];
-    const result = await runChaos({ seed: 7, kills: 20, lanes: 2, say: (text) => said.push(text) });
-    expect(result.differences).toEqual([]);
-    // The kills did happen, and hit everyone.
-    expect(Object.values(result.killed).reduce((sum, n) => sum + n, 0)).toBe(20);
-    for (const kills of Object.values(result.killed)) expect(kills).toBeGreaterThan(0);
-  },
-  // Once in about eight runs on a loaded machine the end was not reached in time; why is not understood yet.
-  { timeout: 300_000, retry: 1 },
-);
+test("twenty kills leave no trace", async () => {
+  const said: string[] = [];
+  const result = await runChaos({ seed: 7, kills: 20, lanes: 2, say: (text) => said.push(text) });
+  expect(result.differences).toEqual([]);
+  // The kills did happen, and hit everyone.
+  expect(Object.values(result.killed).reduce((sum, n) => sum + n, 0)).toBe(20);
+  for (const kills of Object.values(result.killed)) expect(kills).toBeGreaterThan(0);
+}, 600_000);

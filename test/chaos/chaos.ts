@@ -37,8 +37,8 @@ const PAUSE_MS = { min: 50, max: 2_000 };
 /** Blocks served a second, and how many a kill needs to leave work for the next. */
 const BLOCKS_PER_SECOND = 60;
 const BLOCKS_PER_KILL = 75;
-/** The run must be over so long after the last kill. */
-const CONVERGE_MS = 90_000;
+/** When no unit has come further than ever before for so long, none will, however busy the machine is. */
+const PATIENCE_MS = 60_000;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const data = await mkdtemp(join(tmpdir(), "sluice-chaos-"));
@@ -59,15 +59,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   try {
     const killed = await killAtRandom(options, values, run);
     options.say("no more kills; waiting for the rest");
-    await run.untilEnded(AbortSignal.timeout(CONVERGE_MS), undefined, true).catch(async (error: Error) => {
-      const units = (await run.observe())?.units ?? [];
-      for (const { unit, state, ended, metrics } of units) {
-        options.say(`${unit} ${state} ${ended ? "ended" : "not ended"} at ${metrics.position?.slot}`);
-      }
-      throw new Fatal("CHAOS_STUCK", `not finished ${CONVERGE_MS / 1000} s after the last kill: ${error.message}`, {
-        hint: lastLines(run.logFile(0), 5),
-      });
-    });
+    await untilEnded(run, options.say);
     await run.stopStages();
     const verdict = await holdAgainst(values, truth);
     const seconds = (systemWorld.monotonic() - startedAt) / 1000;
@@ -75,6 +67,40 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   } finally {
     await run.stop();
     await rm(data, { recursive: true, force: true });
+  }
+}
+
+/** Replays and restarts are no progress: what counts is how far each unit has ever come. */
+async function untilEnded(run: LocalRun, say: (text: string) => void): Promise<void> {
+  const furthest = new Map<string, number>();
+  const stuck = new AbortController();
+  let timer = setTimeout(() => stuck.abort(), PATIENCE_MS);
+  try {
+    await run.untilEnded(
+      stuck.signal,
+      ({ units }) => {
+        for (const { unit, ended, metrics } of units) {
+          // To be told of the end is one step more.
+          const at = (metrics.position?.slot ?? 0) + (ended ? 1 : 0);
+          if (at <= (furthest.get(unit) ?? -1)) continue;
+          furthest.set(unit, at);
+          clearTimeout(timer);
+          timer = setTimeout(() => stuck.abort(), PATIENCE_MS);
+        }
+      },
+      true,
+    );
+  } catch (error) {
+    if (!stuck.signal.aborted) throw error;
+    for (const { unit, state, ended, metrics, errors } of (await run.observe())?.units ?? []) {
+      const trouble = errors.map((e) => `${e.code} ${e.message}`).join("; ");
+      say(`${unit} ${state} ${ended ? "ended" : "not ended"} at ${metrics.position?.slot} ${trouble}`);
+    }
+    throw new Fatal("CHAOS_STUCK", `nothing has moved for ${PATIENCE_MS / 1000} s`, {
+      hint: lastLines(run.logFile(0), 5),
+    });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

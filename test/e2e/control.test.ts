@@ -14,8 +14,8 @@ import { run } from "../../pipeline/runner.ts";
 import { StreamSink } from "../../pipeline/stream-sink.ts";
 import { blockCodec } from "../../pipeline/wire/message.ts";
 import { systemWorld } from "../../pipeline/world.ts";
-import { apiOf, until, useGround } from "./ground.ts";
-import { breaksOf, Market, PATIENCE_MS } from "./market.ts";
+import { type Answer, apiOf, until, useGround } from "./ground.ts";
+import { breaksOf, Market } from "./market.ts";
 
 const ground = useGround();
 
@@ -32,22 +32,26 @@ test("start and stop through the API: obeyed, kept over restarts, the same when 
     body: { error: { code: "INDEXER_NOT_STARTED" } },
   });
 
+  /** What the API comes to say: reports take a second, and a busy machine its time. */
+  const says = (path: string, expected: object) =>
+    market.until(`${path} ${JSON.stringify(expected)}`, async () => agrees(await api("GET", path), expected));
+
   const first = market.start([], following);
-  await until("readiness", PATIENCE_MS, async () => (await api("GET", "/ready")).code === 200);
-  expect(await api("GET", "/health")).toMatchObject({ code: 200, body: { status: "healthy" } });
-  expect(await api("GET", "/api/indexer/health")).toMatchObject({ body: { healthy: true, status: { running: true } } });
+  await says("/ready", { code: 200 });
+  await says("/health", { code: 200, body: { status: "healthy" } });
+  await says("/api/indexer/health", { body: { healthy: true, status: { running: true } } });
 
   for (let asked = 1; asked <= 2; asked++) {
     expect(await api("POST", "/api/indexer/stop")).toMatchObject({ code: 200, body: { success: true } });
   }
   expect((await market.unit("ingest.main", "paused", (unit) => unit.state === "paused")).ended).toBeFalse();
   const stopped = await standsStill(market);
-  expect(await api("GET", "/api/indexer/status")).toMatchObject({ body: { running: false, startedAt: null } });
-  expect(await api("GET", "/api/indexer/health")).toMatchObject({ body: { healthy: false } });
+  await says("/api/indexer/status", { body: { running: false, startedAt: null } });
+  await says("/api/indexer/health", { body: { healthy: false } });
   const reasons = expect.arrayContaining(["source: stopped on request"]);
-  expect(await api("GET", "/ready")).toMatchObject({ code: 503, body: { ready: false, reasons } });
+  await says("/ready", { code: 503, body: { ready: false, reasons } });
   // Stopped on request is no failure of the deployment: it answers, and says what is the matter.
-  expect(await api("GET", "/health")).toMatchObject({ code: 200, body: { status: "degraded" } });
+  await says("/health", { code: 200, body: { status: "degraded" } });
 
   expect(await first.stop()).toBe(0);
   market.start([], following);
@@ -55,16 +59,17 @@ test("start and stop through the API: obeyed, kept over restarts, the same when 
   expect(await standsStill(market)).toBe(stopped);
 
   for (let asked = 1; asked <= 2; asked++) {
-    const started = await api("POST", "/api/indexer/start");
-    expect(started).toMatchObject({ code: 200, body: { success: true, status: { running: true } } });
+    // That it is recorded though nobody has obeyed yet is an answer too, which a busy machine may give.
+    await market.until("success of the start", async () => (await api("POST", "/api/indexer/start")).code === 200);
   }
-  await until("blocks after the start", PATIENCE_MS, async () => {
+  await says("/api/indexer/status", { body: { running: true } });
+  await market.until("blocks after the start", async () => {
     const { body } = await api("GET", "/api/indexer/status");
     return (body as { lastBlock: number }).lastBlock > stopped;
   });
-  await until("readiness after the start", PATIENCE_MS, async () => (await api("GET", "/ready")).code === 200);
+  await says("/ready", { code: 200 });
   expect(breaksOf(await market.links("blocks"))).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test("two ingesters on one source: every commit is one's own or the other's, and the chain stays whole", async () => {
   const market = await Market.open(ground, { blocks: 120, seed: 22, blocksPerSecond: 25 });
@@ -72,7 +77,7 @@ test("two ingesters on one source: every commit is one's own or the other's, and
   const helper = market.start(["janitor"]);
   const { broker } = await market.connection();
   const { blocks } = names("sluice", "main");
-  await until("the stream", PATIENCE_MS, () => broker.streamState(blocks.stream));
+  await until("the stream", () => broker.streamState(blocks.stream));
   await helper.stop();
 
   const end = new AbortController();
@@ -126,7 +131,16 @@ test("two ingesters on one source: every commit is one's own or the other's, and
   // What they wrote together is as good as what one would have written.
   expect(await market.start(["decode", "shard", "lane", "archive", "--exit-at-end"]).exited).toBe(0);
   expect(await market.differences()).toEqual([]);
-}, 90_000);
+}, 300_000);
+
+function agrees(answer: Answer, expected: object): boolean {
+  try {
+    expect(answer).toMatchObject(expected);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Waits until the lane has all that ingest has stored, looks again after a while, and gives the slot. */
 async function standsStill(market: Market): Promise<number> {

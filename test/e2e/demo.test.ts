@@ -56,7 +56,7 @@ test("once: the last line is the result, as the truth has it, and whoever change
   expect(Object.values(elsewhere).filter((folder) => existsSync(folder))).toEqual([]);
   expect(processesOf(ground.folder)).toEqual([]);
   await expectChangesToShow(data, truth);
-}, 60_000);
+}, 300_000);
 
 /** Every kind of lie: in the truth, in a row of the hot store, in a file of the lake. */
 async function expectChangesToShow(data: string, truth: Truth): Promise<void> {
@@ -95,20 +95,20 @@ test("once: fails, and says where, when what is stored is not the truth; setting
   expect(JSON.parse(demo.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ verified: false });
   expect(demo.code).toBe(1);
   expect((await readdir(join(data, "hot"))).filter((name) => name.endsWith(".sqlite"))).toHaveLength(3);
-}, 60_000);
+}, 300_000);
 
 test("live: the API and the first rows are there soon; Ctrl-C ends everything", async () => {
   const data = ground.path("demo");
   const demo = ground.start(["--data", data, "demo", "--port", "0", "--blocks", "600", "--seed", "3"], {
     ownGroup: true,
   });
-  const url = await until("the URL", 30_000, () => /http:\/\/127\.0\.0\.1:\d+/.exec(demo.stdout)?.[0]);
-  await until("the first blocks through the API", 30_000, async () => {
+  const url = await until("the URL", () => /http:\/\/127\.0\.0\.1:\d+/.exec(demo.stdout)?.[0]);
+  await until("the first blocks through the API", async () => {
     const answer = await fetch(`${url}/api/indexer/status`);
     const status = (await answer.json()) as { running: boolean; lastBlock: number };
     return status.running && status.lastBlock > 0;
   });
-  await until("the first rows in the hot store", 30_000, () => rowsOf(laneFile(join(data, "hot"), 0)) > 0);
+  await until("the first rows in the hot store", () => rowsOf(laneFile(join(data, "hot"), 0)) > 0);
   expect(processesOf(ground.folder).length).toBeGreaterThan(3);
 
   // A terminal sends Ctrl-C to the whole group, and people press it twice.
@@ -120,15 +120,15 @@ test("live: the API and the first rows are there soon; Ctrl-C ends everything", 
   expect(processesOf(ground.folder)).toEqual([]);
   expect(existsSync(join(data, "stages.log"))).toBeTrue();
   expect(await Bun.file(join(data, "stages.log")).text()).not.toContain('"level":"ERROR"');
-}, 90_000);
+}, 300_000);
 
 test("live: a demo that is killed takes its processes with it", async () => {
   const demo = ground.start(["--data", ground.path("demo"), "demo", "--port", "0", "--blocks", "100"]);
-  await until("the URL", 30_000, () => /http:\/\/127\.0\.0\.1:\d+/.test(demo.stdout));
+  await until("the URL", () => /http:\/\/127\.0\.0\.1:\d+/.test(demo.stdout));
   demo.child.kill("SIGKILL");
-  await until("the end of its processes", 30_000, () => processesOf(ground.folder).length === 0).catch(() => undefined);
+  await until("the end of its processes", () => processesOf(ground.folder).length === 0).catch(() => undefined);
   expect(processesOf(ground.folder)).toEqual([]);
-}, 60_000);
+}, 300_000);
 
 test("a folder with something else in it is left alone; a port that is taken is said so", async () => {
   await Bun.write(ground.path("mine", "precious.txt"), "x");
@@ -143,7 +143,7 @@ test("a folder with something else in it is left alone; a port that is taken is 
   expect(demo.code).toBe(1);
   expect(demo.stderr).toContain("API_PORT");
   expect(processesOf(ground.folder)).toEqual([]);
-}, 60_000);
+}, 300_000);
 
 function rowsOf(file: string): number {
   if (!existsSync(file)) return 0;

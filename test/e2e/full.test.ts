@@ -5,8 +5,8 @@
  */
 import { expect, test } from "bun:test";
 import { names } from "../../pipeline/names.ts";
-import { apiOf, until, useGround } from "./ground.ts";
-import { Market, PATIENCE_MS } from "./market.ts";
+import { apiOf, useGround } from "./ground.ts";
+import { Market } from "./market.ts";
 import { startNatsServer } from "./nats-server.ts";
 
 const ground = useGround();
@@ -54,7 +54,7 @@ test("a full stream: its writer waits and says so, the others go on, and so does
   expect(stoodAt).toBe(market.truth.chain.lastSlot);
   const decode = await market.unit("decode.main", "blocked still", (unit) => unit.blocked && unit.state === "running");
   expect(decode.metrics.position!.slot).toBeLessThan(stoodAt);
-  await until("blocked in the metrics", PATIENCE_MS, async () =>
+  await market.until("blocked in the metrics", async () =>
     /^sluice_unit_blocked\{.*unit="decode\.main".*\} 1$/m.test(String((await api("GET", "/metrics")).body)),
   );
   const reasons = expect.arrayContaining(["streams: waiting for room in a full stream: decode.main"]);
@@ -64,7 +64,7 @@ test("a full stream: its writer waits and says so, the others go on, and so does
   await market.ended();
   expect(await again.stop()).toBe(0);
   expect(await market.differences()).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test("a full server: everything waits, reports still come; when there is room everything goes on", async () => {
   const { market, broker, jetstream } = await open(300, 42);
@@ -86,7 +86,7 @@ test("a full server: everything waits, reports still come; when there is room ev
   expect(await market.differences()).toEqual([]);
   // The streams are there and need no room a second time: a restart finds all in order.
   expect(await market.start(["--exit-at-end"]).exited).toBe(0);
-}, 120_000);
+}, 300_000);
 
 test("a server without room for the streams: said before anything begins, with the way out", async () => {
   const { url } = await startNatsServer(ground, STORE);
@@ -96,4 +96,4 @@ test("a server without room for the streams: said before anything begins, with t
   );
   expect(stderr).toContain("streams.*MaxBytes");
   expect(code).toBe(75);
-}, 30_000);
+}, 300_000);

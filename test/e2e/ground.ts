@@ -138,17 +138,31 @@ function killAll(folder: string): void {
   }
 }
 
-/** Asks until `answer` gives something; throws with what was waited for when the time is up. */
+/** Where nothing at all has moved for so long, nothing will, however busy the machine is. */
+export const PATIENCE_MS = 60_000;
+
+type Found<T> = T | null | undefined | false;
+
+/**
+ * Asks until `answer` gives something. Gives up, saying what was waited for and what stands still, when `progress` has
+ * said the same all through our patience.
+ */
 export async function until<T>(
   what: string,
-  withinMs: number,
-  answer: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  answer: () => Promise<Found<T>> | Found<T>,
+  progress: () => Promise<string> | string = () => "",
 ): Promise<T> {
-  const deadline = performance.now() + withinMs;
+  let before = "";
+  let movedAt = performance.now();
   for (;;) {
     const found = await answer();
     if (found !== null && found !== undefined && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`waited ${withinMs} ms for ${what}`);
+    const stands = await progress();
+    if (stands !== before) movedAt = performance.now();
+    before = stands;
+    if (performance.now() - movedAt > PATIENCE_MS) {
+      throw new Error(`waited for ${what}; nothing has moved for ${PATIENCE_MS / 1000} s\n${stands}`);
+    }
     await Bun.sleep(50);
   }
 }
@@ -162,7 +176,7 @@ export interface Answer {
 /** Starts `sluice api` in a process of its own and gives a way to ask it. */
 export async function apiOf(ground: Ground, settings: readonly string[]) {
   const command = ground.start(["api", "--port", "0", "--json", ...settings.flatMap((s) => ["--set", s])]);
-  const ready = await until("the API's URL", 30_000, () => /^\{.*\}\n/.exec(command.stdout)?.[0]);
+  const ready = await until("the API's URL", () => /^\{.*\}\n/.exec(command.stdout)?.[0]);
   const { url } = JSON.parse(ready) as { url: string };
   return async (method: "GET" | "POST", path: string): Promise<Answer> => {
     const answer = await fetch(`${url}${path}`, { method });

@@ -39,7 +39,7 @@ test.each([31, 32])(
     expect(links[0]!.prev!.slot).toBeLessThan(session.resolvedStart);
     expect(await market.differences()).toEqual([]);
   },
-  90_000,
+  300_000,
 );
 
 function standOf(file: string): number {

@@ -11,14 +11,13 @@ import { holdAgainst } from "../../cli/verdict.ts";
 import type { Link } from "../../pipeline/chain.ts";
 import { type Config, loadConfig } from "../../pipeline/config.ts";
 import type { NodeReport, UnitReport } from "../../pipeline/control.ts";
+import { Transient } from "../../pipeline/errors.ts";
 import { names } from "../../pipeline/names.ts";
 import { type BlockRef, formatBlock, sameBlock } from "../../pipeline/position.ts";
 import { linkOf } from "../../pipeline/reader.ts";
 import { type WrittenSimulation, writeSimulation } from "../../simulator/index.ts";
 import { type Ground, until } from "./ground.ts";
 
-/** Long enough for anything on a busy machine; what is waited for usually takes a tenth. */
-export const PATIENCE_MS = 60_000;
 export const UNITS_OF_STAGES = ["ingest", "decode", "shard", "lane", "archive"] as const;
 
 export interface MarketOptions {
@@ -123,9 +122,29 @@ export class Market {
       .filter((unit) => unit.state !== "waiting" && unit.state !== "stopped");
   }
 
+  /** Asks until there is an answer; gives up when no unit has moved for a while. A silent server is asked again. */
+  until<T>(what: string, answer: Parameters<typeof until<T>>[1]): Promise<T> {
+    return until(
+      what,
+      () => unlessSilent(answer, null),
+      () => unlessSilent(() => this.progress(), "no answer from the server"),
+    );
+  }
+
+  /** What every unit has done so far. */
+  private async progress(): Promise<string> {
+    if (this.connected === null) return "";
+    const units = (await this.nodes()).flatMap((node) => node.units);
+    const lines = units.map(({ unit, state, ended, metrics: m, errors }) => {
+      const trouble = errors.at(-1)?.code ?? "";
+      return `${unit} ${state}${ended ? " ended" : ""} ${m.position?.slot} ${m.receivedBatches}+${m.sentBatches} ${trouble}`;
+    });
+    return lines.sort().join("\n");
+  }
+
   /** Waits until `unit` of a process that holds it is as wanted. */
   unit(name: string, what: string, is: (unit: UnitReport) => boolean): Promise<UnitReport> {
-    return until(`${name} ${what}`, PATIENCE_MS, async () =>
+    return this.until(`${name} ${what}`, async () =>
       (await this.held()).find((unit) => unit.unit === name && is(unit)),
     );
   }
@@ -133,7 +152,7 @@ export class Market {
   /** Waits until every unit that carries data has seen the end of its input. */
   ended(): Promise<unknown> {
     const { lanes } = this.config;
-    return until("the end of the range everywhere", PATIENCE_MS, async () => {
+    return this.until("the end of the range everywhere", async () => {
       const flowing = (await this.held()).filter((unit) => unit.stage !== "janitor");
       return flowing.length === UNITS_OF_STAGES.length - 1 + lanes && flowing.every((unit) => unit.ended);
     });
@@ -167,9 +186,18 @@ export class Market {
 
   /** Waits for a line of a process's log that holds all of the texts. */
   async logged(child: Stages, ...texts: string[]): Promise<string> {
-    return until(`a line with ${texts.join(", ")} in the log`, PATIENCE_MS, async () =>
+    return this.until(`a line with ${texts.join(", ")} in the log`, async () =>
       (await readFile(child.log, "utf8")).split("\n").find((line) => texts.every((text) => line.includes(text))),
     );
+  }
+}
+
+async function unlessSilent<T>(ask: () => Promise<T> | T, silent: T): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof Transient) return silent;
+    throw error;
   }
 }
 

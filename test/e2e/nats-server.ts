@@ -26,7 +26,7 @@ export async function startNatsServer(ground: Ground, lines: readonly string[]):
     child.kill("SIGKILL");
     return child.exited;
   });
-  const url = await until("the nats-server's port", 20_000, async () => {
+  const url = await until("the nats-server's port", async () => {
     for (const name of new Bun.Glob("*.ports").scanSync(ports)) {
       const { nats } = JSON.parse((await Bun.file(join(ports, name)).text()) || "{}") as { nats?: string[] };
       return nats?.[0];
