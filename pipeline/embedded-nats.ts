@@ -5,9 +5,10 @@
  *
  * The server outlives a process that was killed (it runs in its own session): the others go on with it.
  */
+import { Database, type SQLiteError } from "bun:sqlite";
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Fatal, Transient } from "./errors.ts";
@@ -20,6 +21,11 @@ export interface EmbeddedNats {
   readonly pid: number;
 }
 
+/** How long we wait for somebody else to start it, and for it to answer; on a busy machine it takes seconds. */
+const START_WAIT_MS = 60_000;
+const ANSWER_WAIT_MS = 15_000;
+const PID_FILE = "nats-server.pid";
+
 interface ServerFile {
   readonly pid: number;
   readonly port: number;
@@ -28,26 +34,34 @@ interface ServerFile {
 
 /** Starts the folder's server unless it runs, and registers this process as a user of it. */
 export async function ensureEmbeddedNats(folder: string, world: World): Promise<EmbeddedNats> {
-  await mkdir(join(folder, "users"), { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   await writeFile(join(folder, "users", String(process.pid)), "");
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (const deadline = world.monotonic() + START_WAIT_MS; world.monotonic() < deadline; await world.sleep(50)) {
     const known = await readServerFile(folder);
-    if (known !== null && isAlive(known.pid) && (await isListening(known.port))) return describeServer(known);
-    const lock = await tryLock(folder);
-    if (lock === null) {
-      await world.sleep(50);
-      continue;
-    }
+    if (known !== null && isServer(known.pid, folder) && (await isListening(known.port))) return describeServer(known);
+    const lock = tryLock(folder);
+    if (lock === null) continue;
     try {
-      return await spawnServer(folder, known, world);
+      return await startServer(folder, world);
     } finally {
-      await lock.release();
+      lock.release();
     }
   }
-  throw new Transient("NATS_EMBEDDED_START", "another process holds the start lock of the embedded nats-server", {
+  throw new Transient("NATS_EMBEDDED_START", "another process is starting the embedded nats-server, and does not end", {
     where: folder,
-    hint: `If no other sluice process is running, delete ${join(folder, "start.lock")}.`,
+    hint: "Look for a sluice process that hangs, and end it.",
   });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(join(folder, "users"), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Fatal("DATA_FOLDER", `cannot write to the data folder: ${(error as Error).message}`, {
+      where: folder,
+      hint: "Check that the folder exists, is writable and has space left.",
+    });
+  }
 }
 
 /** Deregisters this process; the last one stops the server and waits for it. */
@@ -59,7 +73,7 @@ export async function releaseEmbeddedNats(folder: string, world: World): Promise
     await rm(join(folder, "users", name), { force: true });
   }
   const known = await readServerFile(folder);
-  if (known === null || !isAlive(known.pid)) return;
+  if (known === null || !isServer(known.pid, folder)) return;
   process.kill(known.pid, "SIGTERM");
   for (let i = 0; i < 200 && isAlive(known.pid); i++) await world.sleep(25);
   if (isAlive(known.pid)) process.kill(known.pid, "SIGKILL");
@@ -84,32 +98,60 @@ export function natsServerBinary(): string {
   }
 }
 
+/** With the lock held: nobody else starts one. Two servers on one JetStream store would destroy it. */
+async function startServer(folder: string, world: World): Promise<EmbeddedNats> {
+  const known = await readServerFile(folder);
+  // Started since we looked, or by somebody who was killed meanwhile: on a busy machine it takes its time to answer.
+  for (const deadline = world.monotonic() + ANSWER_WAIT_MS; known !== null && isServer(known.pid, folder); ) {
+    if (await isListening(known.port)) return describeServer(known);
+    if (world.monotonic() > deadline) break;
+    await world.sleep(50);
+  }
+  for (const pid of [known?.pid ?? 0, await readPidFile(folder)]) {
+    if (!isServer(pid, folder)) continue;
+    process.kill(pid, "SIGKILL");
+    while (isAlive(pid)) await world.sleep(10);
+  }
+  return spawnServer(folder, known, world);
+}
+
 async function spawnServer(folder: string, previous: ServerFile | null, world: World): Promise<EmbeddedNats> {
   const binary = natsServerBinary();
-  const port = previous !== null && (await isFree(previous.port)) ? previous.port : await freePort();
+  const port = await portFor(previous, world);
   const token = previous?.token ?? randomBytes(24).toString("hex");
-  const config = join(folder, "nats-server.conf");
-  await writeFile(config, serverConfig(folder, port, token), { mode: 0o600 });
+  await writeFile(configFile(folder), serverConfig(folder, port, token), { mode: 0o600 });
   const log = await open(join(folder, "nats-server.log"), "a", 0o600);
-  const child = Bun.spawn([binary, "-c", config], { stdin: "ignore", stdout: log.fd, stderr: log.fd, detached: true });
-  await log.close();
+  const args = [binary, "-c", configFile(folder)];
+  const child = Bun.spawn(args, { stdin: "ignore", stdout: log.fd, stderr: log.fd, detached: true });
   child.unref();
+  // At once: whoever comes after us must know of it, even if we are killed in the next moment.
   const file: ServerFile = { pid: child.pid, port, token };
-  for (let i = 0; i < 400; i++) {
+  writeFileSync(join(folder, "server.json.tmp"), JSON.stringify(file), { mode: 0o600 });
+  renameSync(join(folder, "server.json.tmp"), join(folder, "server.json"));
+  await log.close();
+  for (const deadline = world.monotonic() + ANSWER_WAIT_MS; world.monotonic() < deadline; await world.sleep(25)) {
     if (child.exitCode !== null) break;
-    if (await isListening(port)) {
-      const temp = join(folder, "server.json.tmp");
-      await writeFile(temp, JSON.stringify(file), { mode: 0o600 });
-      await rename(temp, join(folder, "server.json"));
-      return describeServer(file);
-    }
-    await world.sleep(25);
+    if (await isListening(port)) return describeServer(file);
   }
   if (child.exitCode === null) child.kill("SIGKILL");
+  await child.exited;
   throw new Transient("NATS_EMBEDDED_START", "the embedded nats-server did not start", {
     where: binary,
     hint: `Its last words are in ${join(folder, "nats-server.log")}: ${await lastLine(join(folder, "nats-server.log"))}`,
   });
+}
+
+/** Clients look for it where it was: on another port only if that one stays taken. */
+async function portFor(previous: ServerFile | null, world: World): Promise<number> {
+  for (let i = 0; previous !== null && i < 40; i++) {
+    if (await isFree(previous.port)) return previous.port;
+    await world.sleep(50);
+  }
+  return freePort();
+}
+
+function configFile(folder: string): string {
+  return join(folder, "nats-server.conf");
 }
 
 function serverConfig(folder: string, port: number, token: string): string {
@@ -119,6 +161,7 @@ function serverConfig(folder: string, port: number, token: string): string {
     "max_payload: 1MB",
     // fsync before every acknowledgement: an acknowledged batch survives a power cut.
     `jetstream { store_dir: ${JSON.stringify(join(folder, "jetstream"))}, sync_interval: always, max_mem: 64MB, max_file: 1TB }`,
+    `pid_file: ${JSON.stringify(join(folder, PID_FILE))}`,
     "logtime: true",
     "",
   ].join("\n");
@@ -140,24 +183,39 @@ async function readServerFile(folder: string): Promise<ServerFile | null> {
   }
 }
 
-/** An exclusive lock by file creation; a lock left by a dead process is taken over. */
-async function tryLock(folder: string): Promise<{ release(): Promise<void> } | null> {
-  const path = join(folder, "start.lock");
+/** The server's own word, for when whoever started it was killed before writing anything down; 0 without one. */
+async function readPidFile(folder: string): Promise<number> {
+  return Number.parseInt(await readFile(join(folder, PID_FILE), "utf8").catch(() => ""), 10) || 0;
+}
+
+/** A lock of the operating system's, by way of SQLite: it ends with its holder, however that ends. */
+function tryLock(folder: string): { release(): void } | null {
+  let db: Database | null = null;
   try {
-    const file = await open(path, "wx", 0o600);
-    await file.writeFile(String(process.pid));
-    await file.close();
-    return { release: () => rm(path, { force: true }) };
+    const held = (db = new Database(join(folder, "start-lock.sqlite")));
+    held.run("BEGIN EXCLUSIVE");
+    return { release: () => held.close() };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-      throw new Fatal("DATA_FOLDER", `cannot write to the data folder: ${(error as Error).message}`, {
-        where: folder,
-        hint: "Check that the folder exists, is writable and has space left.",
-      });
-    }
-    const holder = Number(await readFile(path, "utf8").catch(() => ""));
-    if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
-    return null;
+    db?.close();
+    if ((error as SQLiteError).code === "SQLITE_BUSY") return null;
+    throw new Fatal("DATA_FOLDER", `cannot write to the data folder: ${(error as Error).message}`, {
+      where: folder,
+      hint: "Check that the folder exists, is writable and has space left.",
+    });
+  }
+}
+
+/** Whether the process is a server of this folder: pids are given out again. */
+function isServer(pid: number, folder: string): boolean {
+  return isAlive(pid) && commandOf(pid).includes(configFile(folder));
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    // Not on this system, or it has just ended.
+    return Bun.spawnSync(["ps", "-ww", "-o", "command=", "-p", String(pid)]).stdout.toString();
   }
 }
 
