@@ -31,6 +31,7 @@ const OPTIONS: Omit<ServeOptions, "file"> = {
   gzip: false,
   endAtEof: true,
   chain: null,
+  plan: [],
   json: true,
 };
 

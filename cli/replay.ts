@@ -1,6 +1,7 @@
 /** `sluice replay`: serves a recording on loopback the way a Substreams provider would, until it is told to stop. */
 import type { Command } from "commander";
 import { Fatal } from "../pipeline/errors.ts";
+import { FAULTS, type Fault, parseFault } from "../pipeline/source/faults.ts";
 import type { Protocol } from "../pipeline/source/rpc.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { endWithParent } from "./child.ts";
@@ -17,6 +18,7 @@ interface Options {
   readonly gzip: boolean;
   readonly endAtEof?: boolean;
   readonly chain: string;
+  readonly fault: readonly string[];
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -32,15 +34,20 @@ export function register(program: Command, context: CliContext): void {
     .option("--no-gzip", "never compress")
     .option("--end-at-eof", "end streams at the end of the recording instead of staying open")
     .option("--chain <name>", 'chain that it says it serves; "none": it does not say', "solana-mainnet-beta")
+    .option("--fault <what>", "KIND@SLOT[xTIMES], may be repeated; see below", collect, [])
     .addHelpText(
       "after",
       `
 Examples:
   sluice replay chain.zst
+  sluice replay chain.zst --fault disconnect@+100x3 --fault fork@370500200
   sluice replay chain.zst --port 0 --blocks-per-second 2.5 --json
   sluice stages --set source.endpoint=http://127.0.0.1:9000 --set source.startBlock=0
 
-The first line on stdout says where it listens; the port is open by then.`,
+The first line on stdout says where it listens; the port is open by then.
+
+Faults strike before the first block at or after SLOT, or +N slots after the first of the recording; xTIMES: so often.
+${faultList()}`,
     )
     .action(async (file: string, options: Options, command: Command) => {
       const { json } = context.load(command);
@@ -61,7 +68,18 @@ export interface ServeOptions {
   readonly gzip: boolean;
   readonly endAtEof: boolean;
   readonly chain: string | null;
+  readonly plan: readonly Fault[];
   readonly json: boolean;
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}
+
+function faultList(): string {
+  return Object.entries(FAULTS)
+    .map(([kind, effect]) => `  ${kind.padEnd(12)}${effect}`)
+    .join("\n");
 }
 
 function parsed(options: Options): Omit<ServeOptions, "file" | "json"> {
@@ -75,6 +93,7 @@ function parsed(options: Options): Omit<ServeOptions, "file" | "json"> {
     gzip: options.gzip,
     endAtEof: options.endAtEof === true,
     chain: options.chain === "none" ? null : options.chain,
+    plan: options.fault.map(parseFault),
   };
 }
 
@@ -86,10 +105,10 @@ function rate(text: string): number {
 /** Serves until `signal` aborts. */
 export async function serveRecording(options: ServeOptions, { stdout, stderr }: CommandIo, signal: AbortSignal) {
   const { serveReplay } = await import("../pipeline/source/replay.ts");
-  const { file, host, port, blocksPerSecond, protocols, token, gzip, endAtEof, chain } = options;
+  const { file, host, port, blocksPerSecond, protocols, token, gzip, endAtEof, chain, plan } = options;
   const replay = await serveReplay({
     recording: file,
-    ...{ host, port, protocols, gzip, blocksPerSecond, endAtEof, chain },
+    ...{ host, port, protocols, gzip, blocksPerSecond, endAtEof, chain, plan },
     requireToken: token,
     progressMs: 1_000,
     world: systemWorld,

@@ -1,8 +1,10 @@
 /** One client's stream of a replay: from its request to the status that ends it. See `replay.ts` for what it is sent. */
 import { Request } from "@substreams/core/proto";
 import type { World } from "../world.ts";
+import type { FaultPlan } from "./faults.ts";
 import type { ServerCall } from "./grpc-server.ts";
 import { GrpcCode, type GrpcStatus } from "./grpc-status.ts";
+import { realCursor, strike, undoTo } from "./playback-faults.ts";
 import { blockFrames, messageFrame } from "./replay-frames.ts";
 import { PackageRequest, type Protocol } from "./rpc.ts";
 import type { Tape, TapeBlock, TapeEntry, TapeUndo } from "./tape.ts";
@@ -59,6 +61,8 @@ interface Cue {
   readonly index: number;
   /** Blocks below are left out. */
   readonly from: number;
+  /** The client stands on a fork that never was: it is sent back to this block first. */
+  readonly undoTo?: TapeBlock;
 }
 
 export class Playback {
@@ -67,11 +71,20 @@ export class Playback {
   private readonly call: ServerCall;
   private readonly protocol: Protocol;
   private readonly number: number;
+  private readonly plan: FaultPlan;
   private messages = 0;
   private blocks = 0;
   private startedAt = 0;
 
-  constructor(tape: Tape, options: PlaybackOptions, call: ServerCall, protocol: Protocol, number: number) {
+  constructor(
+    tape: Tape,
+    options: PlaybackOptions,
+    plan: FaultPlan,
+    call: ServerCall,
+    protocol: Protocol,
+    number: number,
+  ) {
+    this.plan = plan;
     this.tape = tape;
     this.options = options;
     this.call = call;
@@ -79,21 +92,26 @@ export class Playback {
     this.number = number;
   }
 
-  /** Plays until the end, or until the client is gone. */
-  async run(): Promise<GrpcStatus> {
+  /** Plays until the end, or until the client is gone; null: the call needs no status any more. */
+  async run(): Promise<GrpcStatus | null> {
     const wish = readWish(this.call.request, this.protocol);
     if (wish === null) return invalid("the request cannot be decoded");
     if (this.tape.module !== "" && wish.module !== this.tape.module) {
       return invalid(`module "${wish.module}" is not recorded here, "${this.tape.module}" is`);
     }
-    const cue = findCue(this.tape, wish);
+    const cue = findCue(this.tape, wish, this.plan.takeRepeat());
     if ("code" in cue) return cue;
     this.startedAt = this.options.world.monotonic();
     await this.sendSession(cue);
+    if (cue.undoTo !== undefined) {
+      const signal = await undoTo(this.tape, cue.undoTo);
+      await this.sendUndo({ kind: "undo", slot: cue.undoTo.slot, cursor: signal.lastValidCursor, signal });
+    }
     return this.play(cue, wish);
   }
 
-  private async play({ entries, index, from }: Cue, { stop, finalOnly }: Wish): Promise<GrpcStatus> {
+  /** Null: a fault has ended the call in its own way. */
+  private async play({ entries, index, from }: Cue, { stop, finalOnly }: Wish): Promise<GrpcStatus | null> {
     for (let at = index; !this.call.signal.aborted; ) {
       const entry = entries[at];
       if (entry === undefined) return this.atEof(stop);
@@ -106,7 +124,15 @@ export class Playback {
         return OK;
       } else {
         const due = await this.waitForTurn();
-        const batch = takeBatch(entries, at, { from, stop, blocks: due });
+        const fault = this.plan.take(entry.slot);
+        if (fault !== null) {
+          const { tape, call, protocol } = this;
+          const struck = await strike(fault, { tape, call, protocol, entries, at, from, finalOnly });
+          if ("end" in struck) return struck.end;
+          at = struck.goOnAt;
+          continue;
+        }
+        const batch = takeBatch(entries, at, { from, stop, blocks: due, below: this.plan.quietBelow });
         await this.sendBlocks(batch, finalOnly);
         at += batch.length;
       }
@@ -212,7 +238,7 @@ function readWish(request: Uint8Array, protocol: Protocol): Wish | null {
 }
 
 /** Where to begin, or why not. */
-function findCue(tape: Tape, wish: Wish): Cue | GrpcStatus {
+function findCue(tape: Tape, wish: Wish, repeat: boolean): Cue | GrpcStatus {
   const entries = wish.finalOnly ? tape.finals : tape.entries;
   if (wish.cursor === "") {
     const { first, last } = tape.range;
@@ -220,27 +246,35 @@ function findCue(tape: Tape, wish: Wish): Cue | GrpcStatus {
     const index = entries.findIndex((entry) => entry.kind === "block" && entry.slot >= from);
     return { entries, index: index === -1 ? entries.length : index, from };
   }
-  const found = tape.find(wish.cursor);
+  const real = realCursor(wish.cursor);
+  const found = tape.find(real ?? wish.cursor);
   if (found === null) return invalid("the cursor is unknown to this recording");
   const entry = tape.entries[found]!;
   const abandonedBy = entry.kind === "block" ? entry.abandonedBy : null;
-  if (!wish.finalOnly) return { entries, index: abandonedBy ?? found + 1, from: 0 };
+  if (!wish.finalOnly) {
+    const index = abandonedBy ?? found + 1;
+    if (real === null) return { entries, index: repeat && index === found + 1 ? found : index, from: 0 };
+    const block = tape.entries.slice(0, found + 1).findLast((e) => e.kind === "block" && e.cursor === real);
+    return { entries, index, from: 0, ...(block?.kind === "block" ? { undoTo: block } : {}) };
+  }
   if (abandonedBy !== null) return invalid("the cursor's block was taken back; final blocks cannot say so");
   const index = entries.findIndex((block) => block.slot > entry.slot);
-  return { entries, index: index === -1 ? entries.length : index, from: 0 };
+  const next = index === -1 ? entries.length : index;
+  return { entries, index: repeat && next > 0 ? next - 1 : next, from: 0 };
 }
 
 /** Blocks from `at` on, as many as go into one message and are due. They lie close together on the tape. */
 function takeBatch(
   entries: readonly TapeEntry[],
   at: number,
-  limits: { from: number; stop: number | null; blocks: number },
+  limits: { from: number; stop: number | null; blocks: number; below: number },
 ): TapeBlock[] {
   const batch: TapeBlock[] = [];
   for (let i = at; i < entries.length && batch.length < limits.blocks; i++) {
     const entry = entries[i]!;
     if (entry.kind === "undo" || entry.slot < limits.from) break;
     if (limits.stop !== null && entry.slot >= limits.stop) break;
+    if (entry.slot >= limits.below && batch.length > 0) break;
     const [first] = batch;
     if (first !== undefined && entry.offset + entry.itemBytes - first.offset > BATCH_BYTES_MAX) break;
     batch.push(entry);

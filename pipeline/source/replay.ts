@@ -9,6 +9,7 @@
  * - with final blocks only, blocks come that were final at the end of the recording, and no undo signals.
  * - at the end of the recording a stream with a stop block ends; one without goes on with progress messages.
  */
+import { type Fault, FaultPlan } from "./faults.ts";
 import { frameOf, type GrpcServer, type ServerCall, serveGrpc } from "./grpc-server.ts";
 import { GrpcCode } from "./grpc-status.ts";
 import { Playback, type PlaybackOptions } from "./playback.ts";
@@ -33,6 +34,8 @@ export interface ReplayOptions extends PlaybackOptions {
   readonly requireToken: string | null;
   /** What `EndpointInfo/Info` names as the chain; null: the method is unknown, as it is to many endpoints. */
   readonly chain: string | null;
+  /** What goes wrong, and where; each as often as it says, over all calls. */
+  readonly plan?: readonly Fault[];
   /** Where the unpacked blocks go; undefined: the system's folder for temporary files. */
   readonly scratchFolder?: string;
 }
@@ -49,6 +52,7 @@ export interface Replay {
 /** Resolves when it listens. Throws `Fatal` RECORDING_MISSING, RECORDING_CORRUPT, RECORDING_TRUNCATED, SERVER_ADDRESS. */
 export async function serveReplay(options: ReplayOptions): Promise<Replay> {
   const tape = await Tape.open(options.recording, options.scratchFolder);
+  const plan = new FaultPlan(options.plan ?? [], tape.range.first);
   let calls = 0;
   const handle = async (call: ServerCall): Promise<void> => {
     const protocol = options.protocols.find((version) => blocksPath(version) === call.path);
@@ -63,7 +67,9 @@ export async function serveReplay(options: ReplayOptions): Promise<Replay> {
       await call.send(frameOf(infoOf(info, tape.range.first).toBinary()));
       return call.finish();
     }
-    if (protocol !== undefined) call.finish(await new Playback(tape, options, call, protocol, calls++).run());
+    if (protocol === undefined) return;
+    const status = await new Playback(tape, options, plan, call, protocol, calls++).run();
+    if (status !== null) call.finish(status);
   };
   let server: GrpcServer;
   try {
