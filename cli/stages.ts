@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { closest } from "../pipeline/closest.ts";
 import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
+import { keepMemoryLow } from "../pipeline/memory.ts";
 import { STAGES } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { endWithParent } from "./child.ts";
@@ -35,6 +36,9 @@ Two processes on one data folder share the units; when one dies the other takes 
     });
 }
 
+/** Longest orderly stop. Service managers kill after 30 to 90 seconds. */
+const STOP_WITHIN_MS = 20_000;
+
 interface RunStagesOptions {
   readonly config: ReturnType<CliContext["load"]>["config"];
   readonly names: readonly string[];
@@ -53,6 +57,11 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
     if (stop.signal.aborted) return;
     log("info", `${signal}: finishing commits, giving up leases (SIGINT again to stop at once)`);
     stop.abort(new Shutdown());
+    // Something that never answers (a server that is gone, a disk that hangs) must not keep a process that was told to go.
+    setTimeout(() => {
+      log("error", `did not stop within ${STOP_WITHIN_MS / 1_000} s: leaving as after a kill, which loses nothing`);
+      process.exit(1);
+    }, STOP_WITHIN_MS).unref();
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
@@ -80,7 +89,7 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
       },
     });
     const watching = watchOutcome(supervisor, stop, exitAtEnd === true);
-    await supervisor.run(stop.signal);
+    await Promise.all([supervisor.run(stop.signal), keepMemoryLow(systemWorld, stop.signal)]);
     await watching;
     return supervisor.allFailed ? 1 : 0;
   } finally {

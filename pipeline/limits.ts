@@ -16,7 +16,7 @@ export const LIMITS = {
   /** Blocks at or below the final slot that an output remembers to recognise re-delivered ones. */
   recentFinalBlocks: 512,
   /** Resident memory above which a process collects garbage every second instead of letting it grow. */
-  collectAboveRssBytes: 300_000_000,
+  collectAboveRssBytes: 250_000_000,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
   /** Bytes of an unreadable message kept in quarantine. */

@@ -74,8 +74,6 @@ export class Supervisor {
   private async report(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.reportOnce();
-      // Batches live in native buffers, whose weight the collector feels too late.
-      if (process.memoryUsage.rss() > LIMITS.collectAboveRssBytes) Bun.gc(true);
       await this.o.world.sleep(REPORT_EVERY_MS, signal).catch(() => undefined);
     }
   }

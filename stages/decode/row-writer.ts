@@ -14,6 +14,9 @@ export const MAX_QUARANTINED_BYTES = 256 * 1024;
 
 const COMMON = EVENT_COLUMNS.length;
 
+/** Rows for which a table has room when nothing is known of its size. */
+const CAPACITY_MIN = 64;
+
 /** Where an event stands: what its common columns say. */
 export interface Place {
   slot: number;
@@ -31,6 +34,8 @@ export interface Place {
 
 export class RowWriter {
   private readonly builders = new Map<string, TableBuilder>();
+  /** Rows of the last batch by dataset: the next one is likely as large, and growing step by step copies them again. */
+  private readonly rowsBefore = new Map<string, number>();
 
   /** Appends the event whose layout has just been located in `bytes`. */
   event(place: Place, decoder: EventDecoder, compiled: CompiledLayout, bytes: Uint8Array): void {
@@ -84,13 +89,14 @@ export class RowWriter {
   }
 
   clear(): void {
+    for (const [name, { length }] of this.builders) this.rowsBefore.set(name, length);
     this.builders.clear();
   }
 
   private builder(spec: DatasetSpec): TableBuilder {
     let builder = this.builders.get(spec.name);
     if (builder === undefined) {
-      builder = new TableBuilder(spec);
+      builder = new TableBuilder(spec, Math.max(CAPACITY_MIN, Math.ceil((this.rowsBefore.get(spec.name) ?? 0) * 1.25)));
       this.builders.set(spec.name, builder);
     }
     return builder;

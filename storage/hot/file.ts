@@ -13,7 +13,13 @@ const APPLICATION_ID = 0x536c6365;
 /** Raised when Sluice's own tables change. A file of another version is rebuilt, not migrated: it is a view. */
 const SCHEMA_VERSION = 1;
 
-const PAGE_BYTES = 4096;
+/** Rows are wide (addresses, a signature): twice the usual page takes a tenth off the cost of a commit. */
+const PAGE_BYTES = 8192;
+/**
+ * Pages in the write-ahead log before they are moved into the file: 32 MiB. While catching up each commit touches the same
+ * pages of candles and ledger again; the longer the log, the fewer times they are written.
+ */
+const CHECKPOINT_PAGES = 4096;
 
 /** Sluice's own tables. `_events` is the ledger: the events of a token in chain order, and where their rows are. */
 const OWN_TABLES = [
@@ -62,6 +68,7 @@ export function openForWriting(file: string, catalog: DatasetCatalog, limits: Fi
     // FULL: a committed block survives power loss. Batched, it costs about a third.
     db.run("PRAGMA synchronous = FULL");
     db.run(`PRAGMA cache_size = -${Math.ceil(limits.pageCacheBytes / 1024)}`);
+    db.run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     db.run("PRAGMA journal_size_limit = 67108864");
     db.run("PRAGMA temp_store = MEMORY");
     if (limits.fileBytesMax !== null) db.run(`PRAGMA max_page_count = ${Math.floor(limits.fileBytesMax / PAGE_BYTES)}`);
