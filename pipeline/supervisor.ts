@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import type { NodeReport } from "./control.ts";
 import { describe } from "./errors.ts";
 import { Lease, type LeaseOptions } from "./leases.ts";
-import { LIMITS } from "./limits.ts";
 import { sameBlock } from "./position.ts";
 import type { UnitSpec } from "./unit.ts";
 import { type SlotOptions, UnitSlot } from "./unit-slot.ts";
