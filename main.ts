@@ -5,6 +5,8 @@ import * as api from "./cli/api.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
+import { errorCodes } from "./cli/error-codes.ts";
+import * as explain from "./cli/explain.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
@@ -37,8 +39,8 @@ Settings: sluice config show`,
   .exitOverride();
 
 const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
-for (const command of [demo, stages, api, sql, verify, record, replay, simulate, config])
-  command.register(program, context);
+const COMMANDS = [demo, stages, api, sql, verify, record, replay, simulate, config, explain];
+for (const command of COMMANDS) command.register(program, context);
 
 try {
   await program.parseAsync();
@@ -50,6 +52,7 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
   process.stderr.write(`sluice: ${describe(error)}\n`);
   const { code, cause } = classify(error);
+  if (code !== "USAGE" && errorCodes().has(code)) process.stderr.write(`  More: sluice explain ${code}\n`);
   if (code === "UNEXPECTED" && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
   return exitCodeOf(error);
 }

@@ -1,9 +1,11 @@
 /** `sluice api`: the HTTP API in a process of its own, so that the pipeline's work never starves it. */
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { RunningApi } from "../api/server.ts";
 import type { Config } from "../pipeline/config.ts";
 import type { Control } from "../pipeline/control.ts";
-import { configureLogging, logFor } from "../pipeline/log.ts";
+import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
+import { answerLogRequests } from "../pipeline/log-exchange.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { VERSION } from "./version.ts";
 
@@ -30,7 +32,9 @@ Examples:
         for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
       });
       const { connectBroker } = await import("./deployment.ts");
+      const node = `${hostname()}-api-${process.pid}`;
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
+      answerLogRequests(connection.broker.connection, config["nats.prefix"], node, recentLog);
       try {
         const api = await serveApi(config, connection.control);
         context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);

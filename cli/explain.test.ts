@@ -18,9 +18,13 @@ const SOURCES = ["main.ts", ...new Bun.Glob(FOLDERS).scanSync(ROOT)]
 
 const CODE = "[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*";
 /** `new Fatal("CODE"`, and the two short forms of the API. */
-const RAISED = new RegExp(`(?:new (Fatal|Transient|Poison|Fenced|Rewind)|\\b(refused|unavailable))\\(\\s*"(${CODE})"`, "g");
+const RAISED = new RegExp(
+  `(?:new (Fatal|Transient|Poison|Fenced|Rewind)|\\b(refused|unavailable))\\(\\s*"(${CODE})"`,
+  "g",
+);
 /** A code handed to a function that makes the error, alone or in a table of advice. */
-const HANDED_ON = /(?:\b(?:broken|malformed|fail|failed|fatal|failure|poison|transient|wrong|super)\(|\[)\s*"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)",/g;
+const HANDED_ON =
+  /(?:\b(?:broken|malformed|fail|failed|fatal|failure|poison|transient|wrong|super)\(|\[)\s*"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)",/g;
 const SHORT_FORM = { refused: "Poison", unavailable: "Transient" } as const;
 
 interface Raised {
@@ -36,9 +40,7 @@ const raised: Raised[] = SOURCES.flatMap(({ file, text }) => [
     kind: m[1] ?? SHORT_FORM[m[2] as keyof typeof SHORT_FORM],
     file,
   })),
-  ...[...text.matchAll(HANDED_ON)]
-    .filter((m) => !SETTING_VARIABLES.has(m[1]!))
-    .map((m) => ({ code: m[1]!, file })),
+  ...[...text.matchAll(HANDED_ON)].filter((m) => !SETTING_VARIABLES.has(m[1]!)).map((m) => ({ code: m[1]!, file })),
 ]);
 
 describe("the registry", () => {
@@ -88,6 +90,8 @@ describe("sluice explain", () => {
   });
 
   test("an unknown code is a usage error that names the nearest", () => {
-    expect(() => say("STREAM_FUL")).toThrow(expect.objectContaining({ code: "USAGE", hint: expect.stringContaining("STREAM_FULL") }));
+    expect(() => say("STREAM_FUL")).toThrow(
+      expect.objectContaining({ code: "USAGE", hint: expect.stringContaining("STREAM_FULL") }),
+    );
   });
 });

@@ -27,7 +27,14 @@ Examples:
 
 function listCodes(all: readonly Explanation[], json: boolean, { stdout }: Pick<CommandIo, "stdout">): void {
   if (json) stdout.write(`${toJson(all)}\n`);
-  else stdout.write(table(stdout, [{ name: "code" }, { name: "meaning" }], all.map((e) => [e.code, e.meaning])));
+  else
+    stdout.write(
+      table(
+        stdout,
+        [{ name: "code" }, { name: "meaning" }],
+        all.map((e) => [e.code, e.meaning]),
+      ),
+    );
 }
 
 /** Throws `Fatal` USAGE for a code that does not exist. */

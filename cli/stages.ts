@@ -4,7 +4,8 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { closest } from "../pipeline/closest.ts";
 import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
-import { configureLogging, logFor } from "../pipeline/log.ts";
+import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
+import { answerLogRequests } from "../pipeline/log-exchange.ts";
 import { keepMemoryLow } from "../pipeline/memory.ts";
 import { STAGES } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
@@ -72,10 +73,12 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
     import("../pipeline/supervisor.ts"),
   ]);
   const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
+  const name = node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
+  answerLogRequests(connection.broker.connection, config["nats.prefix"], name, recentLog);
   try {
     const deployment = await openDeployment(config, connection);
     const supervisor = new Supervisor({
-      node: node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-"),
+      node: name,
       version: VERSION,
       stages,
       units: units(deployment, stages),

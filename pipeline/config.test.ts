@@ -79,7 +79,8 @@ test("missing and broken files are named", () => {
 test("names of the systems people come from are understood", () => {
   const env = { RUST_LOG: "warn,hyper=off", DATABASE_URL: "sqlite:///var/lib/hot", SUBSTREAMS_API_TOKEN: "jwt" };
   const { values } = loadConfig({ env });
-  expect(values["log.level"]).toBe("warning");
+  expect(values["log.level"]).toBe("warn,hyper=off");
+  expect(() => loadConfig({ env: { LOG_LEVEL: "loud,decode=very" } })).toThrow("must be a level");
   expect(values["hot.dir"]).toBe("/var/lib/hot");
   expect(values["source.token"]).toBe("jwt");
   expect(loadConfig().values["source.startBlock"]).toBe("370500000");

@@ -10,6 +10,7 @@ import { readConfigFile } from "./config-file.ts";
 import { PROGRAMS } from "./config-programs.ts";
 import { parseSection, type Section, shownSection } from "./config-section.ts";
 import { Fatal } from "./errors.ts";
+import { parseLogLevels } from "./log-levels.ts";
 
 type Kind = "text" | "integer" | "boolean" | "choice" | "list";
 
@@ -25,6 +26,8 @@ export interface Knob {
   readonly secret?: true;
   /** May carry credentials, which are never shown. */
   readonly address?: true;
+  /** Says of a wrong text what it must be; null of a right one. */
+  readonly check?: (value: string) => string | null;
 }
 
 const text = (value: string, why: string, more: Partial<Knob> = {}) => ({
@@ -69,7 +72,14 @@ export const KNOBS = {
     env: ["DATABASE_URL"],
   }),
   "lake.dir": text("", "Folder of the Parquet lake. Empty: <data.dir>/lake.", { env: ["SLUICE_LAKE"] }),
-  "log.level": choice("info", ["debug", "info", "warning", "error"], "How much is logged.", "LOG_LEVEL", "RUST_LOG"),
+  "log.level": text(
+    "info",
+    "How much is logged: debug, info, warning, error or off; for single components: info,decode=debug.",
+    {
+      env: ["LOG_LEVEL", "RUST_LOG"],
+      check: (value) => (parseLogLevels(value) === null ? "a level, or levels such as info,decode=debug" : null),
+    },
+  ),
   "log.format": choice(
     "auto",
     ["auto", "json", "text"],
@@ -350,14 +360,9 @@ function shownValue(knob: Knob, value: unknown): unknown {
   return knob.address === true ? withoutSecrets(String(value)) : value;
 }
 
-/** Old habits: DATABASE_URL may carry a scheme, RUST_LOG says "warn", and may hold per-module directives. */
+/** Old habits: DATABASE_URL may carry a scheme. */
 function fromEnvironment(name: Setting, value: string): string {
   if (name === "hot.dir") return value.replace(/^(sqlite|file):(\/\/)?/, "");
-  if (name === "log.level")
-    return value
-      .split(",")[0]!
-      .replace(/^warn$/, "warning")
-      .replace(/^trace$/, "debug");
   return value;
 }
 
@@ -404,9 +409,12 @@ function parseValue(name: Setting, knob: Knob, raw: unknown, where: string): unk
       if (!Array.isArray(items) || !items.every((item) => typeof item === "string")) throw bad("a list of texts");
       return items;
     }
-    case "text":
+    case "text": {
       if (typeof raw !== "string" && typeof raw !== "number") throw bad("a text");
+      const wrong = knob.check?.(String(raw)) ?? null;
+      if (wrong !== null) throw bad(wrong);
       return String(raw);
+    }
   }
 }
 

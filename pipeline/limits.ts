@@ -19,6 +19,9 @@ export const LIMITS = {
   collectAboveRssBytes: 250_000_000,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
+  /** Log lines that a process keeps for `/api/indexer/logs`, and the length at which a line is cut there, characters. */
+  logLinesKept: 1_000,
+  logLineCharactersMax: 4_000,
   /** Bytes of an unreadable message kept in quarantine. */
   quarantineBytesMax: 256 * 1024,
   /** Slots may be at most this far beyond the final slot before a journal is considered runaway. */
