@@ -10,6 +10,7 @@ import { silentLog } from "../pipeline/log.ts";
 import { FakeBackend, HEAD_SLOT, healthyUnits, NOW, node } from "./fixture.ts";
 import { parseExposition } from "./prometheus-check.ts";
 import { allRoutes } from "./routes/index.ts";
+import type { Answer, Route } from "./routes/route.ts";
 import { type RunningApi, startApi } from "./server.ts";
 
 FormatRegistry.Set("date-time", (text) => !Number.isNaN(Date.parse(text)));
@@ -332,7 +333,7 @@ test("answers keep to the schemas that their routes declare, in health and in si
     const world = { now: () => backend.now, sleep: async () => undefined };
     for (const route of await allRoutes({ backend, version: "0.1.0", world, obeyWithinMs: 0 })) {
       if (route.answers === undefined) continue;
-      const answer = await route.handle().catch(() => null);
+      const answer = await answerOf(route);
       if (answer === null) continue;
       const schema = route.answers[answer.status];
       const body = JSON.parse(JSON.stringify(answer.body));
@@ -341,6 +342,15 @@ test("answers keep to the schemas that their routes declare, in health and in si
     }
   }
 });
+
+/** Null where it cannot answer just now. */
+async function answerOf(route: Route): Promise<Answer | null> {
+  try {
+    return await route.handle({ params: {}, body: undefined, at: backend.now });
+  } catch {
+    return null;
+  }
+}
 
 function killAll(): void {
   backend.nodes = [];

@@ -8,8 +8,10 @@
 import { Elysia } from "elysia";
 import { classify, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
-import { errorResponse, refused } from "./errors.ts";
+import { systemWorld, type World } from "../pipeline/world.ts";
+import { refused } from "./errors.ts";
 import { checkRequest, mustBeLoopback } from "./guard.ts";
+import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
 import type { Route } from "./routes/route.ts";
 
@@ -39,9 +41,10 @@ export interface RunningApi {
 
 /** Throws `Fatal` API_HOST for an address that is not loopback, API_PORT when the port cannot be had. */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
-  const { host, port, log } = options;
+  const { host, port, log, world = systemWorld } = options;
   mustBeLoopback(host);
-  const app = appOf(await allRoutes(options), log);
+  const responder = new Responder(log);
+  const app = appOf(await allRoutes(options), responder, world);
   let server: Bun.Server<undefined>;
   try {
     server = Bun.serve({
@@ -50,8 +53,8 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       maxRequestBodySize: BODY_BYTES_MAX,
       idleTimeout: 30,
       development: false,
-      fetch: (request) => answer(app, request, log),
-      error: (error) => withHeaders(errorResponse(error, log)),
+      fetch: (request) => answer(app, request, responder),
+      error: (error) => withHeaders(responder.refuse(error, null, "")),
     });
   } catch (cause) {
     throw new Fatal("API_PORT", `the API cannot listen on ${host}:${port}: ${classify(cause).message}`, {
@@ -66,29 +69,26 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
 
 type App = { fetch(request: Request): Response | Promise<Response> };
 
-function appOf(routes: readonly Route[], log: Log): App {
-  const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code }) =>
-    errorResponse(translated(error, code), log),
+function appOf(routes: readonly Route[], responder: Responder, world: Pick<World, "now">): App {
+  const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code, request }) =>
+    responder.refuse(translated(error, code), null, request.url),
   );
-  for (const route of routes) app.route(route.method, route.path, () => respond(route));
+  for (const route of routes) {
+    app.route(route.method, route.path, ({ request, params, body }) =>
+      responder.respond(route, { request, path: params as Record<string, string>, body, at: world.now() }),
+    );
+  }
   return app;
 }
 
-async function respond(route: Route): Promise<Response> {
-  const { status, body, headers } = await route.handle();
-  if (route.contentType === undefined)
-    return Response.json(body, { status, ...(headers === undefined ? {} : { headers }) });
-  return new Response(String(body), { status, headers: { ...headers, "content-type": route.contentType } });
-}
-
-async function answer(app: App, request: Request, log: Log): Promise<Response> {
+async function answer(app: App, request: Request, responder: Responder): Promise<Response> {
   try {
     checkRequest(request.method, request.headers);
     // HEAD is GET without the body, which Bun leaves out by itself.
     const asked = request.method === "HEAD" ? new Request(request.url, { headers: request.headers }) : request;
     return withHeaders(await app.fetch(asked));
   } catch (error) {
-    return withHeaders(errorResponse(error, log));
+    return withHeaders(responder.refuse(error, null, request.url));
   }
 }
 

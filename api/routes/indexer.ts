@@ -52,6 +52,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "POST",
       path: "/api/indexer/start",
+      audience: "control",
       summary: "Start the indexer, or leave it running; it goes on where it stopped",
       answers: { 200: Started },
       handle: async () => {
@@ -63,6 +64,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "POST",
       path: "/api/indexer/stop",
+      audience: "control",
       summary: "Stop the indexer, or leave it stopped; everything stored stays",
       answers: { 200: Stopped },
       handle: async () => {
@@ -73,6 +75,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/status",
+      audience: "read",
       summary: "Whether the indexer runs, how far it got, and recent errors",
       answers: { 200: Status },
       handle: async () => ok(statusBody(viewOf(await backend.snapshot(), backend))),
@@ -80,6 +83,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/health",
+      audience: "read",
       summary: "Whether the indexer runs and is well",
       answers: { 200: Health },
       handle: async () => {
@@ -94,6 +98,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/metrics",
+      audience: "read",
       summary: "Metrics in Prometheus' text format; the same as /metrics",
       contentType: METRICS_CONTENT_TYPE,
       handle: metrics,
