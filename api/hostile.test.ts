@@ -212,7 +212,8 @@ describe("errors", () => {
         expect(await response.clone().text()).not.toMatch(/secret|SELECT|\.sqlite|\.ts|at \w+ \(/);
         if (path === "/health" || path === "/metrics") continue;
         expect(await errorOf(response.clone() as Response)).toEqual({ status, code });
-        const { id } = (await response.json()) as { id: string };
+        const told = (await response.json()) as { id?: string; error?: { id: string } };
+        const id = told.id ?? told.error?.id;
         expect(logged.find((entry) => entry.fields["id"] === id)?.message).toContain(planted);
       }
       backend.failure = null;
