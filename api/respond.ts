@@ -9,6 +9,7 @@ import { errorResponse, publicError } from "./errors.ts";
 import { toJson } from "./json.ts";
 import { readParams } from "./params.ts";
 import type { Asked, Route } from "./routes/route.ts";
+import { pathOf } from "./transport.ts";
 
 export interface Asking {
   readonly request: Request;
@@ -79,10 +80,4 @@ function cacheHeaders(tag: string) {
 function matches(header: string, tag: string): boolean {
   const strip = (text: string) => text.trim().replace(/^W\//, "");
   return header.trim() === "*" || header.split(",", 32).some((one) => strip(one) === strip(tag));
-}
-
-function pathOf(url: string): string {
-  const start = url.indexOf("/", 8);
-  const end = url.indexOf("?", start);
-  return start < 0 ? "/" : url.slice(start, end < 0 ? undefined : end);
 }

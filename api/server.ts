@@ -14,6 +14,7 @@ import { checkRequest, mustBeLoopback } from "./guard.ts";
 import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
 import type { Route } from "./routes/route.ts";
+import { pathOf, socketHandlers, type Transport } from "./transport.ts";
 
 /** Requests carry hardly anything; more is refused. */
 const BODY_BYTES_MAX = 64 * 1024;
@@ -30,6 +31,8 @@ export interface ApiOptions extends RouteOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly log: Log;
+  /** What is not answered once but goes on: the live feed. They end with the server. */
+  readonly transports?: readonly Transport[];
 }
 
 export interface RunningApi {
@@ -41,11 +44,11 @@ export interface RunningApi {
 
 /** Throws `Fatal` API_HOST for an address that is not loopback, API_PORT when the port cannot be had. */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
-  const { host, port, log, world = systemWorld } = options;
+  const { host, port, log, transports = [], world = systemWorld } = options;
   mustBeLoopback(host);
   const responder = new Responder(log);
   const app = appOf(await allRoutes(options), responder, world);
-  let server: Bun.Server<undefined>;
+  let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
@@ -53,7 +56,8 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       maxRequestBodySize: BODY_BYTES_MAX,
       idleTimeout: 30,
       development: false,
-      fetch: (request) => answer(app, request, responder),
+      fetch: (request, server) => answer({ app, transports, server }, request, responder),
+      websocket: socketHandlers(transports),
       error: (error) => withHeaders(responder.refuse(error, null, "")),
     });
   } catch (cause) {
@@ -64,7 +68,13 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
     });
   }
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return { url: `http://${name}:${server.port}`, stop: () => server.stop() };
+  return {
+    url: `http://${name}:${server.port}`,
+    async stop() {
+      await Promise.all(transports.map((transport) => transport.stop()));
+      await server.stop();
+    },
+  };
 }
 
 type App = { fetch(request: Request): Response | Promise<Response> };
@@ -81,9 +91,26 @@ function appOf(routes: readonly Route[], responder: Responder, world: Pick<World
   return app;
 }
 
-async function answer(app: App, request: Request, responder: Responder): Promise<Response> {
+interface Answering {
+  readonly app: App;
+  readonly transports: readonly Transport[];
+  readonly server: Bun.Server<unknown>;
+}
+
+/** Undefined: the request has become a socket. */
+async function answer(
+  { app, transports, server }: Answering,
+  request: Request,
+  responder: Responder,
+): Promise<Response | undefined> {
   try {
     checkRequest(request.method, request.headers);
+    const path = pathOf(request.url);
+    const transport = transports.find((transport) => transport.path === path);
+    if (transport !== undefined) {
+      const response = await transport.handle(request, server);
+      return response === undefined ? undefined : withHeaders(response);
+    }
     // HEAD is GET without the body, which Bun leaves out by itself.
     const asked = request.method === "HEAD" ? new Request(request.url, { headers: request.headers }) : request;
     return withHeaders(await app.fetch(asked));
