@@ -7,6 +7,7 @@ import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
 import { errorCodes } from "./cli/error-codes.ts";
 import * as explain from "./cli/explain.ts";
+import * as idl from "./cli/idl.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
@@ -39,7 +40,7 @@ Settings: sluice config show`,
   .exitOverride();
 
 const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
-const COMMANDS = [demo, stages, api, sql, verify, record, replay, simulate, config, explain];
+const COMMANDS = [demo, stages, api, sql, verify, record, replay, simulate, config, explain, idl];
 for (const command of COMMANDS) command.register(program, context);
 
 try {

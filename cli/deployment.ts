@@ -7,7 +7,7 @@ import type { Deployment } from "../pipeline/deployment.ts";
 import { ensureEmbeddedNats, releaseEmbeddedNats } from "../pipeline/embedded-nats.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import { LIMITS } from "../pipeline/limits.ts";
-import { liveEncoder } from "../pipeline/live-message.ts";
+import { liveEncoder } from "../pipeline/live.ts";
 import { logFor } from "../pipeline/log.ts";
 import { streams } from "../pipeline/topology.ts";
 import { rowCodec } from "../pipeline/wire/message.ts";
@@ -75,7 +75,7 @@ async function keepAlive(broker: Broker, folder: string, signal: AbortSignal): P
 
 /** A full deployment: decoders, streams, stores. Only processes that run stages need one. */
 export async function openDeployment(config: Config, connection: Connection): Promise<Deployment> {
-  const [{ catalogFor, effectsFor, programsFor }, { HotStore }, { openSource }] = await Promise.all([
+  const [{ decodersFor }, { HotStore }, { openSource }] = await Promise.all([
     import("./programs.ts"),
     import("../storage/hot/store.ts"),
     import("./source.ts"),
@@ -83,8 +83,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
   const { broker, control } = connection;
   const paths = folders(config);
   for (const path of [paths.hot, paths.temp]) await mkdir(path, { recursive: true });
-  const programs = programsFor(config);
-  const catalog = catalogFor(programs);
+  const { programs, effects, catalog } = await decodersFor(config);
   const codec = rowCodec(catalog);
   if (broker.maxPayload < LIMITS.messageBytesMax + 64 * 1024) {
     throw new Fatal(
@@ -100,7 +99,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     config,
     source: config["source.name"],
     programs,
-    effects: effectsFor(programs),
+    effects,
     catalog,
     rowCodec: codec,
     rollLimits: {

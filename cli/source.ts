@@ -43,7 +43,6 @@ export async function openSource(
     compression: compressionFor(config),
     maxMessageBytes: config["source.maxMessageBytes"],
     idleTimeoutMs: config["source.idleTimeoutMs"],
-    maxAttempts: config["source.maxAttempts"],
     keepaliveMs: config["source.keepaliveMs"],
     world,
     log,
@@ -53,11 +52,7 @@ export async function openSource(
 }
 
 function credentialsOf(config: Config): SubstreamsOptions["credentials"] {
-  return {
-    token: config["source.token"],
-    apiKey: config["source.apiKey"],
-    exchangeUrl: config["source.authUrl"],
-  };
+  return { token: config["source.token"], apiKey: config["source.apiKey"] };
 }
 
 /** Says in the log what will not fit. Only advice: the stream itself tells what cannot be. */

@@ -103,7 +103,7 @@ async function openLocal(config: Config, lakeOnly: boolean): Promise<Opened> {
   const analytics = openAnalytics({
     lake: lakeStore(config),
     hot: lakeOnly ? [] : [lanes],
-    catalog: programs.catalogFor(programs.programsFor(config)),
+    catalog: (await programs.decodersFor(config)).catalog,
     state: STATE_TABLES.map(({ spec }) => spec),
     workDir: temp,
   });

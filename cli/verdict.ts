@@ -13,7 +13,7 @@ import type { Truth } from "../simulator/index.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { HotReader } from "../storage/hot/reader.ts";
 import { folders } from "./folders.ts";
-import { catalogFor, programsFor } from "./programs.ts";
+import { decodersFor } from "./programs.ts";
 import { compareHot, compareLake, type Difference } from "./truth.ts";
 
 export interface Verdict {
@@ -27,7 +27,7 @@ export interface Verdict {
 }
 
 export async function holdAgainst(config: Config, truth: Truth): Promise<Verdict> {
-  const catalog = catalogFor(programsFor(config));
+  const { catalog } = await decodersFor(config);
   const hot = holdHot(config, catalog, truth);
   const lake = await holdLake(config, catalog, truth);
   return {

@@ -28,11 +28,14 @@ const PriceSetting = Type.Union([
   ),
 ]);
 
-/** Which fields of an event make a row of `trades`. */
-export const TradeSetting = Type.Object(
+const kind = Type.Optional(identifier("what `trades.kind` says; default: the dataset"));
+const user = fieldPath("who traded: a field, accounts.NAME, or signer");
+
+/** An event of one token that trades against SOL. */
+const TokenTradeSetting = Type.Object(
   {
-    kind: Type.Optional(identifier("what `trades.kind` says; default: the dataset")),
-    user: fieldPath("the field with the address of who traded"),
+    kind,
+    user,
     isBuy: Type.Optional(
       Type.Union([
         fieldPath("a bool field that is true for a buy"),
@@ -50,12 +53,41 @@ export const TradeSetting = Type.Object(
   closed,
 );
 
+const SideSetting = Type.Object(
+  {
+    mint: fieldPath("the token of this side: a field or accounts.NAME"),
+    amount: fieldPath("the field with the amount of this side"),
+  },
+  closed,
+);
+
+/** A swap of two tokens; it makes a trade when one of them is wrapped SOL. */
+const SwapTradeSetting = Type.Object(
+  {
+    kind,
+    user,
+    input: SideSetting,
+    output: SideSetting,
+    decimals: Type.Optional(decimals("decimals of the token where the transaction does not tell")),
+    venue: Type.Optional(fieldPath("of an aggregator: the field with the program that did the swap")),
+  },
+  closed,
+);
+
+const TradeSetting = Type.Union([TokenTradeSetting, SwapTradeSetting]);
+
+const mintRule = Type.Union([
+  fieldPath("what names the token: a field or accounts.NAME"),
+  Type.Tuple([fieldPath("a token"), fieldPath("another token")], {
+    description: "two such, of which the one counts that is not SOL, USDC or USDT",
+  }),
+  Type.Null({ description: "null for none" }),
+]);
+
 const EventSetting = Type.Object(
   {
     dataset: Type.Optional(identifier("the name of the event's dataset")),
-    mint: Type.Optional(
-      Type.Union([fieldPath("the field that names the token"), Type.Null({ description: "null for none" })]),
-    ),
+    mint: Type.Optional(mintRule),
     trade: Type.Optional(TradeSetting),
   },
   closed,

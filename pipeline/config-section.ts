@@ -89,12 +89,24 @@ function explain(name: string, error: ValueError, root: unknown, where: string, 
   return new Fatal("CONFIG_VALUE", `${at} must be ${text}, not ${given}`, { where, hint: why });
 }
 
-/** A union says only that nothing fits: what counts is the complaint of the option that came nearest. */
+/** A union says only that nothing fits: what counts is the complaint of the option that the value looks most like. */
 function decisive(error: ValueError): ValueError {
   if (error.type !== ValueErrorType.Union) return error;
-  const inner = error.errors.map((errors) => errors.First()).filter((e) => e !== undefined);
-  const deeper = inner.filter((e) => e.path.length > error.path.length);
-  return deeper.length === 1 ? decisive(deeper[0]!) : error;
+  const options = error.schema["anyOf"] as TSchema[];
+  const likeness = options.map((option) => sharedKeys(option, error.value));
+  const best = Math.max(...likeness);
+  if (best === 0 || likeness.filter((score) => score === best).length > 1) return error;
+  const inner = error.errors[likeness.indexOf(best)]?.First();
+  return inner === undefined ? error : decisive(inner);
+}
+
+/** How many of the value's keys the schema knows; a mapping where one is expected counts for something by itself. */
+function sharedKeys(schema: TSchema, value: unknown): number {
+  const properties = schema["properties"] as object | undefined;
+  if (properties === undefined || typeof value !== "object" || value === null || Array.isArray(value)) {
+    return Array.isArray(value) && schema[Kind] === "Array" ? 1 : 0;
+  }
+  return 1 + Object.keys(value).filter((key) => Object.hasOwn(properties, key)).length;
 }
 
 function expected(schema: TSchema): string {

@@ -4,8 +4,7 @@
  * what Solana carries without votes. Time runs from the start of the processes to the last commit of the last unit, and a
  * round counts only if hot store and lake then hold exactly the simulator's truth.
  *
- * Once with all stages in one process, as `sluice stages` runs them, which must stay within 512 MB; once in two. The replay
- * endpoint and the nats-server share the cores with them.
+ * Two processes run the stages, as one would on two cores; the replay endpoint and the nats-server share these cores.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,16 +22,10 @@ const REAL_TIME = 1_050;
 const BLOCKS = 600;
 const SEED = 20;
 const ROUNDS = 3;
-const CASES: ReadonlyMap<string, readonly (readonly string[])[]> = new Map([
-  ["e2e", [[]]],
-  [
-    "e2e, two processes",
-    [
-      ["ingest", "decode", "shard", "janitor"],
-      ["lane", "archive"],
-    ],
-  ],
-]);
+const PROCESSES = [
+  ["ingest", "decode", "shard", "janitor"],
+  ["lane", "archive"],
+];
 const TIMEOUT_MS = 300_000;
 
 interface Round {
@@ -52,33 +45,26 @@ export async function run(): Promise<BenchRow[]> {
       profile: "dense",
       out: recording,
     });
-    const rounds = new Map([...CASES.keys()].map((name) => [name, [] as Round[]]));
+    const rounds: Round[] = [];
     for (let i = 0; i <= ROUNDS; i++) {
-      for (const [name, processes] of CASES) {
-        const round = await measure(join(folder, `round-${i}`), recording, truth, processes);
-        console.error(
-          `${name}, round ${i}: ${Math.round(round.perSecond)} tx/s, stages ${round.stagesMb} MB, nats ${round.natsMb} MB`,
-        );
-        // The first one warms the disk and the page cache.
-        if (i > 0) rounds.get(name)!.push(round);
-      }
+      const round = await measure(join(folder, `round-${i}`), recording, truth);
+      console.error(
+        `e2e round ${i}: ${Math.round(round.perSecond)} tx/s, stages ${round.stagesMb} MB, nats ${round.natsMb} MB`,
+      );
+      // The first one warms the disk and the page cache.
+      if (i > 0) rounds.push(round);
     }
-    return Array.from(rounds, ([name, measured]) => rowOf(name, measured));
+    return [rowOf(rounds)];
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function measure(
-  data: string,
-  recording: string,
-  truth: Truth,
-  processes: readonly (readonly string[])[],
-): Promise<Round> {
+async function measure(data: string, recording: string, truth: Truth): Promise<Round> {
   const { values: config } = loadConfig({ flags: { "data.dir": data } });
   await Bun.write(join(data, "replay.log"), "");
   const settings = [`source.stopBlock=${truth.chain.lastSlot + 1}`, "source.finalBlocksOnly=true"];
-  const run = await LocalRun.start({ config, recording, blocksPerSecond: 0, settings, processes });
+  const run = await LocalRun.start({ config, recording, blocksPerSecond: 0, settings, processes: PROCESSES });
   const startedAt = systemWorld.monotonic();
   try {
     await run.untilEnded(AbortSignal.timeout(TIMEOUT_MS));
@@ -94,12 +80,12 @@ async function measure(
   }
 }
 
-function rowOf(name: string, rounds: readonly Round[]): BenchRow {
+function rowOf(rounds: readonly Round[]): BenchRow {
   const ratios = rounds.map((round) => round.perSecond / REAL_TIME).sort((a, b) => a - b);
   const fixed = (value: number) => Math.round(value * 100) / 100;
   const median = ratios[Math.floor(ratios.length / 2)]!;
   return {
-    name,
+    name: "e2e",
     peer: "real-time",
     unit: "tx/s",
     ours: Math.round(median * REAL_TIME),

@@ -172,7 +172,6 @@ export function openTestSource(
     compression: "none",
     maxMessageBytes: 128 * 1024 * 1024,
     idleTimeoutMs: 30_000,
-    maxAttempts: 0,
     keepaliveMs: 30_000,
     world: systemWorld,
     log: (level, message, fields = {}) => lines.push({ level, message, fields }),

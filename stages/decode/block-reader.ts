@@ -19,6 +19,7 @@ export const SIGNATURE_BYTES = 64;
 /** Far above what a block can hold; a payload of nothing but empty fields must not exhaust the memory. */
 const MAX_LOG_LINES = 4_000_000;
 const MAX_INSTRUCTIONS = 1_000_000;
+const MAX_BALANCES = 1_000_000;
 const MAX_KEYS = 4096;
 
 const CONFIRMED = { transaction: bytesTag(1), meta: bytesTag(2) } as const;
@@ -28,11 +29,18 @@ const META = {
   err: bytesTag(1),
   innerInstructions: bytesTag(5),
   logMessages: bytesTag(6),
+  preTokenBalances: bytesTag(7),
+  postTokenBalances: bytesTag(8),
   loadedWritable: bytesTag(12),
   loadedReadonly: bytesTag(13),
 } as const;
 const INNER = { index: varintTag(1), instructions: bytesTag(2) } as const;
-const INSTRUCTION = { programIdIndex: varintTag(1), data: bytesTag(3), stackHeight: varintTag(4) } as const;
+const INSTRUCTION = {
+  programIdIndex: varintTag(1),
+  accounts: bytesTag(2),
+  data: bytesTag(3),
+  stackHeight: varintTag(4),
+} as const;
 
 /**
  * One parsed block. Transactions that name none of the programs are left out. What belongs to transaction t stands at
@@ -52,6 +60,8 @@ export class BlockReader {
   readonly keyFrom = new IntList();
   /** Program number of an account key (0: not ours), in index order: static, loaded writable, loaded read-only. */
   readonly keyProgram = new IntList();
+  /** Offset of each account key, in the same order. */
+  readonly keyStart = new IntList();
 
   readonly instructionFrom = new IntList();
   readonly instructions: InstructionList;
@@ -60,20 +70,28 @@ export class BlockReader {
   readonly logStart = new IntList();
   readonly logEnd = new IntList();
 
+  /** Token balances before and after, where they are asked for. */
+  readonly balanceFrom = new IntList();
+  readonly balanceStart = new IntList();
+  readonly balanceEnd = new IntList();
+
   private readonly programs: ProgramSet;
+  private readonly balances: boolean;
   private readonly reader = new ProtobufReader();
   // The transaction being read: where its parts are, until it is known whether it is of interest.
   private signature = -1;
   private failed = 0;
   private relevant = false;
-  private readonly staticKeys = new IntList();
-  private readonly writableKeys = new IntList();
-  private readonly readonlyKeys = new IntList();
+  private readonly staticKeys = new KeyList();
+  private readonly writableKeys = new KeyList();
+  private readonly readonlyKeys = new KeyList();
   private readonly topRanges = new IntList();
   private readonly groupRanges = new IntList();
 
-  constructor(programs: ProgramSet) {
+  /** `balances`: note where token balances are, too; only some decoders need them. */
+  constructor(programs: ProgramSet, options: { readonly balances?: boolean } = {}) {
     this.programs = programs;
+    this.balances = options.balances === true;
     this.instructions = new InstructionList(programs.size);
   }
 
@@ -106,26 +124,29 @@ export class BlockReader {
   private clear(): void {
     this.transactions = 0;
     this.instructions.clear();
-    for (const list of [this.txIndex, this.txFailed, this.txSignature, this.keyProgram]) list.length = 0;
+    for (const list of [this.txIndex, this.txFailed, this.txSignature, this.keyProgram, this.keyStart]) list.length = 0;
     for (const list of [this.keyFrom, this.instructionFrom, this.logFrom, this.logStart, this.logEnd]) list.length = 0;
+    for (const list of [this.balanceFrom, this.balanceStart, this.balanceEnd]) list.length = 0;
   }
 
   private closeRanges(): void {
     this.keyFrom.push(this.keyProgram.length);
     this.instructionFrom.push(this.instructions.length);
     this.logFrom.push(this.logStart.length);
+    this.balanceFrom.push(this.balanceStart.length);
   }
 
   private readTransaction(index: number): void {
     this.signature = -1;
     this.failed = 0;
     this.relevant = false;
-    this.staticKeys.length = 0;
-    this.writableKeys.length = 0;
-    this.readonlyKeys.length = 0;
+    this.staticKeys.clear();
+    this.writableKeys.clear();
+    this.readonlyKeys.clear();
     this.topRanges.length = 0;
     this.groupRanges.length = 0;
     const logMark = this.logStart.length;
+    const balanceMark = this.balanceStart.length;
     const r = this.reader;
     const outer = r.open();
     for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
@@ -133,10 +154,12 @@ export class BlockReader {
       else if (tag === CONFIRMED.meta) this.readMeta();
       else r.skip(tag);
     }
-    if (this.relevant) this.keep(index, logMark);
+    if (this.relevant) this.keep(index, logMark, balanceMark);
     else {
       this.logStart.length = logMark;
       this.logEnd.length = logMark;
+      this.balanceStart.length = balanceMark;
+      this.balanceEnd.length = balanceMark;
     }
     r.close(outer);
   }
@@ -172,14 +195,13 @@ export class BlockReader {
     const outer = r.open();
     for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
       switch (tag) {
-        case META.logMessages: {
-          const end = r.value();
-          if (this.logStart.length >= MAX_LOG_LINES) throw malformed(`more than ${MAX_LOG_LINES} log lines`);
-          this.logStart.push(r.pos);
-          this.logEnd.push(end);
-          r.pos = end;
+        case META.logMessages:
+          this.readLine();
           break;
-        }
+        case META.preTokenBalances:
+        case META.postTokenBalances:
+          this.readBalance(tag);
+          break;
         case META.innerInstructions:
           this.readRange(this.groupRanges);
           break;
@@ -200,7 +222,29 @@ export class BlockReader {
     r.close(outer);
   }
 
-  private readKey(keys: IntList): void {
+  private readLine(): void {
+    const r = this.reader;
+    const end = r.value();
+    if (this.logStart.length >= MAX_LOG_LINES) throw malformed(`more than ${MAX_LOG_LINES} log lines`);
+    this.logStart.push(r.pos);
+    this.logEnd.push(end);
+    r.pos = end;
+  }
+
+  private readBalance(tag: number): void {
+    const r = this.reader;
+    if (!this.balances) {
+      r.skip(tag);
+      return;
+    }
+    const end = r.value();
+    if (this.balanceStart.length >= MAX_BALANCES) throw malformed(`more than ${MAX_BALANCES} token balances`);
+    this.balanceStart.push(r.pos);
+    this.balanceEnd.push(end);
+    r.pos = end;
+  }
+
+  private readKey(keys: KeyList): void {
     const r = this.reader;
     const end = r.value();
     if (end - r.pos !== ADDRESS_BYTES) throw malformed(`an account key of ${end - r.pos} bytes`);
@@ -208,6 +252,7 @@ export class BlockReader {
     const program = this.programs.find(this.bytes, r.pos);
     if (program !== 0) this.relevant = true;
     keys.push(program);
+    keys.start.push(r.pos);
     r.pos = end;
   }
 
@@ -220,7 +265,7 @@ export class BlockReader {
     r.pos = end;
   }
 
-  private keep(index: number, logMark: number): void {
+  private keep(index: number, logMark: number, balanceMark: number): void {
     if (this.signature < 0) throw malformed(`transaction ${index} has no signature`);
     this.txIndex.push(index);
     this.txFailed.push(this.failed);
@@ -228,10 +273,14 @@ export class BlockReader {
     this.keyFrom.push(this.keyProgram.length);
     this.instructionFrom.push(this.instructions.length);
     this.logFrom.push(logMark);
+    this.balanceFrom.push(balanceMark);
     this.transactions++;
     const keyMark = this.keyProgram.length;
     for (const keys of [this.staticKeys, this.writableKeys, this.readonlyKeys]) {
-      for (let i = 0; i < keys.length; i++) this.keyProgram.push(keys.at(i));
+      for (let i = 0; i < keys.length; i++) {
+        this.keyProgram.push(keys.at(i));
+        this.keyStart.push(keys.start.at(i));
+      }
     }
     this.keepInstructions(keyMark);
   }
@@ -299,6 +348,8 @@ export class BlockReader {
     let height = 0;
     let dataStart = r.pos;
     let dataEnd = r.pos;
+    let accountsStart = r.pos;
+    let accountsEnd = r.pos;
     for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
       if (tag === INSTRUCTION.programIdIndex) key = keyMark + r.varint();
       else if (tag === INSTRUCTION.stackHeight) height = r.varint();
@@ -306,11 +357,25 @@ export class BlockReader {
         dataEnd = r.value();
         dataStart = r.pos;
         r.pos = dataEnd;
+      } else if (tag === INSTRUCTION.accounts) {
+        accountsEnd = r.value();
+        accountsStart = r.pos;
+        r.pos = accountsEnd;
       } else r.skip(tag);
     }
     if (this.instructions.length >= MAX_INSTRUCTIONS) throw malformed(`more than ${MAX_INSTRUCTIONS} instructions`);
     const program = key < this.keyProgram.length ? this.keyProgram.at(key) : 0;
-    this.instructions.add(program, inner < 0 ? 1 : height, top, inner, dataStart, dataEnd);
+    this.instructions.add(program, inner < 0 ? 1 : height, top, inner, dataStart, dataEnd, accountsStart, accountsEnd);
+  }
+}
+
+/** Program numbers of account keys, and where the keys are. */
+class KeyList extends IntList {
+  readonly start = new IntList();
+
+  clear(): void {
+    this.length = 0;
+    this.start.length = 0;
   }
 }
 

@@ -1,14 +1,19 @@
 /** The datasets that a set of programs produces: what the composition root hands to storage and api. */
+import { BLOCKS } from "../../pipeline/datasets/blocks.ts";
+import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { MINTS } from "../../pipeline/datasets/mints.ts";
+import { ORDERS } from "../../pipeline/datasets/orders.ts";
 import { QUARANTINE } from "../../pipeline/datasets/quarantine.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
+import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
-import { ProgramDecoder } from "./event-decoder.ts";
 import type { ProgramSpec } from "./program.ts";
+import { ProgramDecoder } from "./program-decoder.ts";
 
-/** Names that a program cannot take: `blocks` is the first section of every message. */
-const RESERVED = ["blocks"];
+/** Names that a program cannot take: `blocks` is the first section of every message, the others are state of the lanes. */
+const RESERVED: ReadonlySet<string> = new Set([BLOCKS.name, MINTS.name, ORDERS.name, USER_EVENTS.name, CANDLES.name]);
 
 /**
  * `trades`, `quarantine` and one dataset per event, by name. Two deployments of one program may share their datasets; two
@@ -24,12 +29,13 @@ export function catalogOf(programs: readonly ProgramDecoder[]): DatasetCatalog {
     [QUARANTINE.name, QUARANTINE],
   ]);
   for (const program of programs) {
-    for (const { name, dataset } of program.events) {
+    for (const { name, dataset } of [...program.events, ...program.instructions]) {
+      if (dataset === null) continue;
       const known = catalog.get(dataset.name);
-      if (RESERVED.includes(dataset.name) || (known !== undefined && !Bun.deepEquals(known, dataset, true))) {
+      if (RESERVED.has(dataset.name) || (known !== undefined && !Bun.deepEquals(known, dataset, true))) {
         throw new Fatal("DATASET_NAME", `the name ${dataset.name} is taken by another dataset`, {
           where: `${program.name}.${name}`,
-          hint: "Give the event's dataset another name, or the program a prefix.",
+          hint: "Give it another name (`dataset`), or the program a prefix (`prefix`).",
         });
       }
       catalog.set(dataset.name, known ?? dataset);

@@ -7,8 +7,9 @@ import bs58 from "bs58";
 import { Fatal } from "../../pipeline/errors.ts";
 import { concat, keyOf, littleEndian } from "./block-fixture.ts";
 import { BAD_VALUE, type BorshField, TOO_SHORT } from "./borsh.ts";
-import { EventDecoder, ProgramDecoder } from "./event-decoder.ts";
+import { EventDecoder } from "./event-decoder.ts";
 import type { EventSpec, ProgramSpec } from "./program.ts";
+import { ProgramDecoder } from "./program-decoder.ts";
 import { DecodeStage } from "./stage.ts";
 
 const n: BorshField = { name: "n", type: "u64" };

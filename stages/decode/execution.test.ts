@@ -14,8 +14,8 @@ import {
   keyOf,
   littleEndian,
 } from "./block-fixture.ts";
-import { discriminatorOf } from "./event-decoder.ts";
 import type { ProgramSpec } from "./program.ts";
+import { discriminatorOf } from "./program-decoder.ts";
 import { decodeTransactions, type Row } from "./stage-fixture.ts";
 
 /** Programs by key index: two of ours, a foreign one, a precompile that leaves no line. */

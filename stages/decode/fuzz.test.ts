@@ -13,7 +13,7 @@ import {
   keyOf,
   messageField,
 } from "./block-fixture.ts";
-import { discriminatorOf } from "./event-decoder.ts";
+import { discriminatorOf } from "./program-decoder.ts";
 import { parseAddress } from "./program-set.ts";
 import { SPINPET } from "./programs/spinpet.ts";
 import { DecodeStage } from "./stage.ts";

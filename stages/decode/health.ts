@@ -27,6 +27,15 @@ export interface ProgramHealth {
   truncatedLogs: number;
   /** Invocations in a log for which no instruction was found: their events have a path like "~3". */
   unmatchedInvocations: number;
+  /** Instructions of the program, where instructions are decoded; each is one of the four below. */
+  instructionsSeen: number;
+  instructionsDecoded: number;
+  /** Known, but nobody asked for their rows. */
+  instructionsUnwanted: number;
+  /** Begin with no known discriminator. */
+  instructionsUnknown: number;
+  /** Arguments that fit no known layout; quarantined. */
+  instructionsBad: number;
   /** Failed transactions that were left out. */
   failedSkipped: number;
 }
@@ -55,6 +64,11 @@ export function emptyProgramHealth(): ProgramHealth {
     tradesWithoutPrice: 0,
     truncatedLogs: 0,
     unmatchedInvocations: 0,
+    instructionsSeen: 0,
+    instructionsDecoded: 0,
+    instructionsUnwanted: 0,
+    instructionsUnknown: 0,
+    instructionsBad: 0,
     failedSkipped: 0,
   };
 }

@@ -139,6 +139,7 @@ describe("programs", () => {
           layouts: [[{ name: "f", type: "u8" }]],
         },
       ],
+      instructions: [],
       unwanted: [],
     });
   });

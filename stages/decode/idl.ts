@@ -1,13 +1,21 @@
 /**
- * Anchor IDLs (spec 0.1.0, and the older form without a spec) to program specs: bring an IDL, get datasets. Only events
- * are read, and the types they use.
+ * Anchor IDLs (spec 0.1.0, and the older form without a spec) to program specs: bring an IDL, get datasets. Events are read,
+ * instructions where asked for, and the types that these use.
  * Format: https://docs.rs/anchor-lang-idl-spec
  */
 import { Fatal } from "../../pipeline/errors.ts";
+import { type InstructionChoice, instructionsOf } from "./idl-instructions.ts";
 import { type Json, listOf, objectOf, textOf } from "./idl-json.ts";
 import { IdlTypes } from "./idl-types.ts";
 import { snakeCase } from "./names.ts";
-import { datasetName, type EventName, type EventSpec, type ProgramSpec, type TradeMapping } from "./program.ts";
+import {
+  datasetName,
+  type EventName,
+  type EventSpec,
+  type MintRule,
+  type ProgramSpec,
+  type TradeMapping,
+} from "./program.ts";
 
 export interface IdlOptions {
   /** Default: the IDL's own name. */
@@ -18,10 +26,16 @@ export interface IdlOptions {
   readonly events?: readonly string[];
   /** Put before the names of datasets, where two programs have events of one name: "pump_". */
   readonly prefix?: string;
-  /** Field that names the token. */
+  /** What names the token. Default: the field `mint`, where events have it. */
   readonly mintField?: string;
   /** Trade mappings by event name. */
   readonly trades?: Readonly<Record<string, TradeMapping>>;
+  /** Datasets by event name, where the derived one is not wanted. */
+  readonly datasets?: Readonly<Record<string, string>>;
+  /** What names the token, by event name, where it is not `mintField`. */
+  readonly mints?: Readonly<Record<string, MintRule | null>>;
+  /** Instructions to have rows, by name in snake_case; "all" for all. Default: none. */
+  readonly instructions?: "all" | Readonly<Record<string, InstructionChoice>>;
   /** Earlier IDLs of the program: where an event looked different then, its old layout is decoded, too. */
   readonly earlier?: readonly unknown[];
 }
@@ -38,22 +52,36 @@ interface Declaration {
 export function programFromIdl(idl: unknown, options: IdlOptions = {}): ProgramSpec {
   const root = objectOf(idl, "idl");
   const name = options.name ?? snakeCase(nameOf(root));
-  const versions = [idl, ...(options.earlier ?? [])].flatMap((version, i) =>
-    declarationsOf(objectOf(version, "idl"), i === 0 ? "idl" : `earlier[${i - 1}]`),
-  );
-  const byName = Map.groupBy(versions, (declaration) => declaration.name);
+  const versions = [idl, ...(options.earlier ?? [])].map((version, i) => {
+    const at = i === 0 ? "idl" : `earlier[${i - 1}]`;
+    return [objectOf(version, at), at] as const;
+  });
+  const declared = versions.flatMap(([version, at]) => declarationsOf(version, at));
+  const byName = Map.groupBy(declared, (declaration) => declaration.name);
   const wanted = new Set(options.events ?? byName.keys());
-  for (const event of [...wanted, ...Object.keys(options.trades ?? {})]) {
+  const named = [options.trades, options.datasets, options.mints].flatMap((of) => Object.keys(of ?? {}));
+  for (const event of [...wanted, ...named]) {
     if (!byName.has(event)) throw unknownEvent(event, [...byName.keys()], name);
   }
+  const events = [...wanted].map((event) => eventSpecOf(byName.get(event)!, options));
+  const mintField = options.mintField ?? (events.some(saysMint) ? "mint" : undefined);
+  const chosen = options.instructions ?? {};
+  const instructions = chosen === "all" ? null : new Map(Object.entries(chosen));
   return {
     name,
     programId: options.programId ?? addressOf(root, name),
-    ...(options.mintField === undefined ? {} : { mintField: options.mintField }),
-    events: [...wanted].map((event) => eventSpecOf(byName.get(event)!, options)),
+    ...(mintField === undefined ? {} : { mintField }),
+    events,
     // What nobody wants is not read further: it may use types that cannot be decoded.
+    instructions: instructionsOf(versions, instructions, options.prefix ?? ""),
     unwanted: [...byName].filter(([event]) => !wanted.has(event)).map(([, declared]) => eventNameOf(declared[0]!)),
   };
+}
+
+/** A field of that name needs no configuration. */
+function saysMint({ mintField, layouts }: EventSpec): boolean {
+  const fields = mintField === undefined ? layouts.flat() : [];
+  return fields.some(({ name, type }) => name === "mint" && type === "pubkey");
 }
 
 function declarationsOf(root: Json, at: string): Declaration[] {
@@ -74,7 +102,8 @@ function eventSpecOf(versions: readonly Declaration[], options: IdlOptions): Eve
   const doc = types.docOf(json) ?? types.docOfType(name);
   return {
     ...eventNameOf(current!),
-    dataset: `${options.prefix ?? ""}${datasetName({ name })}`,
+    dataset: options.datasets?.[name] ?? `${options.prefix ?? ""}${datasetName({ name })}`,
+    ...(options.mints?.[name] === undefined ? {} : { mintField: options.mints[name] }),
     ...(doc === undefined ? {} : { doc }),
     layouts: layouts.filter((layout, i) => layouts.findIndex((other) => Bun.deepEquals(layout, other)) === i),
     ...(trade === undefined ? {} : { trade }),

@@ -9,6 +9,8 @@ export class InstructionList {
   readonly program = new IntList();
   /** Program number of the instruction that called this one; 0 at the top, or when the caller is not ours. */
   readonly caller = new IntList();
+  /** Index in this list of the instruction that called this one; -1 at the top, or when it is not known. */
+  readonly callerAt = new IntList();
   /** Stack height as recorded, 1 at the top; 0 where an old block does not record it. */
   readonly height = new IntList();
   /** Index of the top-level instruction. */
@@ -17,12 +19,15 @@ export class InstructionList {
   readonly inner = new IntList();
   readonly dataStart = new IntList();
   readonly dataEnd = new IntList();
+  /** Where the account indexes are, one byte each. */
+  readonly accountsStart = new IntList();
+  readonly accountsEnd = new IntList();
   private readonly lastAtHeight = new Int32Array(MAX_STACK_HEIGHT + 1);
-  /** By program number: the top-level instruction under which it ran last in this transaction. */
-  private readonly lastTop: Int32Array;
+  /** By program number: its instruction that ran last in this transaction. */
+  private readonly lastOf: Int32Array;
 
   constructor(programs: number) {
-    this.lastTop = new Int32Array(programs + 1);
+    this.lastOf = new Int32Array(programs + 1);
   }
 
   get length(): number {
@@ -30,33 +35,45 @@ export class InstructionList {
   }
 
   clear(): void {
-    for (const list of [this.program, this.caller, this.height, this.top, this.inner, this.dataStart, this.dataEnd]) {
-      list.length = 0;
-    }
+    for (const list of [this.program, this.caller, this.callerAt, this.height, this.top, this.inner]) list.length = 0;
+    for (const list of [this.dataStart, this.dataEnd, this.accountsStart, this.accountsEnd]) list.length = 0;
   }
 
   startTransaction(): void {
-    this.lastTop.fill(-1);
+    this.lastOf.fill(-1);
     this.lastAtHeight.fill(-1);
   }
 
-  add(program: number, recordedHeight: number, top: number, inner: number, dataStart: number, dataEnd: number): void {
+  add(
+    program: number,
+    recordedHeight: number,
+    top: number,
+    inner: number,
+    dataStart: number,
+    dataEnd: number,
+    accountsStart: number,
+    accountsEnd: number,
+  ): void {
+    const index = this.program.length;
     const height = recordedHeight <= MAX_STACK_HEIGHT ? recordedHeight : 0;
-    this.lastAtHeight[height] = this.program.length;
-    this.caller.push(inner < 0 ? 0 : this.callerOf(program, height, top));
+    this.lastAtHeight[height] = index;
+    const caller = inner < 0 ? -1 : this.callerOf(program, height, top);
+    this.callerAt.push(caller);
+    this.caller.push(caller < 0 ? 0 : this.program.at(caller));
     this.program.push(program);
     this.height.push(height);
     this.top.push(top);
     this.inner.push(inner);
     this.dataStart.push(dataStart);
     this.dataEnd.push(dataEnd);
-    this.lastTop[program] = top;
+    this.accountsStart.push(accountsStart);
+    this.accountsEnd.push(accountsEnd);
+    this.lastOf[program] = index;
   }
 
   /** Where heights are not recorded, a program that ran before under the same top-level instruction passes for its caller. */
   private callerOf(program: number, height: number, top: number): number {
-    if (height < 2) return this.lastTop[program] === top ? program : 0;
-    const parent = this.lastAtHeight[height - 1]!;
-    return parent >= 0 && this.top.at(parent) === top ? this.program.at(parent) : 0;
+    const parent = height < 2 ? this.lastOf[program]! : this.lastAtHeight[height - 1]!;
+    return parent >= 0 && this.top.at(parent) === top ? parent : -1;
   }
 }

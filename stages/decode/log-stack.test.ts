@@ -107,7 +107,7 @@ describe("matching", () => {
   function matcherOf(instructions: readonly (readonly [number, number, number, number])[]): InvocationMatcher {
     const list = new InstructionList(2);
     list.startTransaction();
-    for (const [program, height, top, inner] of instructions) list.add(program, height, top, inner, 0, 0);
+    for (const [program, height, top, inner] of instructions) list.add(program, height, top, inner, 0, 0, 0, 0);
     const matcher = new InvocationMatcher(list, 2);
     matcher.startTransaction(0, list.length);
     return matcher;

@@ -10,11 +10,41 @@ export interface ProgramSpec {
   readonly name: string;
   /** Address, base58. */
   readonly programId: string;
-  /** Field that names the token an event belongs to; becomes the common column `mint`. */
+  /** What names the token an event belongs to; becomes the common column `mint`. */
   readonly mintField?: string;
   readonly events: readonly EventSpec[];
+  /** Instructions with rows of their own, and those that only lend names to their accounts. */
+  readonly instructions?: readonly InstructionSpec[];
   /** Events of the program that nobody asked for: counted apart from truly unknown ones. */
   readonly unwanted?: readonly EventName[];
+}
+
+/**
+ * What names a token: a field of the event by its path, `accounts.NAME` of the instruction that emitted it, `signer`; or
+ * two of these, of which the one counts that is not a currency (SOL, USDC, USDT), and the second where that does not decide.
+ */
+export type MintRule = string | readonly [string, string];
+
+/** One discriminator of an instruction: what its data begins with, and what it then means. */
+export interface InstructionForm {
+  readonly discriminator: readonly number[];
+  /** Names in the order of the accounts. */
+  readonly accounts: readonly string[];
+  /** Layouts of the arguments seen on chain. */
+  readonly layouts: readonly (readonly BorshField[])[];
+}
+
+export interface InstructionSpec {
+  readonly name: string;
+  readonly doc?: string;
+  /** Dataset of its rows; absent: it has none. */
+  readonly dataset?: string;
+  /** The argument or account that names the token. */
+  readonly mint?: string;
+  /** Token accounts, whose token stands in where `mint` does not say. */
+  readonly tokenAccounts?: readonly string[];
+  /** More than one where several instructions share a dataset. */
+  readonly forms: readonly InstructionForm[];
 }
 
 export interface EventName {
@@ -30,8 +60,8 @@ export interface EventSpec extends EventName {
   /** Version of the dataset; 1 when absent. */
   readonly version?: number;
   readonly doc?: string;
-  /** Overrides the program's field; null: the event belongs to no token. */
-  readonly mintField?: string | null;
+  /** Overrides the program's; null: the event belongs to no token. */
+  readonly mintField?: MintRule | null;
   /**
    * Every layout seen on chain under this discriminator. The dataset has the union of their columns, in the order listed;
    * a column that some layout lacks is nullable. List new layouts last to keep the order of an existing dataset.
@@ -40,11 +70,14 @@ export interface EventSpec extends EventName {
   readonly trade?: TradeMapping;
 }
 
-/** Which fields of an event make a row of `trades`. Fields are named by path, and every layout must have them. */
-export interface TradeMapping {
+/** How an event makes a row of `trades`: of one token that has its price in SOL, or of a swap between two tokens. */
+export type TradeMapping = TokenTrade | SwapTrade;
+
+/** Fields are named by path, and every layout must have them. */
+export interface TokenTrade {
   /** The name of the dataset when absent. */
   readonly kind?: string;
-  /** An address. */
+  /** An address; a field, `accounts.NAME` or `signer`. */
   readonly user: string;
   /** A bool field, a constant, or a field without payload whose variant `equals` means a buy. Absent: not a swap. */
   readonly isBuy?: string | boolean | { readonly field: string; readonly equals: string };
@@ -52,6 +85,33 @@ export interface TradeMapping {
   readonly baseAmount?: string;
   readonly quoteAmount?: string;
   readonly price: PriceMapping;
+}
+
+/**
+ * A swap that makes a trade when one side is wrapped SOL; the other is its token. The price is the ratio of the amounts, with
+ * the decimals that the transaction's token balances tell.
+ */
+export interface SwapTrade {
+  readonly kind?: string;
+  readonly user: string;
+  readonly input: SwapSide;
+  readonly output: SwapSide;
+  /** Where this field has that variant, the two mints change places; the amounts do not. */
+  readonly reversed?: { readonly field: string; readonly equals: string };
+  /** The token's decimals where the transaction does not tell. Absent: then there is no trade. */
+  readonly decimals?: number;
+  /**
+   * Makes this an aggregator's report: the field with the program that did the swap. When that program, or another that
+   * reports the same token, side and amount, has a trade in the transaction, this one is left out of `trades`.
+   */
+  readonly venue?: string;
+}
+
+export interface SwapSide {
+  /** A field, or `accounts.NAME`. */
+  readonly mint: string;
+  /** An unsigned integer of at most 64 bits. */
+  readonly amount: string;
 }
 
 /**

@@ -5,9 +5,9 @@
 import { describe, expect, test } from "bun:test";
 import bs58 from "bs58";
 import { dataLine, type FixtureInstruction, type FixtureTransaction, littleEndian } from "./block-fixture.ts";
-import { discriminatorOf } from "./event-decoder.ts";
 import { type IdlOptions, programFromIdl } from "./idl.ts";
 import type { ProgramSpec } from "./program.ts";
+import { discriminatorOf } from "./program-decoder.ts";
 import { SPINPET } from "./programs/spinpet.ts";
 import { carbonTransaction, hasRecordings, invocationsOf, recordedJson, vixenTransaction } from "./recorded-fixture.ts";
 import { decodeTransactions, payloadOf, type Row } from "./stage-fixture.ts";

@@ -1,13 +1,19 @@
 /** Rows of one batch as they are found: events, their trades and what has to be set aside. */
+
+import bs58 from "bs58";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS } from "../../pipeline/datasets/event.ts";
 import { QUARANTINE, type QuarantineReason } from "../../pipeline/datasets/quarantine.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import { SIGNATURE_BYTES } from "./block-reader.ts";
-import { type CompiledLayout, DISCRIMINATOR_BYTES, type EventDecoder } from "./event-decoder.ts";
-import { ABSENT } from "./layout.ts";
+import { DoubleReports } from "./double-reports.ts";
+import type { EventDecoder } from "./event-decoder.ts";
+import type { CompiledForm } from "./instruction-decoder.ts";
+import type { CompiledLayout } from "./layout-choice.ts";
+import { DISCRIMINATOR_BYTES } from "./program-decoder.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
+import type { Found, Surroundings } from "./surroundings.ts";
 
 /** What a message can carry must also hold the bytes that were set aside. */
 export const MAX_QUARANTINED_BYTES = 256 * 1024;
@@ -36,29 +42,61 @@ export class RowWriter {
   private readonly builders = new Map<string, TableBuilder>();
   /** Rows of the last batch by dataset: the next one is likely as large, and growing step by step copies them again. */
   private readonly rowsBefore = new Map<string, number>();
+  private readonly around: Surroundings;
+  /** Null when no aggregator is decoded: then nothing can be reported twice. */
+  private readonly doubles: DoubleReports | null;
+  private readonly mint: Found = { in: new Uint8Array(0), at: 0 };
+
+  /** `aggregators`: some decoded trade may be an aggregator's report of another. */
+  constructor(around: Surroundings, aggregators: boolean) {
+    this.around = around;
+    this.doubles = aggregators ? new DoubleReports() : null;
+  }
 
   /** Appends the event whose layout has just been located in `bytes`. */
   event(place: Place, decoder: EventDecoder, compiled: CompiledLayout, bytes: Uint8Array): void {
-    const { layout, leafOfColumn, mint } = compiled;
-    const { columns } = this.builder(decoder.dataset);
-    const mintAt = mint < 0 ? ABSENT : layout.at[mint]!;
-    appendPlace(columns, place, bytes, mintAt);
-    for (let c = 0; c < leafOfColumn.length; c++) {
-      const leaf = leafOfColumn[c]!;
-      if (leaf < 0) columns[COMMON + c]!.null();
-      else layout.append(leaf, bytes, columns[COMMON + c]!);
-    }
+    this.fields(place, decoder.dataset, compiled, bytes, compiled.leafOfColumn.length);
   }
 
-  /** Appends the trade that the same event is; false when it lacks a user or a price. */
+  /** Appends the instruction whose layout has just been located in `bytes`, with its accounts. */
+  instruction(place: Place, form: CompiledForm, compiled: CompiledLayout, bytes: Uint8Array): void {
+    const { around, mint: found } = this;
+    const { firstAccount, dataset } = form.instruction;
+    const columns = this.fields(place, dataset!, compiled, bytes, firstAccount - COMMON);
+    form.indexOfColumn.forEach((index, c) => {
+      if (index >= 0 && around.accountAt(index, found)) {
+        columns[firstAccount + c]!.bytes(found.in, found.at, found.at + ADDRESS_BYTES);
+      } else columns[firstAccount + c]!.null();
+    });
+    const remaining = columns[firstAccount + form.indexOfColumn.length]!;
+    if (around.accounts <= form.accounts) remaining.null();
+    else remaining.string(this.addressesFrom(form.accounts));
+  }
+
+  /** Appends the trade that the same event is; false when it makes none. */
   trade(place: Place, compiled: CompiledLayout, bytes: Uint8Array): boolean {
-    const { trade, layout, mint } = compiled;
+    const { trade } = compiled;
     if (trade === null) return true;
-    if (!trade.prepare(bytes)) return false;
-    const { columns } = this.builder(TRADES);
-    appendPlace(columns, place, bytes, mint < 0 ? ABSENT : layout.at[mint]!);
+    if (!trade.prepare(bytes, this.around)) return false;
+    const { columns, length } = this.builder(TRADES);
+    const mint = trade.mint ?? this.mintOf(compiled, bytes);
+    appendPlace(columns, place, mint);
     trade.append(bytes, columns, COMMON);
+    if (this.doubles === null) return true;
+    const venue = trade.venue(bytes);
+    this.doubles.add({
+      row: length,
+      mint: mint === null ? "" : addressKey(mint.in, mint.at),
+      isBuy: trade.isBuy(bytes),
+      base: trade.baseAmount(bytes),
+      program: addressKey(place.program, 0),
+      venue: venue === null ? null : addressKey(venue.in, venue.at),
+    });
     return true;
+  }
+
+  endTransaction(): void {
+    this.doubles?.endTransaction();
   }
 
   /** Sets `bytes[start, end)` aside. `discriminated`: its first eight bytes are a discriminator. */
@@ -72,7 +110,7 @@ export class RowWriter {
     discriminated: boolean,
   ): void {
     const { columns } = this.builder(QUARANTINE);
-    appendPlace(columns, place, bytes, ABSENT);
+    appendPlace(columns, place, null);
     const cut = end - start > MAX_QUARANTINED_BYTES;
     columns[COMMON]!.string(reason);
     columns[COMMON + 1]!.string(
@@ -85,12 +123,48 @@ export class RowWriter {
 
   /** The tables with rows, by dataset name. */
   finish(): Map<string, Table> {
-    return new Map(Array.from(this.builders, ([name, builder]) => [name, builder.finish()]));
+    const tables = new Map(Array.from(this.builders, ([name, builder]) => [name, builder.finish()]));
+    const trades = tables.get(TRADES.name);
+    const dropped = this.doubles?.dropped;
+    if (trades === undefined || dropped === undefined || dropped.size === 0) return tables;
+    const kept = Array.from({ length: trades.length }, (_, row) => row).filter((row) => !dropped.has(row));
+    if (kept.length > 0) tables.set(TRADES.name, trades.take(kept));
+    else tables.delete(TRADES.name);
+    return tables;
   }
 
   clear(): void {
     for (const [name, { length }] of this.builders) this.rowsBefore.set(name, length);
     this.builders.clear();
+    this.doubles?.clear();
+  }
+
+  /** Appends the common columns and the first `count` of the row's own. */
+  private fields(place: Place, dataset: DatasetSpec, compiled: CompiledLayout, bytes: Uint8Array, count: number) {
+    const { layout, leafOfColumn } = compiled;
+    const { columns } = this.builder(dataset);
+    appendPlace(columns, place, this.mintOf(compiled, bytes));
+    for (let c = 0; c < count; c++) {
+      const leaf = leafOfColumn[c]!;
+      if (leaf < 0) columns[COMMON + c]!.null();
+      else layout.append(leaf, bytes, columns[COMMON + c]!);
+    }
+    return columns;
+  }
+
+  private mintOf({ mint }: CompiledLayout, bytes: Uint8Array): Found | null {
+    return mint?.(bytes, this.around, this.mint) === true ? this.mint : null;
+  }
+
+  private addressesFrom(first: number): string {
+    const texts: string[] = [];
+    for (let i = first; i < this.around.accounts; i++) {
+      const { mint: found } = this;
+      texts.push(
+        this.around.accountAt(i, found) ? bs58.encode(found.in.subarray(found.at, found.at + ADDRESS_BYTES)) : "",
+      );
+    }
+    return JSON.stringify(texts);
   }
 
   private builder(spec: DatasetSpec): TableBuilder {
@@ -104,7 +178,7 @@ export class RowWriter {
 }
 
 /** Fills the columns of `EVENT_COLUMNS`, in their order. */
-function appendPlace(columns: TableBuilder["columns"], place: Place, bytes: Uint8Array, mintAt: number): void {
+export function appendPlace(columns: TableBuilder["columns"], place: Place, mint: Found | null): void {
   columns[0]!.number(place.slot);
   columns[1]!.number(place.time);
   columns[2]!.number(place.txIndex);
@@ -113,6 +187,10 @@ function appendPlace(columns: TableBuilder["columns"], place: Place, bytes: Uint
   columns[5]!.bytes(place.path);
   columns[6]!.number(place.ordinal);
   columns[7]!.bytes(place.program);
-  if (mintAt === ABSENT) columns[8]!.null();
-  else columns[8]!.bytes(bytes, mintAt, mintAt + ADDRESS_BYTES);
+  if (mint === null) columns[8]!.null();
+  else columns[8]!.bytes(mint.in, mint.at, mint.at + ADDRESS_BYTES);
+}
+
+function addressKey(bytes: Uint8Array, at: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, ADDRESS_BYTES).toString("latin1");
 }

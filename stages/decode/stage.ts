@@ -9,11 +9,12 @@ import type { BlockBatch, DatasetCatalog, RowBatch } from "../../pipeline/wire/b
 import type { Stage } from "../stage.ts";
 import { BlockReader, SIGNATURE_BYTES } from "./block-reader.ts";
 import { catalogOf } from "./catalog.ts";
-import { ProgramDecoder } from "./event-decoder.ts";
 import { type DecodeHealth, emptyProgramHealth, type ProgramHealth } from "./health.ts";
 import type { ProgramSpec } from "./program.ts";
+import { ProgramDecoder } from "./program-decoder.ts";
 import { ADDRESS_BYTES, ProgramSet } from "./program-set.ts";
 import { type Place, RowWriter } from "./row-writer.ts";
+import { Surroundings } from "./surroundings.ts";
 import { TransactionDecoder } from "./transaction-decoder.ts";
 
 export interface DecodeOptions {
@@ -34,7 +35,8 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
   private readonly failedTransactions: boolean;
   private readonly programHealth: readonly ProgramHealth[];
   private readonly reader: BlockReader;
-  private readonly writer = new RowWriter();
+  private readonly around: Surroundings;
+  private readonly writer: RowWriter;
   private readonly transactions: TransactionDecoder;
   private blocks = 0;
   private badBlocks = 0;
@@ -47,8 +49,11 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
     this.failedTransactions = options.failedTransactions === true;
     this.programHealth = this.programs.map(emptyProgramHealth);
     const set = new ProgramSet(this.programs.map((program) => program.id));
-    this.reader = new BlockReader(set);
-    this.transactions = new TransactionDecoder(this.reader, set, this.programs, this.programHealth, this.writer);
+    const { reader, around, writer } = this.partsFor(set, options.programs);
+    this.reader = reader;
+    this.around = around;
+    this.writer = writer;
+    this.transactions = new TransactionDecoder(reader, set, this.programs, this.programHealth, writer, around);
   }
 
   /** Throws only what is not the data's fault: `Fatal` when the module's output is of a type that is not read here. */
@@ -70,12 +75,20 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
     };
   }
 
+  private partsFor(set: ProgramSet, programs: readonly ProgramSpec[]) {
+    const reader = new BlockReader(set, { balances: programs.some(needsBalances) });
+    const around = new Surroundings(reader, this.programs);
+    const aggregators = this.programs.some(({ events }) => events.some(({ isAggregator }) => isAggregator));
+    return { reader, around, writer: new RowWriter(around, aggregators) };
+  }
+
   private decodeBlock(block: BlockMeta, payload: Uint8Array, typeName: string): void {
     const place = startOf(block);
     const readable = this.readBlock(place, payload, typeName);
     this.blocks++;
     if (!readable) return;
     const reader = this.reader;
+    this.around.startBlock();
     place.signatureIn = reader.bytes;
     for (let t = 0; t < reader.transactions; t++) {
       if (reader.txFailed.at(t) === 1 && !this.failedTransactions) {
@@ -109,6 +122,14 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
       if (program !== 0) this.programHealth[program - 1]!.failedSkipped++;
     }
   }
+}
+
+/** Swaps take decimals from the transaction's token balances, token accounts their mint. */
+function needsBalances({ events, instructions = [] }: ProgramSpec): boolean {
+  return (
+    events.some(({ trade }) => trade !== undefined && "input" in trade) ||
+    instructions.some(({ tokenAccounts }) => tokenAccounts !== undefined)
+  );
 }
 
 /** Counters go by name and payloads by address: neither may mean two programs. */

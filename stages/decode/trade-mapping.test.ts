@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import bs58 from "bs58";
 import { concat, dataLine, keyOf, littleEndian } from "./block-fixture.ts";
 import type { BorshField } from "./borsh.ts";
-import { discriminatorOf } from "./event-decoder.ts";
-import type { ProgramSpec, TradeMapping } from "./program.ts";
+import type { ProgramSpec, TokenTrade, TradeMapping } from "./program.ts";
+import { discriminatorOf } from "./program-decoder.ts";
 import { decodeTransactions, type Row } from "./stage-fixture.ts";
 
 const FIELDS: readonly BorshField[] = [
@@ -75,7 +75,7 @@ test("an absent price makes no trade", () => {
   expect(decode({ user: "user", price: "amount" }, { amount: 7n }).trade?.["price"]).toBe(7n);
 });
 
-test.each<[TradeMapping["isBuy"], number, boolean | null]>([
+test.each<[TokenTrade["isBuy"], number, boolean | null]>([
   [undefined, 0, null],
   [true, 1, true],
   [false, 0, false],

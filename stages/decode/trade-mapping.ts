@@ -1,15 +1,39 @@
-/** A trade mapping resolved against one layout: from a located event straight into a row of `trades`. */
+/** Trade mappings resolved against one layout: from a located event straight into a row of `trades`. */
 import { PRICE_SCALE } from "../../pipeline/datasets/trades.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { ColumnBuilder } from "../../pipeline/wire/table.ts";
+import { type AddressSource, addressSource } from "./address-source.ts";
 import { ABSENT, type Layout, type Leaf } from "./layout.ts";
-import type { PriceMapping, TradeMapping } from "./program.ts";
+import type { PriceMapping, TokenTrade, TradeMapping } from "./program.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
+import type { Found, Surroundings } from "./surroundings.ts";
+import { LayoutSwap } from "./swap-trade.ts";
 
-const U128_END = 1n << 128n;
+export const U128_END = 1n << 128n;
+
+/** Writes the trade that an event is. `prepare` comes first, for each event; the rest tells of the event prepared last. */
+export interface TradeWriter {
+  /** False when the event makes no trade: it lacks a user or a price, or is no swap against SOL. */
+  prepare(bytes: Uint8Array, around: Surroundings): boolean;
+  /** The token, where the trade has one of its own; else it is that of the event. */
+  readonly mint: Found | null;
+  /** Fills the own columns of `trades`, in their order, from `columns[first]` on. */
+  append(bytes: Uint8Array, columns: readonly ColumnBuilder[], first: number): void;
+  /** True when the token was bought; null where the event does not say. */
+  isBuy(bytes: Uint8Array): boolean | null;
+  baseAmount(bytes: Uint8Array): bigint | null;
+  /** The program that an aggregator names as the one that did the swap; null when this is no aggregator's report. */
+  venue(bytes: Uint8Array): Found | null;
+}
+
+/** `where` names program and event for errors: a mapping that does not fit the layout is `Fatal` TRADE_MAPPING. */
+export function tradeWriter(layout: Layout, mapping: TradeMapping, dataset: string, where: string): TradeWriter {
+  const fields = new FieldFinder(layout, where);
+  return "input" in mapping ? new LayoutSwap(fields, mapping, dataset) : new LayoutTrade(fields, mapping, dataset);
+}
 
 /** A leaf that is an unsigned little-endian integer. */
-interface UintField {
+export interface UintField {
   readonly leaf: number;
   readonly size: number;
 }
@@ -20,54 +44,62 @@ type Side = boolean | { readonly leaf: number; readonly buy: number } | null;
 /** A leaf that is the price already, or how to compute it; null when there is none. */
 type Price = UintField | ((bytes: Uint8Array) => bigint | null);
 
-export class LayoutTrade {
+class LayoutTrade implements TradeWriter {
+  readonly mint = null;
   private readonly layout: Layout;
   private readonly kind: string;
-  private readonly user: number;
+  private readonly user: AddressSource;
   private readonly side: Side;
   private readonly base: UintField | null;
   private readonly quote: UintField | null;
   private readonly price: Price;
+  private readonly foundUser: Found = { in: new Uint8Array(ADDRESS_BYTES), at: 0 };
   private computed: bigint | null = null;
   private readonly widened = new Uint8Array(16);
 
-  /** `where` names program and event for errors: a mapping that does not fit the layout is `Fatal`. */
-  constructor(layout: Layout, mapping: TradeMapping, kind: string, where: string) {
-    const fields = new FieldFinder(layout, where);
-    this.layout = layout;
-    this.kind = mapping.kind ?? kind;
-    this.user = fields.find(mapping.user, (leaf) => leaf.column.type === "bytes32", "an address");
+  constructor(fields: FieldFinder, mapping: TokenTrade, dataset: string) {
+    this.layout = fields.layout;
+    this.kind = mapping.kind ?? dataset;
+    this.user = fields.address(mapping.user);
     this.side = sideOf(mapping.isBuy, fields);
     this.base = mapping.baseAmount === undefined ? null : fields.uint(mapping.baseAmount, 8);
     this.quote = mapping.quoteAmount === undefined ? null : fields.uint(mapping.quoteAmount, 8);
-    this.price = priceOf(layout, mapping.price, fields);
+    this.price = priceOf(fields.layout, mapping.price, fields);
   }
 
-  /** True when the event located last has a user and a price; without, it makes no trade. Comes before `append`. */
-  prepare(bytes: Uint8Array): boolean {
-    if (this.layout.at[this.user] === ABSENT) return false;
+  prepare(bytes: Uint8Array, around: Surroundings): boolean {
+    if (!this.user(bytes, around, this.foundUser)) return false;
     if (typeof this.price !== "function") return this.layout.at[this.price.leaf] !== ABSENT;
     this.computed = this.price(bytes);
     return this.computed !== null;
   }
 
-  /** Fills the own columns of `trades`, in their order, from `columns[first]` on. */
   append(bytes: Uint8Array, columns: readonly ColumnBuilder[], first: number): void {
-    const user = this.layout.at[this.user]!;
+    const user = this.foundUser;
     columns[first]!.string(this.kind);
-    columns[first + 1]!.bytes(bytes, user, user + ADDRESS_BYTES);
-    this.appendSide(bytes, columns[first + 2]!);
+    columns[first + 1]!.bytes(user.in, user.at, user.at + ADDRESS_BYTES);
+    const isBuy = this.isBuy(bytes);
+    if (isBuy === null) columns[first + 2]!.null();
+    else columns[first + 2]!.number(isBuy ? 1 : 0);
     this.appendUint(bytes, this.base, columns[first + 3]!, 8);
     this.appendUint(bytes, this.quote, columns[first + 4]!, 8);
     if (typeof this.price === "function") columns[first + 5]!.bigint(this.computed!);
     else this.appendUint(bytes, this.price, columns[first + 5]!, 16);
   }
 
-  private appendSide(bytes: Uint8Array, column: ColumnBuilder): void {
-    const side = this.side;
-    if (typeof side === "boolean") column.number(side ? 1 : 0);
-    else if (side === null || this.layout.at[side.leaf] === ABSENT) column.null();
-    else column.number(bytes[this.layout.at[side.leaf]!] === side.buy ? 1 : 0);
+  isBuy(bytes: Uint8Array): boolean | null {
+    const { side } = this;
+    if (side === null || typeof side === "boolean") return side;
+    const at = this.layout.at[side.leaf]!;
+    return at === ABSENT ? null : bytes[at] === side.buy;
+  }
+
+  baseAmount(bytes: Uint8Array): bigint | null {
+    return this.base === null ? null : readUint(this.layout, this.base, bytes);
+  }
+
+  venue(): null {
+    return null;
   }
 
   /** Little endian on both sides: a wider column takes the bytes and zeros after them. */
@@ -83,17 +115,14 @@ export class LayoutTrade {
   }
 }
 
-function sideOf(mapping: TradeMapping["isBuy"], fields: FieldFinder): Side {
+function sideOf(mapping: TokenTrade["isBuy"], fields: FieldFinder): Side {
   if (mapping === undefined) return null;
   if (typeof mapping === "boolean") return mapping;
   if (typeof mapping === "string") {
     return { leaf: fields.find(mapping, (leaf) => leaf.column.type === "bool", "a bool"), buy: 1 };
   }
-  const leaf = fields.find(mapping.field, (l) => l.form.kind === "variant", "an enum without payload");
-  const form = fields.layout.leaves[leaf]!.form;
-  const buy = form.kind === "variant" ? form.names.indexOf(mapping.equals) : -1;
-  if (buy < 0) throw fields.broken(`${mapping.field} has no variant ${mapping.equals}`);
-  return { leaf, buy };
+  const { leaf, variant } = fields.variant(mapping);
+  return { leaf, buy: variant };
 }
 
 function priceOf(layout: Layout, mapping: PriceMapping, fields: FieldFinder): Price {
@@ -111,7 +140,7 @@ function priceOf(layout: Layout, mapping: PriceMapping, fields: FieldFinder): Pr
   };
 }
 
-function readUint(layout: Layout, field: UintField, bytes: Uint8Array): bigint | null {
+export function readUint(layout: Layout, field: UintField, bytes: Uint8Array): bigint | null {
   const at = layout.at[field.leaf]!;
   if (at === ABSENT) return null;
   let value = 0n;
@@ -124,7 +153,8 @@ function readUint(layout: Layout, field: UintField, bytes: Uint8Array): bigint |
   return value;
 }
 
-class FieldFinder {
+/** Finds what a mapping names in one layout, or says what does not fit. */
+export class FieldFinder {
   readonly layout: Layout;
   private readonly where: string;
 
@@ -138,6 +168,24 @@ class FieldFinder {
     if (index < 0) throw this.broken(`there is no field ${path}`);
     if (!fits(this.layout.leaves[index]!)) throw this.broken(`${path} is not ${what}`);
     return index;
+  }
+
+  address(reference: string): AddressSource {
+    try {
+      return addressSource(reference, this.layout, this.where);
+    } catch (error) {
+      if (error instanceof Fatal) throw this.broken(error.message);
+      throw error;
+    }
+  }
+
+  /** A field that is an enum without payload, and the number of the variant. */
+  variant({ field, equals }: { readonly field: string; readonly equals: string }): { leaf: number; variant: number } {
+    const leaf = this.find(field, (l) => l.form.kind === "variant", "an enum without payload");
+    const form = this.layout.leaves[leaf]!.form;
+    const variant = form.kind === "variant" ? form.names.indexOf(equals) : -1;
+    if (variant < 0) throw this.broken(`${field} has no variant ${equals}`);
+    return { leaf, variant };
   }
 
   uint(path: string, maxSize: 8 | 16): UintField {

@@ -1,17 +1,19 @@
 /**
  * The events of one transaction, in execution order, from both places where Anchor puts them: `Program data:` lines of the
- * log (`emit!`), and self-calls with a marked payload (`emit_cpi!`), which need no log at all.
+ * log (`emit!`), and self-calls with a marked payload (`emit_cpi!`), which need no log at all; and, where asked for, its
+ * instructions, each before the events that it emits.
  */
 import { decodeBase64 } from "./base64.ts";
 import type { BlockReader } from "./block-reader.ts";
 import { BAD_VALUE, TOO_SHORT } from "./borsh.ts";
-import { DISCRIMINATOR_BYTES, type ProgramDecoder } from "./event-decoder.ts";
 import type { ProgramHealth } from "./health.ts";
 import { MAX_STACK_HEIGHT } from "./instruction-list.ts";
 import { instructionPath, unmatchedPath } from "./instruction-path.ts";
 import { DATA_OFFSET, InvocationMatcher, LINE, LogStack } from "./log-stack.ts";
+import { DISCRIMINATOR_BYTES, type ProgramDecoder } from "./program-decoder.ts";
 import type { ProgramSet } from "./program-set.ts";
 import type { Place, RowWriter } from "./row-writer.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 /** sha256("anchor:event")[0..8] as a little-endian u64, byte by byte: what an `emit_cpi!` call begins with. */
 const EMIT_CPI = [0xe4, 0x45, 0xa5, 0x2e, 0x51, 0xcb, 0x9a, 0x1d] as const;
@@ -29,11 +31,13 @@ export class TransactionDecoder {
   private readonly programs: readonly ProgramDecoder[];
   private readonly health: readonly ProgramHealth[];
   private readonly writer: RowWriter;
+  private readonly around: Surroundings;
   private readonly stack: LogStack;
   private readonly matcher: InvocationMatcher;
-  private nextCpi = 0;
+  private nextInstruction = 0;
   private scratch = new Uint8Array(4096);
-  // One entry per stack height: the frame's path, the ordinals of its next event and of its next garbled line.
+  // One entry per stack height: the frame's instruction and path, the ordinals of its next event and of its next garbled line.
+  private readonly frameInstruction = new Int32Array(MAX_STACK_HEIGHT + 1);
   private readonly framePath: Uint8Array[] = [];
   private readonly frameOrdinal = new Int32Array(MAX_STACK_HEIGHT + 1);
   private readonly frameGarbled = new Int32Array(MAX_STACK_HEIGHT + 1);
@@ -45,11 +49,13 @@ export class TransactionDecoder {
     programs: readonly ProgramDecoder[],
     health: readonly ProgramHealth[],
     writer: RowWriter,
+    around: Surroundings,
   ) {
     this.reader = reader;
     this.programs = programs;
     this.health = health;
     this.writer = writer;
+    this.around = around;
     this.stack = new LogStack(set);
     this.matcher = new InvocationMatcher(reader.instructions, set.size);
   }
@@ -60,10 +66,12 @@ export class TransactionDecoder {
     const end = this.reader.instructionFrom.at(t + 1);
     this.stack.startTransaction();
     this.matcher.startTransaction(from, end);
-    this.nextCpi = from;
+    this.around.startTransaction(t);
+    this.nextInstruction = from;
     place.eventIndex = 0;
     this.readLog(t, place);
-    this.readCpiEvents(end, place);
+    this.readInstructions(end, place);
+    this.writer.endTransaction();
   }
 
   private readLog(t: number, place: Place): void {
@@ -93,6 +101,7 @@ export class TransactionDecoder {
     const instruction = this.matcher.match(program, depth);
     this.frameGarbled[depth] = 0;
     this.frameOrdinal[depth] = 0;
+    this.frameInstruction[depth] = instruction;
     if (instruction < 0) {
       this.health[program - 1]!.unmatchedInvocations++;
       this.framePath[depth] = unmatchedPath(this.stack.invocations - 1);
@@ -101,7 +110,7 @@ export class TransactionDecoder {
     this.framePath[depth] = instructionPath(instructions.top.at(instruction), instructions.inner.at(instruction));
     // The event that a self-call carries is its number 0, should it ever log others.
     if (this.isCpiEvent(instruction)) this.frameOrdinal[depth] = 1;
-    this.readCpiEvents(instruction + 1, place);
+    this.readInstructions(instruction + 1, place);
   }
 
   private readDataLine(start: number, end: number, place: Place): void {
@@ -112,6 +121,7 @@ export class TransactionDecoder {
     const length = this.decodeChunks(bytes, start, end);
     if (length >= 0) {
       place.ordinal = this.frameOrdinal[depth]!++;
+      this.around.enter(this.frameInstruction[depth]!);
       this.readPayload(program, this.scratch, 0, length, place);
       return;
     }
@@ -137,19 +147,54 @@ export class TransactionDecoder {
     return length;
   }
 
-  /** Writes the events that self-calls before `end` carry and that were not written yet. */
-  private readCpiEvents(end: number, place: Place): void {
+  /** Writes the instructions before `end`, and the events that self-calls among them carry, that were not written yet. */
+  private readInstructions(end: number, place: Place): void {
     const { bytes, instructions } = this.reader;
-    for (; this.nextCpi < end; this.nextCpi++) {
-      const i = this.nextCpi;
-      if (!this.isCpiEvent(i)) continue;
+    for (; this.nextInstruction < end; this.nextInstruction++) {
+      const i = this.nextInstruction;
       const program = instructions.program.at(i);
+      if (program === 0) continue;
+      const isEvent = this.isCpiEvent(i);
+      if (!isEvent && !this.programs[program - 1]!.decodesInstructions) continue;
       place.path = instructionPath(instructions.top.at(i), instructions.inner.at(i));
       place.ordinal = 0;
       place.program = this.programs[program - 1]!.id;
-      const start = instructions.dataStart.at(i) + EMIT_CPI.length;
-      this.readPayload(program, bytes, start, instructions.dataEnd.at(i), place);
+      if (isEvent) {
+        this.around.enter(instructions.callerAt.at(i));
+        const start = instructions.dataStart.at(i) + EMIT_CPI.length;
+        this.readPayload(program, bytes, start, instructions.dataEnd.at(i), place);
+      } else {
+        this.around.enter(i);
+        this.readInstruction(program, instructions.dataStart.at(i), instructions.dataEnd.at(i), place);
+      }
     }
+  }
+
+  /** Gives the instruction data `bytes[start, end)` its one fate; see `ProgramHealth`. */
+  private readInstruction(program: number, start: number, end: number, place: Place): void {
+    const { bytes } = this.reader;
+    const health = this.health[program - 1]!;
+    const form = this.programs[program - 1]!.instructionAt(bytes, start, end);
+    health.instructionsSeen++;
+    if (form === undefined) {
+      health.instructionsUnknown++;
+      return;
+    }
+    if (form.instruction.dataset === null) {
+      health.instructionsUnwanted++;
+      return;
+    }
+    const chosen = form.choose(bytes, start + form.discriminator.length, end);
+    if (chosen === TOO_SHORT || chosen === BAD_VALUE) {
+      health.instructionsBad++;
+      const reason = chosen === TOO_SHORT ? "unknown_length" : "bad_value";
+      const detail = `${form.instruction.name}: the arguments of ${end - start} bytes fit no known layout`;
+      this.writer.quarantine(place, reason, detail, bytes, start, end, false);
+    } else {
+      health.instructionsDecoded++;
+      this.writer.instruction(place, form, chosen, bytes);
+    }
+    place.eventIndex++;
   }
 
   private isCpiEvent(i: number): boolean {

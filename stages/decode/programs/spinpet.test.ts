@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { Cell } from "../../../pipeline/wire/table.ts";
 import { concat, dataLine, keyOf, littleEndian } from "../block-fixture.ts";
 import { datasetCatalog } from "../catalog.ts";
-import { discriminatorOf } from "../event-decoder.ts";
+import { discriminatorOf } from "../program-decoder.ts";
 import { parseAddress } from "../program-set.ts";
 import { decodeTransactions, payloadOf, type Row } from "../stage-fixture.ts";
 import { SPINPET } from "./spinpet.ts";

@@ -1,0 +1,73 @@
+/**
+ * A swap that an aggregator and its pool both report is one trade. Trades are written as they are found; when a transaction
+ * ends, each aggregator's trade that a pool has reported as well is taken out. Matching is one to one: the pool named as venue first,
+ * then any program that reports the same amount, both for the same token and side.
+ */
+
+export interface ReportedTrade {
+  /** Row in the table of trades. */
+  readonly row: number;
+  /** Address bytes as latin1. */
+  readonly mint: string;
+  readonly isBuy: boolean | null;
+  readonly base: bigint | null;
+  readonly program: string;
+  /** For an aggregator's report the program it names; null for a pool's own. */
+  readonly venue: string | null;
+}
+
+export class DoubleReports {
+  /** Rows that are to be left out, ascending within a transaction. */
+  readonly dropped = new Set<number>();
+  private readonly reports: ReportedTrade[] = [];
+  private aggregators = 0;
+
+  add(report: ReportedTrade): void {
+    this.reports.push(report);
+    if (report.venue !== null) this.aggregators++;
+  }
+
+  endTransaction(): void {
+    if (this.aggregators > 0 && this.reports.length > 1) this.match();
+    this.reports.length = 0;
+    this.aggregators = 0;
+  }
+
+  clear(): void {
+    this.dropped.clear();
+    this.reports.length = 0;
+    this.aggregators = 0;
+  }
+
+  private match(): void {
+    // Aggregators call each other: what one of them keeps stands for the others' report of the same swap.
+    const told = this.reports.filter(({ venue }) => venue === null);
+    const claimed = new Set<ReportedTrade>();
+    const open = this.reports.filter(({ venue }) => venue !== null);
+    const drop = (rule: (report: ReportedTrade, other: ReportedTrade) => boolean) => {
+      for (const report of open) {
+        if (this.dropped.has(report.row)) continue;
+        const other = told.find((o) => !claimed.has(o) && sameSide(report, o) && rule(report, o));
+        if (other === undefined) continue;
+        claimed.add(other);
+        this.dropped.add(report.row);
+      }
+    };
+    drop((report, other) => other.program === report.venue);
+    drop((report, other) => report.base === other.base);
+    const kept: ReportedTrade[] = [];
+    for (const report of open) {
+      if (this.dropped.has(report.row)) continue;
+      const same = kept.find((k) => k.program !== report.program && sameSide(report, k) && report.base === k.base);
+      if (same === undefined) kept.push(report);
+      else {
+        kept.splice(kept.indexOf(same), 1);
+        this.dropped.add(report.row);
+      }
+    }
+  }
+}
+
+function sameSide(a: ReportedTrade, b: ReportedTrade): boolean {
+  return a.mint === b.mint && a.isBuy === b.isBuy;
+}

@@ -1,0 +1,162 @@
+/**
+ * pump.fun's AMM. Its swap events name the pool, not the tokens: those are accounts of the instruction that emitted them.
+ * Fields were appended twice (creator fees, then volume tracking); what comes later decodes with bytes left over.
+ */
+import type { BorshField } from "../borsh.ts";
+import type { EventName, MintRule, ProgramSpec } from "../program.ts";
+import { anchorInstruction, keys, u64s } from "./fields.ts";
+
+const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
+const TOKENS: MintRule = ["accounts.base_mint", "accounts.quote_mint"];
+const DECIMALS = 6;
+
+const reserves = u64s(
+  "user_base_token_reserves user_quote_token_reserves pool_base_token_reserves pool_quote_token_reserves",
+);
+const swapEnd = keys(
+  "pool user user_base_token_account user_quote_token_account protocol_fee_recipient protocol_fee_recipient_token_account",
+);
+const fees = u64s("lp_fee_basis_points lp_fee protocol_fee_basis_points protocol_fee");
+const creatorFees = [...keys("coin_creator"), ...u64s("coin_creator_fee_basis_points coin_creator_fee")];
+
+const buyV0 = [
+  timestamp,
+  ...u64s("base_amount_out max_quote_amount_in"),
+  ...reserves,
+  ...u64s("quote_amount_in"),
+  ...fees,
+  ...u64s("quote_amount_in_with_lp_fee user_quote_amount_in"),
+  ...swapEnd,
+];
+const buyV1 = [...buyV0, ...creatorFees];
+const buyV2: readonly BorshField[] = [
+  ...buyV1,
+  { name: "track_volume", type: "bool" },
+  ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
+  { name: "last_update_timestamp", type: "i64", unit: "seconds" },
+];
+const sellV0 = [
+  timestamp,
+  ...u64s("base_amount_in min_quote_amount_out"),
+  ...reserves,
+  ...u64s("quote_amount_out"),
+  ...fees,
+  ...u64s("quote_amount_out_without_lp_fee user_quote_amount_out"),
+  ...swapEnd,
+];
+const sellV1 = [...sellV0, ...creatorFees];
+
+const createPoolV0: readonly BorshField[] = [
+  timestamp,
+  { name: "index", type: "u16" },
+  ...keys("creator base_mint quote_mint"),
+  { name: "base_mint_decimals", type: "u8" },
+  { name: "quote_mint_decimals", type: "u8" },
+  ...u64s("base_amount_in quote_amount_in pool_base_amount pool_quote_amount"),
+  ...u64s("minimum_liquidity initial_liquidity lp_token_amount_out"),
+  { name: "pool_bump", type: "u8" },
+  ...keys("pool lp_mint user_base_token_account user_quote_token_account"),
+];
+
+const liquidityEnd = keys("pool user user_base_token_account user_quote_token_account user_pool_token_account");
+
+const swapAccounts =
+  "pool user global_config base_mint quote_mint user_base_token_account user_quote_token_account pool_base_token_account pool_quote_token_account protocol_fee_recipient protocol_fee_recipient_token_account base_token_program quote_token_program system_program associated_token_program event_authority program";
+const liquidityAccounts =
+  "pool global_config user base_mint quote_mint lp_mint user_base_token_account user_quote_token_account user_pool_token_account pool_base_token_account pool_quote_token_account token_program token_2022_program event_authority program";
+
+const unwanted: readonly EventName[] = [
+  "CreateConfigEvent",
+  "DisableEvent",
+  "ExtendAccountEvent",
+  "UpdateAdminEvent",
+  "UpdateFeeConfigEvent",
+  "CollectCoinCreatorFeeEvent",
+  "SetBondingCurveCoinCreatorEvent",
+  "SetMetaplexCoinCreatorEvent",
+  "ClaimTokenIncentivesEvent",
+  "SyncUserVolumeAccumulatorEvent",
+  "InitUserVolumeAccumulatorEvent",
+  "CloseUserVolumeAccumulatorEvent",
+].map((name) => ({ name }));
+
+const instruction = (name: string, accounts: string, args: string) =>
+  anchorInstruction(name, accounts, [u64s(args)], { dataset: `pump_amm_ix_${name}`, mint: "base_mint" });
+
+export const PUMPFUN_AMM: ProgramSpec = {
+  name: "pumpfun_amm",
+  programId: "pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA",
+  events: [
+    {
+      name: "BuyEvent",
+      dataset: "pump_amm_buy",
+      doc: "Base was bought from a pool.",
+      mintField: TOKENS,
+      layouts: [buyV2, buyV1, buyV0],
+      trade: {
+        user: "user",
+        input: { mint: "accounts.quote_mint", amount: "user_quote_amount_in" },
+        output: { mint: "accounts.base_mint", amount: "base_amount_out" },
+        decimals: DECIMALS,
+      },
+    },
+    {
+      name: "SellEvent",
+      dataset: "pump_amm_sell",
+      doc: "Base was sold to a pool.",
+      mintField: TOKENS,
+      layouts: [sellV1, sellV0],
+      trade: {
+        user: "user",
+        input: { mint: "accounts.base_mint", amount: "base_amount_in" },
+        output: { mint: "accounts.quote_mint", amount: "user_quote_amount_out" },
+        decimals: DECIMALS,
+      },
+    },
+    {
+      name: "CreatePoolEvent",
+      dataset: "pump_amm_create_pool",
+      doc: "A pool was created.",
+      mintField: ["base_mint", "quote_mint"],
+      layouts: [[...createPoolV0, ...keys("coin_creator")], createPoolV0],
+    },
+    {
+      name: "DepositEvent",
+      dataset: "pump_amm_deposit",
+      doc: "Liquidity was added.",
+      mintField: TOKENS,
+      layouts: [
+        [
+          timestamp,
+          ...u64s("lp_token_amount_out max_base_amount_in max_quote_amount_in"),
+          ...reserves,
+          ...u64s("base_amount_in quote_amount_in lp_mint_supply"),
+          ...liquidityEnd,
+        ],
+      ],
+    },
+    {
+      name: "WithdrawEvent",
+      dataset: "pump_amm_withdraw",
+      doc: "Liquidity was taken out.",
+      mintField: TOKENS,
+      layouts: [
+        [
+          timestamp,
+          ...u64s("lp_token_amount_in min_base_amount_out min_quote_amount_out"),
+          ...reserves,
+          ...u64s("base_amount_out quote_amount_out lp_mint_supply"),
+          ...liquidityEnd,
+        ],
+      ],
+    },
+  ],
+  unwanted,
+  instructions: [
+    instruction("buy", swapAccounts, "base_amount_out max_quote_amount_in"),
+    instruction("buy_exact_quote_in", swapAccounts, "spendable_quote_in min_base_amount_out"),
+    instruction("sell", swapAccounts, "base_amount_in min_quote_amount_out"),
+    instruction("deposit", liquidityAccounts, "lp_token_amount_out max_base_amount_in max_quote_amount_in"),
+    instruction("withdraw", liquidityAccounts, "lp_token_amount_in min_base_amount_out min_quote_amount_out"),
+  ],
+};

@@ -1,0 +1,106 @@
+/** What surrounds an event: the accounts of the instruction that emitted it, who signed, which tokens were touched. */
+import type { BlockReader } from "./block-reader.ts";
+import type { ProgramDecoder } from "./program-decoder.ts";
+import { ADDRESS_BYTES } from "./program-set.ts";
+import { TokenBalances } from "./token-balances.ts";
+
+/** An address: 32 bytes at `at` of `in`. */
+export interface Found {
+  in: Uint8Array;
+  at: number;
+}
+
+export class Surroundings {
+  private readonly reader: BlockReader;
+  private readonly programs: readonly ProgramDecoder[];
+  private readonly balances: TokenBalances;
+  private transaction = 0;
+  private instruction = -1;
+
+  constructor(reader: BlockReader, programs: readonly ProgramDecoder[]) {
+    this.reader = reader;
+    this.programs = programs;
+    this.balances = new TokenBalances(reader);
+  }
+
+  startBlock(): void {
+    this.balances.startBlock();
+  }
+
+  startTransaction(t: number): void {
+    this.transaction = t;
+    this.instruction = -1;
+  }
+
+  /** The event is one of this instruction; -1 when that is not known. */
+  enter(instruction: number): void {
+    this.instruction = instruction;
+  }
+
+  /** The account that the instruction's description gives that name; false when it has none. */
+  account(name: string, found: Found): boolean {
+    const { instruction } = this;
+    if (instruction < 0) return false;
+    const { program, dataStart, dataEnd } = this.reader.instructions;
+    const decoder = this.programs[program.at(instruction) - 1];
+    const form = decoder?.instructionAt(this.reader.bytes, dataStart.at(instruction), dataEnd.at(instruction));
+    const index = form?.accountIndex.get(name);
+    return index !== undefined && this.accountAt(index, found);
+  }
+
+  /** The account at that place of the instruction's list; false when there is none, or one that stands for "none". */
+  accountAt(index: number, found: Found): boolean {
+    const key = this.keyIndex(index);
+    if (key < 0) return false;
+    const { reader } = this;
+    const at = reader.keyFrom.at(this.transaction) + key;
+    // Anchor passes the program itself for an optional account that is not there.
+    if (reader.keyProgram.at(at) === reader.instructions.program.at(this.instruction)) return false;
+    found.in = reader.bytes;
+    found.at = reader.keyStart.at(at);
+    return true;
+  }
+
+  /** How many accounts the instruction was given. */
+  get accounts(): number {
+    const { accountsStart, accountsEnd } = this.reader.instructions;
+    return this.instruction < 0 ? 0 : accountsEnd.at(this.instruction) - accountsStart.at(this.instruction);
+  }
+
+  /** The first signer, who pays the fees. */
+  signer(found: Found): boolean {
+    const at = this.reader.keyFrom.at(this.transaction);
+    if (at >= this.reader.keyFrom.at(this.transaction + 1)) return false;
+    found.in = this.reader.bytes;
+    found.at = this.reader.keyStart.at(at);
+    return true;
+  }
+
+  /** Mint of the token account that stands at that place of the instruction's list. */
+  mintOfTokenAccount(index: number, found: Found): boolean {
+    const key = this.keyIndex(index);
+    const mint = key < 0 ? null : this.balances.mintOfAccount(this.transaction, key);
+    if (mint === null) return false;
+    found.in = mint;
+    found.at = 0;
+    return true;
+  }
+
+  decimals(mint: Found): number | null {
+    return this.balances.decimals(this.transaction, mint.in, mint.at);
+  }
+
+  /** Index among the transaction's keys, or -1. */
+  private keyIndex(index: number): number {
+    if (index < 0 || index >= this.accounts) return -1;
+    const { reader, instruction, transaction } = this;
+    const key = reader.bytes[reader.instructions.accountsStart.at(instruction) + index]!;
+    const keys = reader.keyFrom.at(transaction + 1) - reader.keyFrom.at(transaction);
+    return key < keys ? key : -1;
+  }
+}
+
+export function sameAddress(a: Found, b: Uint8Array): boolean {
+  for (let i = 0; i < ADDRESS_BYTES; i++) if (a.in[a.at + i] !== b[i]) return false;
+  return true;
+}
