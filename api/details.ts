@@ -38,7 +38,14 @@ export interface SourceStatus {
   /** Data comes, or has come to its end. */
   readonly connected: boolean;
   readonly attempts: number;
+  readonly failedAttempts: number;
   readonly reconnects: number;
+  /** When a call was last made, a message last came, and the next call is due; ms since the Unix epoch, 0: never. */
+  readonly lastAttemptAt: number;
+  readonly lastSuccessAt: number;
+  readonly retryAt: number;
+  /** When the token in use runs out, ms since the Unix epoch; 0: not known. */
+  readonly tokenExpiresAt: number;
   readonly receivedBytes: number;
   readonly messages: number;
   /** What the provider prepares while it sends no data; null when it does not. */
@@ -110,7 +117,12 @@ export function sourceStatusOf(details: Details): SourceStatus | null {
     state,
     connected: state === "streaming" || state === "ended",
     attempts: number(status["attempts"]),
+    failedAttempts: number(status["failedAttempts"]),
     reconnects: number(status["reconnects"]),
+    lastAttemptAt: number(status["lastAttemptAt"]),
+    lastSuccessAt: number(status["lastMessageAt"]),
+    retryAt: state === "backing-off" ? number(status["retryAt"]) : 0,
+    tokenExpiresAt: number(status["tokenExpiresAt"]),
     receivedBytes: number(status["receivedBytes"]),
     messages: number(status["messages"]),
     progress: progressOf(record(status["progress"])),

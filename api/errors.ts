@@ -1,31 +1,54 @@
 /**
- * The one shape of every error that leaves the API: `{success: false, error: {code, message, id}}`. Texts of errors that
- * were not written for clients stay here: they go to the log under the same id.
+ * Errors as they leave the API. Texts of errors that were not written for clients stay here: they go to the log under the
+ * id that the answer names. Two shapes: problem+json (RFC 9457) under `/v1`, `{success: false, error}` elsewhere.
  */
 import { randomUUID } from "node:crypto";
 import { classify, describe, Poison, type SluiceError, Transient } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
+import { toJson } from "./json.ts";
 
 /** Codes whose messages are written for clients, with their HTTP status. */
 const PUBLIC = {
   BAD_REQUEST: 400,
+  TOKEN_NEEDED: 401,
+  TOKEN_REFUSED: 401,
+  SCOPE_NEEDED: 403,
   HOST_NOT_ALLOWED: 403,
   ORIGIN_NOT_ALLOWED: 403,
   NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
   BODY_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
   INDEXER_NOT_STARTED: 503,
   INDEXER_FAILED: 503,
 } as const satisfies Record<string, number>;
 type PublicCode = keyof typeof PUBLIC;
 
-/** Status of a public code; undefined for all others. */
-function publicStatus(code: string): number | undefined {
-  return Object.hasOwn(PUBLIC, code) ? PUBLIC[code as PublicCode] : undefined;
+/** What to say of errors that are a matter of time, by code. */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  HOT_MISSING: "The data of this token is not on this host, or indexing has not begun.",
+  LAKE_BUSY: "Too many old ranges are being read at once.",
+};
+const RETRY_AFTER_SECONDS = 2;
+
+/** What a client is told of an error. */
+export interface PublicError {
+  readonly status: number;
+  /** Stable: match on it, not on the message. */
+  readonly code: string;
+  readonly message: string;
+  /** Names the entry in the server's log. */
+  readonly id: string;
+  readonly retryAfterSeconds: number | null;
 }
 
-export interface ErrorBody {
-  readonly success: false;
-  readonly error: { readonly code: string; readonly message: string; readonly id: string };
+/** A refusal that says after how many seconds to come back. */
+class Later extends Poison {
+  readonly seconds: number;
+  constructor(code: PublicCode, message: string, seconds: number) {
+    super(code, message);
+    this.seconds = seconds;
+  }
 }
 
 /** A request that can never succeed as it is. */
@@ -33,28 +56,65 @@ export function refused(code: PublicCode, message: string): Poison {
   return new Poison(code, message);
 }
 
+/** A request that would be answered later. */
+export function refusedUntil(code: PublicCode, message: string, seconds: number): Poison {
+  return new Later(code, message, seconds);
+}
+
 /** Something that may succeed a little later. */
 export function unavailable(code: PublicCode, message: string): Transient {
   return new Transient(code, message);
 }
 
-export function errorResponse(error: unknown, log: Log): Response {
+/** What may be told of an error. What may not is logged. */
+export function publicError(error: unknown, log: Log): PublicError {
   const known = classify(error);
-  const told = publicStatus(known.code);
+  const told = Object.hasOwn(PUBLIC, known.code) ? PUBLIC[known.code as PublicCode] : undefined;
   const status = told ?? (known.kind === "transient" ? 503 : 500);
   const id = randomUUID();
-  const isPublic = told !== undefined;
-  if (!isPublic)
+  if (told === undefined)
     log(status === 503 ? "warning" : "error", describe(known), { id, code: known.code, stack: stackOf(known) });
-  const body: ErrorBody = {
-    success: false,
-    error: { code: known.code, message: isPublic ? known.message : generic(status), id },
+  return {
+    status,
+    code: known.code,
+    message: told === undefined ? generic(status, known.code) : known.message,
+    id,
+    retryAfterSeconds: known instanceof Later ? known.seconds : status === 503 ? RETRY_AFTER_SECONDS : null,
   };
-  return Response.json(body, { status, headers: status === 503 ? { "retry-after": "2" } : {} });
 }
 
-function generic(status: number): string {
-  if (status === 503) return "This cannot be answered right now; try again in a moment.";
+/** The answer to an error, in the shape that belongs to the path, or with the body given. */
+export function errorResponse(error: PublicError, path: string, body?: unknown): Response {
+  const { status, code, message, id, retryAfterSeconds } = error;
+  const isProblem = body === undefined && path.startsWith("/v1/");
+  const told = body ?? (isProblem ? problemOf(error) : { success: false, error: { code, message, id } });
+  const headers: Record<string, string> = {
+    "content-type": isProblem ? "application/problem+json" : "application/json",
+    "cache-control": "no-store",
+  };
+  if (retryAfterSeconds !== null) headers["retry-after"] = String(retryAfterSeconds);
+  if (status === 401) headers["www-authenticate"] = 'Bearer realm="sluice"';
+  return new Response(toJson(told), { status, headers });
+}
+
+function problemOf({ status, code, message, id }: PublicError) {
+  return { type: "about:blank", title: TITLES[status] ?? "Error", status, detail: message, code, id };
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "Bad request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not found",
+  405: "Method not allowed",
+  413: "Content too large",
+  429: "Too many requests",
+  500: "Internal server error",
+  503: "Service unavailable",
+};
+
+function generic(status: number, code: string): string {
+  if (status === 503) return EXPLAINED[code] ?? "This cannot be answered right now; try again in a moment.";
   return "This failed inside the server; its log has the details under this id.";
 }
 

@@ -24,11 +24,12 @@ export function checkRequest(method: string, headers: Headers): void {
   if (!LOOPBACK_NAMES.has(host.replace(/:\d{1,5}$/, "").toLowerCase())) {
     throw refused("HOST_NOT_ALLOWED", "the Host header must name localhost, 127.0.0.1 or [::1]");
   }
-  if (SAFE_METHODS.has(method)) return;
+  // What a socket carries is not kept from other sites by the browser, as answers are.
+  if (SAFE_METHODS.has(method) && !headers.has("upgrade")) return;
   const site = headers.get("sec-fetch-site");
   const foreign = site !== null && site !== "same-origin" && site !== "none";
   if (foreign || !isOwnOrigin(headers.get("origin"), host)) {
-    throw refused("ORIGIN_NOT_ALLOWED", "requests that change something are not taken from other sites");
+    throw refused("ORIGIN_NOT_ALLOWED", "requests that change something, and sockets, are not taken from other sites");
   }
 }
 

@@ -170,13 +170,19 @@ function streams(view: View): Finding {
   return finding("streams", false, `waiting for room in a full stream: ${blocked.join(", ")}`);
 }
 
-function lag(view: View): Finding {
-  const { ingest, lanes } = view;
+/**
+ * Slots between the chain's head (by block time) and what every lane holds; 0 once a bounded range is complete. Null: nothing
+ * has come yet; infinite: a lane holds nothing yet.
+ */
+export function blocksBehind({ ingest, lanes }: View): number | null {
   const behindHead = ingest?.ended === true ? 0 : (ingest?.lag.headBlocks ?? null);
-  if (behindHead === null)
-    return finding("lag", false, "no block has come yet, so the distance to the head is unknown");
-  const behindIngest = lanes.reduce((max, u) => Math.max(max, u.lag.blocks ?? Number.POSITIVE_INFINITY), 0);
-  const blocks = behindHead + behindIngest;
+  if (behindHead === null) return null;
+  return behindHead + lanes.reduce((max, u) => Math.max(max, u.lag.blocks ?? Number.POSITIVE_INFINITY), 0);
+}
+
+function lag(view: View): Finding {
+  const blocks = blocksBehind(view);
+  if (blocks === null) return finding("lag", false, "no block has come yet, so the distance to the head is unknown");
   if (!Number.isFinite(blocks)) return finding("lag", false, "a lane holds nothing yet");
   const detail = `${blocks} blocks (about ${Math.round(blocks * SECONDS_PER_SLOT)} s) behind the head`;
   return finding(

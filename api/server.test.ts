@@ -10,6 +10,7 @@ import { silentLog } from "../pipeline/log.ts";
 import { FakeBackend, HEAD_SLOT, healthyUnits, NOW, node } from "./fixture.ts";
 import { parseExposition } from "./prometheus-check.ts";
 import { allRoutes } from "./routes/index.ts";
+import type { Answer, Route } from "./routes/route.ts";
 import { type RunningApi, startApi } from "./server.ts";
 
 FormatRegistry.Set("date-time", (text) => !Number.isNaN(Date.parse(text)));
@@ -120,6 +121,9 @@ describe("/api/indexer", () => {
       totalBlocks: 100,
       uptime,
       uptimeFormatted: "1h 0m",
+      health: "healthy",
+      blocksBehind: 12,
+      connection: null,
       errors: [],
     });
   });
@@ -153,8 +157,50 @@ describe("/api/indexer", () => {
       totalBlocks: 0,
       uptime: 0,
       uptimeFormatted: "0h 0m",
+      health: "syncing",
+      blocksBehind: null,
+      connection: null,
       errors: [],
     });
+  });
+
+  test("status, of the connection: what was tried, when it last worked, and whether it has given up", async () => {
+    const source = {
+      state: "backing-off",
+      attempts: 7,
+      failedAttempts: 6,
+      reconnects: 2,
+      lastError: "unavailable: busy",
+    };
+    const times = { lastAttemptAt: NOW - 5, lastMessageAt: NOW - 900, retryAt: NOW + 60 };
+    backend.change("ingest.main", { details: { source: { ...source, ...times } } });
+    expect((await get("/api/indexer/status")).body).toMatchObject({
+      connection: { ...source, lastAttempt: NOW - 5, lastSuccess: NOW - 900, retryAt: NOW + 60 },
+    });
+    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect(metrics).toMatch(/^sluice_source_failed_attempts_total\{.*\} 6$/m);
+    expect(metrics).toMatch(
+      new RegExp(`^sluice_source_last_success_timestamp_seconds\\{.*\\} ${(NOW - 900) / 1000}$`, "m"),
+    );
+    expect(metrics).toMatch(/^sluice_source_state\{.*state="backing-off".*\} 1$/m);
+    expect(metrics).not.toContain("sluice_source_token_expiry");
+    backend.change("ingest.main", { state: "failed", details: { source: { ...source, state: "error" } } });
+    expect((await get("/api/indexer/status")).body).toMatchObject({
+      running: false,
+      connection: { state: "error", retryAt: null, lastSuccess: null },
+    });
+  });
+
+  test("status, near the head or not: fewer than a hundred blocks behind is healthy", async () => {
+    const behind = async (blocks: number) => {
+      backend.change("ingest.main", { metrics: { blockTime: NOW / 1000 - blocks * 0.4 } });
+      const { health, blocksBehind } = (await get("/api/indexer/status")).body as Record<string, unknown>;
+      return [health, blocksBehind];
+    };
+    expect([await behind(99), await behind(100)]).toEqual([
+      ["healthy", 99],
+      ["syncing", 100],
+    ]);
   });
 
   test("health", async () => {
@@ -332,7 +378,7 @@ test("answers keep to the schemas that their routes declare, in health and in si
     const world = { now: () => backend.now, sleep: async () => undefined };
     for (const route of await allRoutes({ backend, version: "0.1.0", world, obeyWithinMs: 0 })) {
       if (route.answers === undefined) continue;
-      const answer = await route.handle().catch(() => null);
+      const answer = await answerOf(route);
       if (answer === null) continue;
       const schema = route.answers[answer.status];
       const body = JSON.parse(JSON.stringify(answer.body));
@@ -341,6 +387,15 @@ test("answers keep to the schemas that their routes declare, in health and in si
     }
   }
 });
+
+/** Null where it cannot answer just now. */
+async function answerOf(route: Route): Promise<Answer | null> {
+  try {
+    return await route.handle({ params: {}, body: undefined, at: backend.now });
+  } catch {
+    return null;
+  }
+}
 
 function killAll(): void {
   backend.nodes = [];

@@ -8,10 +8,13 @@
 import { Elysia } from "elysia";
 import { classify, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
-import { errorResponse, refused } from "./errors.ts";
+import { systemWorld, type World } from "../pipeline/world.ts";
+import { refused } from "./errors.ts";
 import { checkRequest, mustBeLoopback } from "./guard.ts";
+import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
 import type { Route } from "./routes/route.ts";
+import { pathOf, socketHandlers, type Transport } from "./transport.ts";
 
 /** Requests carry hardly anything; more is refused. */
 const BODY_BYTES_MAX = 64 * 1024;
@@ -28,6 +31,8 @@ export interface ApiOptions extends RouteOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly log: Log;
+  /** What is not answered once but goes on: the live feed. They end with the server. */
+  readonly transports?: readonly Transport[];
 }
 
 export interface RunningApi {
@@ -39,10 +44,11 @@ export interface RunningApi {
 
 /** Throws `Fatal` API_HOST for an address that is not loopback, API_PORT when the port cannot be had. */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
-  const { host, port, log } = options;
+  const { host, port, log, transports = [], world = systemWorld } = options;
   mustBeLoopback(host);
-  const app = appOf(await allRoutes(options), log);
-  let server: Bun.Server<undefined>;
+  const responder = new Responder(log);
+  const app = appOf(await allRoutes(options), responder, world);
+  let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
@@ -50,8 +56,9 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       maxRequestBodySize: BODY_BYTES_MAX,
       idleTimeout: 30,
       development: false,
-      fetch: (request) => answer(app, request, log),
-      error: (error) => withHeaders(errorResponse(error, log)),
+      fetch: (request, server) => answer({ app, transports, server }, request, responder),
+      websocket: socketHandlers(transports),
+      error: (error) => withHeaders(responder.refuse(error, null, "")),
     });
   } catch (cause) {
     throw new Fatal("API_PORT", `the API cannot listen on ${host}:${port}: ${classify(cause).message}`, {
@@ -61,34 +68,54 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
     });
   }
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return { url: `http://${name}:${server.port}`, stop: () => server.stop() };
+  return {
+    url: `http://${name}:${server.port}`,
+    async stop() {
+      await Promise.all(transports.map((transport) => transport.stop()));
+      await server.stop();
+    },
+  };
 }
 
 type App = { fetch(request: Request): Response | Promise<Response> };
 
-function appOf(routes: readonly Route[], log: Log): App {
-  const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code }) =>
-    errorResponse(translated(error, code), log),
+function appOf(routes: readonly Route[], responder: Responder, world: Pick<World, "now">): App {
+  const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code, request }) =>
+    responder.refuse(translated(error, code), null, request.url),
   );
-  for (const route of routes) app.route(route.method, route.path, () => respond(route));
+  for (const route of routes) {
+    app.route(route.method, route.path, ({ request, params, body }) =>
+      responder.respond(route, { request, path: params as Record<string, string>, body, at: world.now() }),
+    );
+  }
   return app;
 }
 
-async function respond(route: Route): Promise<Response> {
-  const { status, body, headers } = await route.handle();
-  if (route.contentType === undefined)
-    return Response.json(body, { status, ...(headers === undefined ? {} : { headers }) });
-  return new Response(String(body), { status, headers: { ...headers, "content-type": route.contentType } });
+interface Answering {
+  readonly app: App;
+  readonly transports: readonly Transport[];
+  readonly server: Bun.Server<unknown>;
 }
 
-async function answer(app: App, request: Request, log: Log): Promise<Response> {
+/** Undefined: the request has become a socket. */
+async function answer(
+  { app, transports, server }: Answering,
+  request: Request,
+  responder: Responder,
+): Promise<Response | undefined> {
   try {
     checkRequest(request.method, request.headers);
+    const path = pathOf(request.url);
+    const transport = transports.find((transport) => transport.path === path);
+    if (transport !== undefined) {
+      const response = await transport.handle(request, server);
+      return response === undefined ? undefined : withHeaders(response);
+    }
     // HEAD is GET without the body, which Bun leaves out by itself.
     const asked = request.method === "HEAD" ? new Request(request.url, { headers: request.headers }) : request;
     return withHeaders(await app.fetch(asked));
   } catch (error) {
-    return withHeaders(errorResponse(error, log));
+    return withHeaders(responder.refuse(error, null, request.url));
   }
 }
 

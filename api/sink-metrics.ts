@@ -60,9 +60,19 @@ function progress(page: Page, source: string, { runningJobs, processedBlocks, st
 function connection(page: Page, { source, stage, unit, node }: UnitView, status: SourceStatus): void {
   const labels = { source, stage, unit, node };
   page.counter("sluice_source_attempts_total", "Calls made to the endpoint", status.attempts, labels);
+  const failed = "Calls that ended before the range was complete";
+  page.counter("sluice_source_failed_attempts_total", failed, status.failedAttempts, labels);
   page.counter("sluice_source_reconnects_total", "Calls that went on after a broken one", status.reconnects, labels);
   page.counter("sluice_source_messages_total", "Messages received", status.messages, labels);
   page.counter("sluice_source_received_bytes_total", "Bytes received, uncompressed", status.receivedBytes, labels);
+  const times = [
+    ["last_attempt", "When a call was last made", status.lastAttemptAt],
+    ["last_success", "When a message last came", status.lastSuccessAt],
+    ["token_expiry", "When the token in use runs out", status.tokenExpiresAt],
+  ] as const;
+  for (const [name, help, at] of times) {
+    if (at > 0) page.gauge(`sluice_source_${name}_timestamp_seconds`, `${help}, Unix time`, at / 1000, labels);
+  }
   for (const state of SOURCE_STATES) {
     const on = Number(status.state === state);
     page.gauge("sluice_source_state", "1 for the state that the connection is in", on, { ...labels, state });

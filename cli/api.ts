@@ -49,20 +49,32 @@ Examples:
 
 /** Serves the API of the configured source on the configured address. */
 export async function serveApi(config: Config, control: Control): Promise<RunningApi> {
-  const [{ startApi }, { ControlBackend }, { names }] = await Promise.all([
+  const [{ startApi }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] = await Promise.all([
     import("../api/server.ts"),
     import("../api/control-backend.ts"),
+    import("../api/reads/index.ts"),
     import("../pipeline/names.ts"),
+    import("./folders.ts"),
+    import("./lake.ts"),
   ]);
   const source = config["source.name"];
   const n = names(config["nats.prefix"], source);
   const laneUnits = Array.from({ length: config.lanes }, (_, lane) => n.unit("lane", lane));
   const backend = new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
-  return startApi({
+  const reads = new JoinedReads({ folder: folders(config).hot, lanes: config.lanes, source, lake: lakeStore(config) });
+  const api = await startApi({
     host: config["api.host"],
     port: config["api.port"],
     backend,
+    reads,
     version: VERSION,
     log: logFor("api"),
   });
+  return {
+    url: api.url,
+    async stop() {
+      await api.stop();
+      reads.close();
+    },
+  };
 }

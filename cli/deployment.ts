@@ -7,7 +7,7 @@ import type { Deployment } from "../pipeline/deployment.ts";
 import { ensureEmbeddedNats, releaseEmbeddedNats } from "../pipeline/embedded-nats.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import { LIMITS } from "../pipeline/limits.ts";
-import { liveEncoder } from "../pipeline/live.ts";
+import { liveEncoder } from "../pipeline/live-message.ts";
 import { logFor } from "../pipeline/log.ts";
 import { streams } from "../pipeline/topology.ts";
 import { rowCodec } from "../pipeline/wire/message.ts";

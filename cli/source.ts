@@ -43,6 +43,7 @@ export async function openSource(
     compression: compressionFor(config),
     maxMessageBytes: config["source.maxMessageBytes"],
     idleTimeoutMs: config["source.idleTimeoutMs"],
+    maxAttempts: config["source.maxAttempts"],
     keepaliveMs: config["source.keepaliveMs"],
     world,
     log,
@@ -52,7 +53,11 @@ export async function openSource(
 }
 
 function credentialsOf(config: Config): SubstreamsOptions["credentials"] {
-  return { token: config["source.token"], apiKey: config["source.apiKey"] };
+  return {
+    token: config["source.token"],
+    apiKey: config["source.apiKey"],
+    exchangeUrl: config["source.authUrl"],
+  };
 }
 
 /** Says in the log what will not fit. Only advice: the stream itself tells what cannot be. */

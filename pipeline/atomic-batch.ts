@@ -16,13 +16,12 @@ export interface Part {
 const FLUSH_EVERY = 16;
 
 /**
- * Resolves to the sequence of the last message; rejects with `JetStreamApiError` when the server refuses the batch (then
+ * What the batch expects of the stream stands in the headers of its first message. Resolves to the sequence of the last; rejects with `JetStreamApiError` when the server refuses the batch (then
  * nothing was stored), with anything else when it did not answer (then it may have been).
  */
 export async function publishAtomic(
   connection: NatsConnection,
   parts: readonly Part[],
-  expectedLastSeq: number,
   timeoutMs: number,
 ): Promise<number> {
   const id = randomBytes(16).toString("hex");
@@ -30,7 +29,6 @@ export async function publishAtomic(
   for (const [i, { subject, body, headers }] of parts.entries()) {
     headers.set("Nats-Batch-Id", id);
     headers.set("Nats-Batch-Sequence", String(i + 1));
-    if (i === 0) headers.set("Nats-Expected-Last-Sequence", String(expectedLastSeq));
     if (i === last) headers.set("Nats-Batch-Commit", "1");
     // The first is answered once the batch is open, the last once it is stored; those between are not.
     if (i === 0 || i === last) {
@@ -42,7 +40,7 @@ export async function publishAtomic(
       if (i % FLUSH_EVERY === 0) await connection.flush();
     }
   }
-  return expectedLastSeq;
+  throw new TypeError("an atomic batch has at least one message");
 }
 
 /** The last sequence; 0 for the empty answer that opens a batch. */

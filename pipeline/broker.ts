@@ -15,6 +15,7 @@ import {
   jetstreamManager,
   RetentionPolicy,
   StorageType,
+  type StoredMsg,
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
@@ -31,8 +32,13 @@ import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
 const TIMEOUT_MS = 15_000;
 /** Readers that are gone are forgotten after so long. */
 const READER_IDLE_MS = 30_000;
-/** JetStream's error code for a failed `Nats-Expected-Last-Sequence`. */
+/** The last sequence that a publish expects to find: of the stream, or among the messages on its subject. */
+const LAST_SEQUENCE = "Nats-Expected-Last-Sequence";
+const LAST_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
+/** JetStream's error code when it is another one. */
 const WRONG_LAST_SEQUENCE = 10071;
+/** No such message, no such stream. */
+const NOT_FOUND_CODES = new Set([404, 10037, 10059]);
 /** Codes with which a stream or server that is full refuses a message: nothing was stored. */
 const FULL_CODES = new Set([10023, 10047, 10077]);
 
@@ -200,7 +206,7 @@ export class Broker {
   }
 
   /**
-   * Stores the messages, all or none, if the stream's last sequence is `expectedLastSeq`; gives the new last sequence.
+   * Stores the messages, all or none, if the stream's last sequence is the expected one; gives the new last sequence.
    * `Fenced` when it is not (nothing was stored); `STREAM_FULL` when there is no room (nothing was stored); any other
    * `Transient` leaves the outcome unknown: read the stream's end before going on.
    */
@@ -208,6 +214,23 @@ export class Broker {
     stream: string,
     messages: readonly (Message & { subject: string })[],
     expectedLastSeq: number,
+  ): Promise<number> {
+    return this.store(stream, messages, [LAST_SEQUENCE, expectedLastSeq]);
+  }
+
+  /** As `publish`, of one message that expects what the last sequence on its subject is (0 = none); other subjects may grow. */
+  async publishOnSubject(
+    stream: string,
+    message: Message & { subject: string },
+    expectedLast: number,
+  ): Promise<number> {
+    return this.store(stream, [message], [LAST_ON_SUBJECT, expectedLast]);
+  }
+
+  private async store(
+    stream: string,
+    messages: readonly (Message & { subject: string })[],
+    [expectation, seq]: readonly [header: string, seq: number],
   ): Promise<number> {
     const parts = messages.flatMap((m) => chunksOf(m));
     if (parts.length > LIMITS.atomicBatchMessagesMax) {
@@ -220,17 +243,18 @@ export class Broker {
         },
       );
     }
+    parts[0]!.headers.set(expectation, String(seq));
     try {
-      return await this.watch.whileConnected(this.store(parts, expectedLastSeq));
+      return await this.watch.whileConnected(this.storeAll(parts));
     } catch (error) {
       throw brokerError(error, `publish to ${stream}`);
     }
   }
 
-  private async store(parts: readonly Part[], expectedLastSeq: number): Promise<number> {
-    if (parts.length > 1) return await publishAtomic(this.connection, parts, expectedLastSeq, TIMEOUT_MS);
+  private async storeAll(parts: readonly Part[]): Promise<number> {
+    if (parts.length > 1) return await publishAtomic(this.connection, parts, TIMEOUT_MS);
     const { subject, body, headers } = parts[0]!;
-    return (await this.js.publish(subject, body, { headers, expect: { lastSequence: expectedLastSeq } })).seq;
+    return (await this.js.publish(subject, body, { headers })).seq;
   }
 
   /** Stores one message whatever the stream's last sequence; `id` makes a repeat within the server's window a no-op. */
@@ -244,13 +268,23 @@ export class Broker {
 
   /** The header of one message, or of the last on a subject; null when there is none. */
   async header(stream: string, at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null> {
+    const query = "seq" in at ? { seq: at.seq } : { last_by_subj: at.lastOn };
+    return this.stored(stream, this.jsm.streams.getMessage(stream, query));
+  }
+
+  /** The header of the first message on a subject at or after a sequence; null when there is none. */
+  async firstHeader(stream: string, subject: string, fromSeq: number): Promise<StoredHeader | null> {
+    const query = { seq: Math.max(1, fromSeq), next_by_subj: subject };
+    return this.stored(stream, this.jsm.direct.getMessage(stream, query));
+  }
+
+  private async stored(stream: string, answer: Promise<StoredMsg | null>): Promise<StoredHeader | null> {
     try {
-      const query = "seq" in at ? { seq: at.seq } : { last_by_subj: at.lastOn };
-      const message = await this.watch.whileConnected(this.jsm.streams.getMessage(stream, query));
+      const message = await this.watch.whileConnected(answer);
       if (message === null) return null;
       return { seq: message.seq, subject: message.subject, header: parseHeader(message.header.get(BATCH_HEADER)) };
     } catch (error) {
-      if (apiCode(error) === 10037 || apiCode(error) === 10059) return null;
+      if (NOT_FOUND_CODES.has(apiCode(error) ?? 0)) return null;
       throw brokerError(error, `read from ${stream}`);
     }
   }

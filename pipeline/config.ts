@@ -102,6 +102,11 @@ export const KNOBS = {
     env: ["SUBSTREAMS_API_KEY"],
     secret: true,
   }),
+  "source.authUrl": text(
+    "",
+    "Where the API key is exchanged for tokens, which are renewed before they run out. Empty: the key itself is sent.",
+    { env: ["SUBSTREAMS_AUTH_URL"], address: true },
+  ),
   "source.package": text("", "Substreams package: a .spkg file or an https URL. Empty: the built-in demo package.", {
     env: ["SUBSTREAMS_PACKAGE"],
     address: true,
@@ -154,6 +159,13 @@ export const KNOBS = {
     1_000,
     3_600_000,
     "Reconnect when nothing, not even progress, came for so long.",
+  ),
+  "source.maxAttempts": integer(
+    0,
+    "calls",
+    0,
+    1_000_000,
+    "Give up after so many calls in a row that brought no data, until a start is asked for. 0: never.",
   ),
   "source.keepaliveMs": integer(30_000, "ms", 1_000, 600_000, "HTTP/2 ping interval."),
   "source.moduleHashPolicy": choice(

@@ -15,8 +15,8 @@ export const LIMITS = {
   zstdLevel: 1,
   /** Blocks at or below the final slot that an output remembers to recognise re-delivered ones. */
   recentFinalBlocks: 512,
-  /** Resident memory above which a process collects garbage every second instead of letting it grow. */
-  collectAboveRssBytes: 250_000_000,
+  /** Growth of the heap, buffers included, after which a stage process collects garbage. */
+  heapGrowthBytes: 48 * 1024 * 1024,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
   /** Log lines that a process keeps for `/api/indexer/logs`, and the length at which a line is cut there, characters. */

@@ -165,8 +165,9 @@ async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]
 async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const store = d.openHotStore(lane);
+  const { broker, world } = d;
   const live = { stream: n.live.stream, subject: n.live.subject(lane) };
-  const publishing = runLivePublisher(d, store, live, c);
+  const publishing = runLivePublisher({ broker, world, store, ...live }, c);
   await run(
     {
       ...common(d, c),

@@ -23,6 +23,8 @@ export function healthRoutes(health: Pick<HealthReader, "read">, version: string
     {
       method: "GET",
       path: "/health",
+      audience: "anyone",
+      uncounted: true,
       summary: "How the deployment does, check by check; 503 when nothing moves",
       answers: { 200: Health, 503: Health },
       handle: async () => {
@@ -34,6 +36,8 @@ export function healthRoutes(health: Pick<HealthReader, "read">, version: string
     {
       method: "GET",
       path: "/ready",
+      audience: "anyone",
+      uncounted: true,
       summary: "200 when what is read here is current, else 503 with the reasons",
       answers: { 200: Ready, 503: Ready },
       handle: async () => {

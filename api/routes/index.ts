@@ -4,22 +4,28 @@ import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
+import type { TokenReads } from "../reads/index.ts";
 import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
 import { readPage } from "./page.ts";
 import { ok, type Route } from "./route.ts";
 import { stagesRoutes } from "./stages.ts";
+import { candleRoutes } from "./v1/candles.ts";
+import { mintRoutes } from "./v1/mints.ts";
+import { userRoutes } from "./v1/users.ts";
 
 export interface RouteOptions {
   readonly backend: Backend;
   readonly version: string;
+  /** What is known of tokens; without it there are no routes that tell it. */
+  readonly reads?: TokenReads;
   readonly world?: Pick<World, "now" | "sleep">;
   /** How long start and stop wait to see their wish obeyed, ms. */
   readonly obeyWithinMs?: number;
 }
 
 export async function allRoutes(options: RouteOptions): Promise<Route[]> {
-  const { backend, version, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const { backend, version, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
   const health = new HealthReader(backend, world);
   const metrics = async () => ok(await renderMetrics((await health.read()).view, version));
   const routes: Route[] = [
@@ -29,19 +35,27 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     {
       method: "GET",
       path: "/metrics",
+      audience: "read",
       summary: "Metrics in Prometheus' text format",
       contentType: METRICS_CONTENT_TYPE,
       handle: metrics,
     },
     ...stagesRoutes(backend),
+    ...(reads === undefined ? [] : tokenRoutes(reads)),
   ];
   const openApi: Route = {
     method: "GET",
     path: "/v1/openapi.json",
+    audience: "anyone",
     summary: "This API as an OpenAPI document",
     handle: async () => ok(document),
   };
   routes.push(openApi);
   const document = openApiOf(routes, version);
   return routes;
+}
+
+function tokenRoutes(reads: TokenReads): Route[] {
+  const metadataOf = () => null;
+  return [...mintRoutes(reads, metadataOf), ...candleRoutes(reads), ...userRoutes(reads)];
 }

@@ -2,8 +2,9 @@
 import { Type as t } from "@sinclair/typebox";
 import type { World } from "../../pipeline/world.ts";
 import type { Backend } from "../backend.ts";
+import { sourceStatusOf } from "../details.ts";
 import { unavailable } from "../errors.ts";
-import type { HealthReader } from "../health.ts";
+import { blocksBehind, type HealthReader, LAG_BLOCKS_MAX } from "../health.ts";
 import { METRICS_CONTENT_TYPE } from "../metrics.ts";
 import { type View, viewOf } from "../view.ts";
 import { ok, type Route } from "./route.ts";
@@ -30,6 +31,16 @@ const Started = t.Object({
   }),
 });
 const Stopped = t.Object({ success: t.Literal(true), message: t.String() });
+const Connection = t.Object({
+  state: t.String({ description: "idle, connecting, streaming, backing-off, ended or error" }),
+  attempts: t.Integer({ description: "calls made" }),
+  failedAttempts: t.Integer({ description: "calls that ended before the range was complete" }),
+  reconnects: t.Integer({ description: "calls that went on after a broken one" }),
+  lastAttempt: t.Union([t.Integer(), t.Null()], { description: "ms since the Unix epoch" }),
+  lastSuccess: t.Union([t.Integer(), t.Null()], { description: "when a message last came, ms since the Unix epoch" }),
+  retryAt: t.Union([t.Integer(), t.Null()], { description: "when the next call is due; null while it is not waiting" }),
+  lastError: t.Union([t.String(), t.Null()]),
+});
 const Status = t.Object({
   running: t.Boolean(),
   startedAt: t.Union([t.Integer(), t.Null()], { description: "ms since the Unix epoch; null while stopped" }),
@@ -37,6 +48,9 @@ const Status = t.Object({
   totalBlocks: t.Integer({ description: "blocks processed since start" }),
   uptime: t.Integer({ description: "ms" }),
   uptimeFormatted: t.String(),
+  health: t.String({ description: `healthy: fewer than ${LAG_BLOCKS_MAX} blocks behind the head; syncing: more` }),
+  blocksBehind: t.Union([t.Integer(), t.Null()], { description: "null while nothing has come" }),
+  connection: t.Union([Connection, t.Null()], { description: "to the provider; null while no process runs ingest" }),
   errors: t.Array(
     t.Object({ time: t.Integer(), code: t.String(), message: t.String(), where: t.String(), unit: t.String() }),
   ),
@@ -52,6 +66,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "POST",
       path: "/api/indexer/start",
+      audience: "control",
       summary: "Start the indexer, or leave it running; it goes on where it stopped",
       answers: { 200: Started },
       handle: async () => {
@@ -63,6 +78,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "POST",
       path: "/api/indexer/stop",
+      audience: "control",
       summary: "Stop the indexer, or leave it stopped; everything stored stays",
       answers: { 200: Stopped },
       handle: async () => {
@@ -73,6 +89,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/status",
+      audience: "read",
       summary: "Whether the indexer runs, how far it got, and recent errors",
       answers: { 200: Status },
       handle: async () => ok(statusBody(viewOf(await backend.snapshot(), backend))),
@@ -80,6 +97,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/health",
+      audience: "read",
       summary: "Whether the indexer runs and is well",
       answers: { 200: Health },
       handle: async () => {
@@ -94,6 +112,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
     {
       method: "GET",
       path: "/api/indexer/metrics",
+      audience: "read",
       summary: "Metrics in Prometheus' text format; the same as /metrics",
       contentType: METRICS_CONTENT_TYPE,
       handle: metrics,
@@ -110,7 +129,27 @@ function statusBody(view: View) {
     totalBlocks,
     uptime: uptimeMs,
     uptimeFormatted: formatUptime(uptimeMs),
+    ...syncBody(view),
+    connection: connectionBody(view),
     errors,
+  };
+}
+
+function syncBody(view: View) {
+  const behind = blocksBehind(view);
+  const health = behind !== null && behind < LAG_BLOCKS_MAX ? "healthy" : "syncing";
+  return { health, blocksBehind: behind !== null && Number.isFinite(behind) ? behind : null };
+}
+
+function connectionBody({ ingest }: View) {
+  const status = ingest === null ? null : sourceStatusOf(ingest.details);
+  if (status === null) return null;
+  const { state = "idle", attempts, failedAttempts, reconnects, lastError } = status;
+  const time = (at: number) => (at === 0 ? null : at);
+  const [lastAttempt, lastSuccess] = [time(status.lastAttemptAt), time(status.lastSuccessAt)];
+  return {
+    ...{ state, attempts, failedAttempts, reconnects, lastAttempt, lastSuccess, lastError },
+    retryAt: time(status.retryAt),
   };
 }
 

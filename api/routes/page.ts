@@ -15,6 +15,7 @@ export async function readPage(): Promise<Route> {
   return {
     method: "GET",
     path: "/",
+    audience: "anyone",
     summary: "Status page for a browser",
     contentType: "text/html; charset=utf-8",
     handle: async () => ({ status: 200, body: html, headers: { "content-security-policy": policy } }),

@@ -58,6 +58,7 @@ export function stagesRoutes(backend: Backend): Route[] {
     {
       method: "GET",
       path: "/v1/stages",
+      audience: "read",
       summary: "Every unit of the pipeline, its lag, and what limits the pipeline now",
       answers: { 200: Stages },
       handle: async () => ok(stagesBody(viewOf(await backend.snapshot(), backend))),

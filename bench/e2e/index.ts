@@ -4,7 +4,8 @@
  * what Solana carries without votes. Time runs from the start of the processes to the last commit of the last unit, and a
  * round counts only if hot store and lake then hold exactly the simulator's truth.
  *
- * Two processes run the stages, as one would on two cores; the replay endpoint and the nats-server share these cores.
+ * Once with all stages in one process, as `sluice stages` runs them, which must stay within 512 MB; once in two. The replay
+ * endpoint and the nats-server share the cores with them.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -22,10 +23,16 @@ const REAL_TIME = 1_050;
 const BLOCKS = 600;
 const SEED = 20;
 const ROUNDS = 3;
-const PROCESSES = [
-  ["ingest", "decode", "shard", "janitor"],
-  ["lane", "archive"],
-];
+const CASES: ReadonlyMap<string, readonly (readonly string[])[]> = new Map([
+  ["e2e", [[]]],
+  [
+    "e2e, two processes",
+    [
+      ["ingest", "decode", "shard", "janitor"],
+      ["lane", "archive"],
+    ],
+  ],
+]);
 const TIMEOUT_MS = 300_000;
 
 interface Round {
@@ -45,26 +52,33 @@ export async function run(): Promise<BenchRow[]> {
       profile: "dense",
       out: recording,
     });
-    const rounds: Round[] = [];
+    const rounds = new Map([...CASES.keys()].map((name) => [name, [] as Round[]]));
     for (let i = 0; i <= ROUNDS; i++) {
-      const round = await measure(join(folder, `round-${i}`), recording, truth);
-      console.error(
-        `e2e round ${i}: ${Math.round(round.perSecond)} tx/s, stages ${round.stagesMb} MB, nats ${round.natsMb} MB`,
-      );
-      // The first one warms the disk and the page cache.
-      if (i > 0) rounds.push(round);
+      for (const [name, processes] of CASES) {
+        const round = await measure(join(folder, `round-${i}`), recording, truth, processes);
+        console.error(
+          `${name}, round ${i}: ${Math.round(round.perSecond)} tx/s, stages ${round.stagesMb} MB, nats ${round.natsMb} MB`,
+        );
+        // The first one warms the disk and the page cache.
+        if (i > 0) rounds.get(name)!.push(round);
+      }
     }
-    return [rowOf(rounds)];
+    return Array.from(rounds, ([name, measured]) => rowOf(name, measured));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function measure(data: string, recording: string, truth: Truth): Promise<Round> {
+async function measure(
+  data: string,
+  recording: string,
+  truth: Truth,
+  processes: readonly (readonly string[])[],
+): Promise<Round> {
   const { values: config } = loadConfig({ flags: { "data.dir": data } });
   await Bun.write(join(data, "replay.log"), "");
   const settings = [`source.stopBlock=${truth.chain.lastSlot + 1}`, "source.finalBlocksOnly=true"];
-  const run = await LocalRun.start({ config, recording, blocksPerSecond: 0, settings, processes: PROCESSES });
+  const run = await LocalRun.start({ config, recording, blocksPerSecond: 0, settings, processes });
   const startedAt = systemWorld.monotonic();
   try {
     await run.untilEnded(AbortSignal.timeout(TIMEOUT_MS));
@@ -80,12 +94,12 @@ async function measure(data: string, recording: string, truth: Truth): Promise<R
   }
 }
 
-function rowOf(rounds: readonly Round[]): BenchRow {
+function rowOf(name: string, rounds: readonly Round[]): BenchRow {
   const ratios = rounds.map((round) => round.perSecond / REAL_TIME).sort((a, b) => a - b);
   const fixed = (value: number) => Math.round(value * 100) / 100;
   const median = ratios[Math.floor(ratios.length / 2)]!;
   return {
-    name: "e2e",
+    name,
     peer: "real-time",
     unit: "tx/s",
     ours: Math.round(median * REAL_TIME),

@@ -6,11 +6,12 @@
  * what it throws is for good.
  */
 import { Request } from "@substreams/core/proto";
-import type { Fatal } from "../errors.ts";
+import { Fatal, Transient } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Position } from "../position.ts";
 import { backoffMs, type World } from "../world.ts";
-import { type Credentials, credentialHeaders, mask } from "./credentials.ts";
+import { Authorization } from "./authorization.ts";
+import type { Credentials } from "./credentials.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { serverStream } from "./grpc-client.ts";
 import { formatStatus, GrpcCode, type GrpcStatus } from "./grpc-status.ts";
@@ -55,6 +56,8 @@ export interface SubstreamsOptions {
   readonly maxMessageBytes: number;
   /** Connect again when nothing, not even progress, came for so long. */
   readonly idleTimeoutMs: number;
+  /** Calls in a row that may bring no data before it gives up; 0: never. */
+  readonly maxAttempts: number;
   /** HTTP/2 pings. */
   readonly keepaliveMs: number;
   /** Certificate authorities (PEM) to trust instead of the system's. */
@@ -86,7 +89,7 @@ export class SubstreamsSource implements Source {
   readonly status: SourceStatus;
   private readonly options: SubstreamsOptions;
   private readonly endpoint: Endpoint;
-  private readonly headers: Readonly<Record<string, string>>;
+  private readonly authorization: Authorization;
   private readonly range: Range;
   private readonly finalBlocksOnly: boolean;
   /** Versions not yet found wanting, newest first. */
@@ -98,7 +101,7 @@ export class SubstreamsSource implements Source {
     this.moduleHash = options.module.hash;
     this.options = options;
     this.endpoint = parseEndpoint(options.endpoint);
-    this.headers = credentialHeaders(options.credentials, this.endpoint);
+    this.authorization = new Authorization(options.credentials, this.endpoint, options.world, options.ca);
     this.range = parseRange(options.startBlock, options.stopBlock, options.module.initialBlock);
     this.finalBlocksOnly = options.finalBlocksOnly === "auto" ? this.range.stop !== null : options.finalBlocksOnly;
     this.protocols = options.protocol === "auto" ? PROTOCOLS : [options.protocol];
@@ -107,7 +110,7 @@ export class SubstreamsSource implements Source {
 
   /**
    * See `Source`. Returns without an "end" when `signal` aborts. Throws `Fatal`: SUBSTREAMS_AUTH, SUBSTREAMS_REQUEST,
-   * SUBSTREAMS_QUOTA, SUBSTREAMS_UNSUPPORTED, SUBSTREAMS_MODULE_FAILED, SUBSTREAMS_PROTOCOL, GRPC_MESSAGE_TOO_LARGE.
+   * SUBSTREAMS_ATTEMPTS, SUBSTREAMS_QUOTA, SUBSTREAMS_UNSUPPORTED, SUBSTREAMS_MODULE_FAILED, SUBSTREAMS_PROTOCOL, GRPC_MESSAGE_TOO_LARGE.
    */
   async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
     const standing: Standing = { cursor: from?.cursor ?? "", finalSlot: 0 };
@@ -115,7 +118,7 @@ export class SubstreamsSource implements Source {
     try {
       let complete = this.isComplete(from);
       while (!complete && !signal.aborted) {
-        const outcome = yield* this.call(standing, signal);
+        const outcome = yield* this.authorizedCall(standing, signal);
         if (!signal.aborted) complete = await this.settle(outcome, signal);
       }
       if (!complete) return;
@@ -139,20 +142,32 @@ export class SubstreamsSource implements Source {
     return from.slot >= stop || (this.finalBlocksOnly && from.slot === stop - 1);
   }
 
-  private async *call(standing: Standing, signal: AbortSignal): AsyncGenerator<BlockSignal, Outcome> {
+  private async *authorizedCall(standing: Standing, signal: AbortSignal): AsyncGenerator<BlockSignal, Outcome> {
+    this.status.attempt(this.protocols[0]!, this.options.world.now());
+    let headers: Record<string, string>;
+    try {
+      headers = await this.authorization.headers(signal);
+    } catch (error) {
+      if (!(error instanceof Transient)) throw error;
+      return { status: { code: GrpcCode.unavailable, message: error.message }, heard: false, failure: null };
+    }
+    this.status.tokenExpiresAt = this.authorization.expiresAt;
+    return yield* this.call(standing, headers, signal);
+  }
+
+  private async *call(
+    standing: Standing,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<BlockSignal, Outcome> {
     const { world, idleTimeoutMs } = this.options;
-    const { status } = this;
     const protocol = this.protocols[0]!;
-    status.protocol = protocol;
-    status.state = "connecting";
-    status.attempts++;
-    if (status.messages > 0) status.reconnects++;
 
     const ending = new AbortController();
     const end = () => ending.abort();
     signal.addEventListener("abort", end, { once: true });
     const watchdog = new Watchdog(world, idleTimeoutMs, end);
-    const messages = this.open(protocol, standing, ending.signal);
+    const messages = this.open(protocol, standing, headers, ending.signal);
     const type = responseType(protocol);
     let heard = false;
     let failure: Fatal | null = null;
@@ -183,12 +198,17 @@ export class SubstreamsSource implements Source {
     }
   }
 
-  private open(protocol: Protocol, standing: Standing, signal: AbortSignal): AsyncGenerator<Uint8Array, GrpcStatus> {
+  private open(
+    protocol: Protocol,
+    standing: Standing,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, GrpcStatus> {
     const { compression, maxMessageBytes, keepaliveMs, ca, world } = this.options;
     return serverStream({
       origin: this.endpoint.origin,
       path: blocksPath(protocol),
-      headers: this.headers,
+      headers,
       message: this.request(protocol, standing.cursor),
       compression,
       messageBytesMax: maxMessageBytes,
@@ -275,14 +295,17 @@ export class SubstreamsSource implements Source {
       });
       return false;
     }
-    if (verdict === "fatal" || verdict === "fallback") throw fatalStatus(status, this.endpoint.origin);
+    const renewed = status.code === GrpcCode.unauthenticated && this.authorization.renew();
+    if ((verdict === "fatal" || verdict === "fallback") && !renewed) throw fatalStatus(status, this.endpoint.origin);
     await this.backOff(verdict === "complete" ? "the endpoint closed the stream" : formatStatus(status), signal);
     return false;
   }
 
   private async backOff(reason: string, signal: AbortSignal): Promise<void> {
-    const { world, log } = this.options;
+    const { world, log, maxAttempts } = this.options;
     const { status } = this;
+    status.failedAttempts++;
+    if (maxAttempts > 0 && status.failures + 1 >= maxAttempts) throw this.gaveUp(reason);
     const delayMs = Math.round(backoffMs(world, status.failures++, BACKOFF));
     status.state = "backing-off";
     status.lastError = reason;
@@ -294,13 +317,21 @@ export class SubstreamsSource implements Source {
     await world.sleep(delayMs, signal);
   }
 
+  private gaveUp(reason: string): Fatal {
+    return new Fatal("SUBSTREAMS_ATTEMPTS", `gave up after ${this.options.maxAttempts} calls without data: ${reason}`, {
+      where: this.endpoint.origin,
+      hint: "Start it again when the endpoint is well; source.maxAttempts is how often it is tried, 0 is without end.",
+      retry: "when asked",
+    });
+  }
+
   private announced(failure: Fatal): Fatal {
     this.options.log("error", failure.message, { endpoint: this.endpoint.origin, traceId: this.status.traceId });
     return failure;
   }
 
   private masked({ code, message }: GrpcStatus): GrpcStatus {
-    return { code, message: mask(message, this.options.credentials) };
+    return { code, message: this.authorization.mask(message) };
   }
 
   private warnOfPlaintext(): void {

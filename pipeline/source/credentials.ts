@@ -6,8 +6,10 @@ import type { Endpoint } from "./endpoint.ts";
 export interface Credentials {
   /** JWT, sent as `authorization: Bearer`. */
   readonly token: string;
-  /** Sent as `x-api-key`. */
+  /** Sent as `x-api-key`, unless it is to be exchanged. */
   readonly apiKey: string;
+  /** Where the API key is exchanged for tokens (POST); empty or absent: it is sent as it is. */
+  readonly exchangeUrl?: string;
 }
 
 /** Throws `Fatal` SUBSTREAMS_AUTH: endpoints elsewhere always want credentials, and headers hold printable ASCII only. */

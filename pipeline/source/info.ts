@@ -4,7 +4,8 @@
  */
 import { Transient } from "../errors.ts";
 import type { World } from "../world.ts";
-import { type Credentials, credentialHeaders, mask } from "./credentials.ts";
+import { Authorization } from "./authorization.ts";
+import type { Credentials } from "./credentials.ts";
 import { parseEndpoint } from "./endpoint.ts";
 import { serverStream } from "./grpc-client.ts";
 import { formatStatus, GrpcCode, type GrpcStatus } from "./grpc-status.ts";
@@ -35,14 +36,15 @@ export interface InfoCall {
 
 /**
  * Asks the endpoint. Null: it does not offer this. Throws `Fatal` ENDPOINT_INVALID, SUBSTREAMS_AUTH or what else a status
- * stands for, `Transient` ENDPOINT_UNREACHABLE when no answer came.
+ * stands for, `Transient` ENDPOINT_UNREACHABLE when no answer came, AUTH_EXCHANGE when the key could not be exchanged.
  */
 export async function endpointInfo(call: InfoCall): Promise<EndpointInfo | null> {
   const endpoint = parseEndpoint(call.endpoint);
+  const authorization = new Authorization(call.credentials, endpoint, call.world, call.ca);
   const messages = serverStream({
     origin: endpoint.origin,
     path: INFO_PATH,
-    headers: credentialHeaders(call.credentials, endpoint),
+    headers: await authorization.headers(call.signal),
     message: new Uint8Array(0),
     compression: "none",
     messageBytesMax: ANSWER_BYTES_MAX,
@@ -56,7 +58,7 @@ export async function endpointInfo(call: InfoCall): Promise<EndpointInfo | null>
   for (;;) {
     const next = await messages.next();
     if (next.done === true) {
-      status = { ...next.value, message: mask(next.value.message, call.credentials) };
+      status = { ...next.value, message: authorization.mask(next.value.message) };
       break;
     }
     answer = next.value;

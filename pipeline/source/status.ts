@@ -24,11 +24,14 @@ export class SourceStatus {
   /** Calls made, and of those the ones after a first that had brought something. */
   attempts = 0;
   reconnects = 0;
+  /** Calls that ended before the range was complete. */
+  failedAttempts = 0;
   /** Calls in a row that brought no data. */
   failures = 0;
   /** Wall clock, ms; 0: never. */
   lastMessageAt = 0;
   lastDataAt = 0;
+  lastAttemptAt = 0;
   /** When the next call will be made, while backing off. */
   retryAt = 0;
   /** Uncompressed; what providers bill is close to it. */
@@ -41,10 +44,21 @@ export class SourceStatus {
   resolvedStart = 0;
   progress: SourceProgress | null = null;
   lastError: string | null = null;
+  /** When the token in use runs out, ms since the Unix epoch; 0: not known, or there is none. */
+  tokenExpiresAt = 0;
 
   constructor(endpoint: string, protocol: Protocol) {
     this.endpoint = endpoint;
     this.protocol = protocol;
+  }
+
+  /** A call is about to be made. */
+  attempt(protocol: Protocol, now: number): void {
+    this.protocol = protocol;
+    this.state = "connecting";
+    this.attempts++;
+    this.lastAttemptAt = now;
+    if (this.messages > 0) this.reconnects++;
   }
 
   session(session: SessionInit): void {

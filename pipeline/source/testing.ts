@@ -172,6 +172,7 @@ export function openTestSource(
     compression: "none",
     maxMessageBytes: 128 * 1024 * 1024,
     idleTimeoutMs: 30_000,
+    maxAttempts: 0,
     keepaliveMs: 30_000,
     world: systemWorld,
     log: (level, message, fields = {}) => lines.push({ level, message, fields }),

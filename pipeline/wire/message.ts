@@ -2,7 +2,7 @@
  * The message format: what a batch looks like in JetStream, readable from any language with a standard library.
  *
  * - header `Sluice-Batch`: JSON, see `BatchHeader`; names the sections of the body in order.
- * - body: empty for `undo` and `end`; else one zstd frame over the sections, back to back. Each section is an Arrow IPC
+ * - body: empty for `undo` and `end` (an undo on LIVE carries state, see `live-message.ts`); else one zstd frame over the sections, back to back. Each section is an Arrow IPC
  *   stream padded with zeros to a multiple of 8 bytes. The first is always `blocks`.
  * - `crc32` covers the compressed body, so a flipped bit is noticed before anything is decoded.
  *
@@ -77,6 +77,23 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
   const known = codec.wire?.(signal.body);
   if (known !== undefined) return { header: { ...known.header, ...chain }, body: known.body };
   const { sections: tables, type } = codec.encode(signal.body);
+  const { body, sections, crc32 } = encodeSections(tables);
+  const blocks = codec.blocks(signal.body);
+  const header: BatchHeader = {
+    ...chain,
+    blocks: blocks.map((b) => [b.slot, b.hash] as const),
+    time: blocks.at(-1)?.time ?? 0,
+    ...(type === undefined ? {} : { type }),
+    sections,
+    crc32,
+  };
+  return { header, body };
+}
+
+/** A body, and what its header says of it. */
+export function encodeSections(
+  tables: readonly Table[],
+): Pick<BatchHeader, "sections" | "crc32"> & Pick<Message, "body"> {
   const streams = tables.map(encodeArrow);
   const sections = tables.map((table, i) => ({
     name: table.spec.name,
@@ -85,30 +102,30 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
     bytes: streams[i]!.bytes,
   }));
   const body = Bun.zstdCompressSync(concatPadded(streams), { level: LIMITS.zstdLevel });
-  const blocks = codec.blocks(signal.body);
-  const header: BatchHeader = {
-    ...chain,
-    blocks: blocks.map((b) => [b.slot, b.hash] as const),
-    time: blocks.at(-1)?.time ?? 0,
-    ...(type === undefined ? {} : { type }),
-    sections,
-    crc32: Bun.hash.crc32(body),
-  };
-  return { header, body };
+  return { body, sections, crc32: Bun.hash.crc32(body) };
 }
 
 /** Throws `Poison` when the message is not what its header says; a row batch's sections are read when they are asked for. */
 export function decodeMessage<Body>(message: Message, codec: BodyCodec<Body>): Signal<Body> {
-  const { header, body } = message;
+  const { header } = message;
   const chain = { prev: header.prev, next: header.next, finalSlot: header.final };
   if (header.kind !== "data") return { kind: header.kind, ...chain };
-  if (Bun.hash.crc32(body) !== header.crc32) {
-    throw new Poison(
-      "WIRE_CHECKSUM",
-      `the body of the batch ending at slot ${header.next.slot} does not match its checksum`,
-    );
-  }
+  mustMatchChecksum(message);
   return { kind: "data", ...chain, body: codec.decode(message) };
+}
+
+/** The tables of a body, by dataset; those of `blocks` as well. Throws `Poison` when it is damaged. */
+export function decodeSections(message: Message, catalog: DatasetCatalog): Map<string, Table> {
+  mustMatchChecksum(message);
+  return readSections(message, catalog);
+}
+
+function mustMatchChecksum({ header, body }: Message): void {
+  if (Bun.hash.crc32(body) === header.crc32) return;
+  throw new Poison(
+    "WIRE_CHECKSUM",
+    `the body of the batch ending at slot ${header.next.slot} does not match its checksum`,
+  );
 }
 
 function readSections({ header, body }: Message, catalog: DatasetCatalog): Map<string, Table> {

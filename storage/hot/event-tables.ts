@@ -80,16 +80,21 @@ export class EventTables {
   }
 }
 
-/** Number of the first row at or above `slot`: rows lie in chain order, so it is found by halving. One past the last if none. */
-export function firstRowFrom(db: Database, name: string, slot: number): number {
+/** Number of the first row at or above a slot (or block time): rows lie in chain order, so it is found by halving. One past the last if none. */
+export function firstRowFrom(
+  db: Database,
+  name: string,
+  value: number,
+  column: "slot" | "block_time" = "slot",
+): number {
   const table = quoted(name);
   const [min, max] = db.prepare(`SELECT coalesce(min(_row), 1), coalesce(max(_row), 0) FROM ${table}`).values()[0]!;
-  const at = db.prepare(`SELECT slot FROM ${table} WHERE _row >= ? ORDER BY _row LIMIT 1`);
+  const at = db.prepare(`SELECT ${column} FROM ${table} WHERE _row >= ? ORDER BY _row LIMIT 1`);
   let low = Number(min);
   let high = Number(max) + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (Number(at.values(middle)[0]![0]) < slot) low = middle + 1;
+    if (Number(at.values(middle)[0]![0]) < value) low = middle + 1;
     else high = middle;
   }
   return low;

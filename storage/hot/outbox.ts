@@ -5,12 +5,16 @@
 import type { Database, Statement } from "bun:sqlite";
 import type { BlockRef } from "../../pipeline/position.ts";
 
-export interface LiveMessage {
+/** What tells a message from every other. */
+export interface LiveMark {
   /** Version of the hot store after the commit: grows with every commit and never repeats. */
   readonly id: number;
   readonly kind: "data" | "undo";
   /** Where the lane stood after it. */
   readonly block: BlockRef;
+}
+
+export interface LiveMessage extends LiveMark {
   readonly body: Uint8Array;
 }
 
@@ -18,6 +22,7 @@ export class Outbox {
   private readonly rowsMax: number;
   private readonly insert: Statement;
   private readonly select: Statement;
+  private readonly find: Statement;
   private readonly remove: Statement;
   /** Told already; deleted by the next commit, so that telling costs no write of its own. */
   private sent = 0;
@@ -27,6 +32,7 @@ export class Outbox {
     this.rowsMax = rowsMax;
     this.insert = db.prepare("INSERT INTO _outbox (id, kind, slot, hash, body) VALUES (?, ?, ?, ?, ?)");
     this.select = db.prepare("SELECT id, kind, slot, hash, body FROM _outbox WHERE id > ? ORDER BY id LIMIT ?");
+    this.find = db.prepare("SELECT 1 FROM _outbox WHERE id = ? AND kind = ? AND slot = ? AND hash = ?");
     this.remove = db.prepare("DELETE FROM _outbox WHERE id <= ?");
   }
 
@@ -44,6 +50,10 @@ export class Outbox {
       block: { slot: Number(slot), hash: String(hash) },
       body: body as Uint8Array,
     }));
+  }
+
+  has({ id, kind, block }: LiveMark): boolean {
+    return this.find.values(id, kind, block.slot, block.hash).length > 0;
   }
 
   markSent(upToId: number): void {

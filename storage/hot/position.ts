@@ -32,6 +32,12 @@ export function finalTimeOf(db: Database): number | null {
   return time === null ? null : Number(time);
 }
 
+/** Greatest block time among the blocks held. Null when none is held. */
+export function headTimeOf(db: Database): number | null {
+  const time = db.query("SELECT max(time) FROM _blocks").values()[0]![0];
+  return time === null ? null : Number(time);
+}
+
 export function readHead(db: Database): Head | null {
   const stands = readPosition(db);
   return stands === null ? null : { ...stands, recent: readBlocks(db) };

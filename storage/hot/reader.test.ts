@@ -72,6 +72,8 @@ test("where the lane stands: nowhere, then at its position, with the time that i
     position: { slot: 7, hash: "7", cursor: "c7", moduleHash: "m" },
     finalSlot: 6,
     finalTime: 1_700_000_006,
+    headTime: expect.any(Number),
+    version: expect.any(String),
   });
 });
 

@@ -13,12 +13,12 @@ import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import { type Cell, type Table, TableBuilder } from "../../pipeline/wire/table.ts";
-import type { SqlValue } from "./codec.ts";
+import { fromSql, type SqlValue } from "./codec.ts";
 import { canonicalDump } from "./dump.ts";
 import { firstRowFrom } from "./event-tables.ts";
 import { openForReading, storedDatasets } from "./file.ts";
 import { decodeRow, isState, quoted, selectList } from "./layout.ts";
-import { finalTimeOf, readPosition } from "./position.ts";
+import { finalTimeOf, headTimeOf, readPosition } from "./position.ts";
 import { sortSqliteError } from "./sqlite-error.ts";
 
 export type Row = Record<string, Cell>;
@@ -29,6 +29,30 @@ export interface HotStand {
   readonly finalSlot: number;
   /** Greatest block time of final blocks, Unix seconds: a candle that ended by then will not change any more. */
   readonly finalTime: number | null;
+  /** Greatest block time held, Unix seconds; null before the first block. */
+  readonly headTime: number | null;
+  /** Tells this state of the file from every other: changes with each commit and undo. */
+  readonly version: string;
+}
+
+/** How far back the rows of a dataset reach. */
+export interface Reach {
+  /** Slot and block time of the oldest row. */
+  readonly slot: number;
+  readonly time: number;
+  /** Rows before it have aged out. */
+  readonly expired: boolean;
+}
+
+/** What ranking and search need to know of a token. */
+export interface MintBrief {
+  /** Its number in this lane. */
+  readonly id: number;
+  readonly mint: Uint8Array;
+  readonly name: string | null;
+  readonly symbol: string | null;
+  /** Unix seconds; null before the first trade. */
+  readonly latestTradeTime: number | null;
 }
 
 /** A place in the chain, as the ledger orders events. */
@@ -43,6 +67,8 @@ export interface Page<Point> {
   readonly order: "asc" | "desc";
   readonly limit: number;
   readonly after?: Point;
+  /** Entries to leave out at the beginning. */
+  readonly offset?: number;
 }
 
 /** A page of a listing of what is open now: it changes anyway, so pages are counted. */
@@ -92,7 +118,28 @@ export class HotReader {
     return this.read(() => {
       const stands = readPosition(this.db);
       if (stands === null) return null;
-      return { position: stands.position, finalSlot: stands.finalSlot, finalTime: finalTimeOf(this.db) };
+      const { position, finalSlot } = stands;
+      const finalTime = finalTimeOf(this.db);
+      return { position, finalSlot, finalTime, headTime: headTimeOf(this.db), version: this.version() };
+    });
+  }
+
+  /** Tells this state of the file from every other; a microsecond, so that it can be asked for each request. */
+  version(): string {
+    return this.guard(() => {
+      const [version, hash] = this.db.query("SELECT version, hash FROM _position").values()[0]!;
+      return `${version}-${String(hash ?? "").slice(0, 8)}`;
+    });
+  }
+
+  /** Null while no row of the dataset is held. */
+  reach(dataset: string): Reach | null {
+    return this.read(() => {
+      this.stored(dataset);
+      const sql = `SELECT _row, slot, block_time FROM ${quoted(dataset)} ORDER BY _row LIMIT 1`;
+      const first = this.db.query(sql).values()[0];
+      if (first === undefined) return null;
+      return { slot: Number(first[1]), time: Number(first[2]), expired: first[0] !== 1n };
     });
   }
 
@@ -112,6 +159,37 @@ export class HotReader {
     );
   }
 
+  /** Tokens by their number, after `id`: to go through all of them piece by piece. */
+  briefs(id: number, limit: number): MintBrief[] {
+    const sql = `SELECT t.mint_id, m.mint, t.name, t.symbol, t.latest_trade_time FROM mints t
+       JOIN _mint_ids m ON m.id = t.mint_id WHERE t.mint_id > ? ORDER BY t.mint_id LIMIT ?`;
+    const rows = this.guard(() => this.db.query(sql).values(id, limit));
+    return rows.map(([number, mint, name, symbol, time]) => ({
+      id: Number(number),
+      mint: mint as Uint8Array,
+      name: name as string | null,
+      symbol: symbol as string | null,
+      latestTradeTime: time === null ? null : Number(time),
+    }));
+  }
+
+  /** Trades and volume (lamports) of a token in its candles of `interval` that begin at `from` or later. */
+  activity(mintId: number, interval: number, from: number): { trades: number; volume: bigint } {
+    const rows = this.guard(() =>
+      this.db
+        .query("SELECT trades, volume_quote FROM candles WHERE mint_id = ? AND interval = ? AND time >= ?")
+        .values(mintId, interval, from),
+    );
+    const quote = CANDLES.columns.find((c) => c.name === "volume_quote")!;
+    let trades = 0;
+    let volume = 0n;
+    for (const [count, sum] of rows) {
+      trades += Number(count);
+      volume += fromSql(quote, sum!) as bigint;
+    }
+    return { trades, volume };
+  }
+
   /** Events of a token in chain order. A trade is listed as such only where its event was not stored. */
   events(mint: Uint8Array, page: Page<EventPoint>): HotEvent[] {
     return this.read(() => {
@@ -121,6 +199,17 @@ export class HotReader {
         return { dataset: spec.name, row: this.rows(spec, "WHERE t._row = ?", [row!])[0]! };
       });
     });
+  }
+
+  /** How many events of a token are held. */
+  eventCount(mint: Uint8Array): number {
+    return this.count("_events WHERE mint_id = (SELECT id FROM _mint_ids WHERE mint = ?)", [mint]);
+  }
+
+  /** The events at one place; nothing when they have aged out. */
+  eventsAt(mint: Uint8Array, point: EventPoint): HotEvent[] {
+    const page = { order: "asc", limit: 2, after: { ...point, eventIndex: point.eventIndex - 1 } } as const;
+    return this.events(mint, page).filter(({ row }) => isAt(row, point));
   }
 
   /** Trades of a token in chain order. */
@@ -144,6 +233,16 @@ export class HotReader {
     );
   }
 
+  orderCount(mint: Uint8Array, orderType: number): number {
+    const which = "t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) AND t.order_type = ?";
+    return this.count(`orders t WHERE ${which}`, [mint, orderType]);
+  }
+
+  userOrderCount(user: Uint8Array, mint: Uint8Array | null): number {
+    const [ofMint, mintParams] = mintFilter(mint);
+    return this.count(`orders t WHERE t.user = ? ${ofMint}`, [user, ...mintParams]);
+  }
+
   /** Open orders of a user, of one token or of all, by the time they were opened. */
   userOrders(user: Uint8Array, mint: Uint8Array | null, page: OffsetPage): Row[] {
     const [, direction] = sqlOrder(page);
@@ -163,9 +262,50 @@ export class HotReader {
     return this.rows(
       USER_EVENTS,
       `WHERE t.user = ? ${ofMint} ${where}
-       ORDER BY t.slot ${direction}, t.tx_index ${direction}, t.event_index ${direction} LIMIT ?`,
-      [user, ...mintParams, ...pointParams(page.after), page.limit],
+       ORDER BY t.slot ${direction}, t.tx_index ${direction}, t.event_index ${direction} LIMIT ? OFFSET ?`,
+      [user, ...mintParams, ...pointParams(page.after), page.limit, page.offset ?? 0],
     );
+  }
+
+  userEventCount(user: Uint8Array, mint: Uint8Array | null): number {
+    const [ofMint, mintParams] = mintFilter(mint);
+    return this.count(`user_events t WHERE t.user = ? ${ofMint}`, [user, ...mintParams]);
+  }
+
+  candleCount(mint: Uint8Array, interval: number): number {
+    const which = "t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) AND t.interval = ?";
+    return this.count(`candles t WHERE ${which}`, [mint, interval]);
+  }
+
+  /** Rows appended to each dataset of events since the file was made, those that have aged out included. */
+  appended(): Map<string, number> {
+    return this.read(() => {
+      const events = [...storedDatasets(this.db).values()].filter(({ name }) => !isState(name));
+      return new Map(
+        events.map(({ name }) => [
+          name,
+          Number(this.db.query(`SELECT coalesce(max(_row), 0) FROM ${quoted(name)}`).values()[0]![0]),
+        ]),
+      );
+    });
+  }
+
+  /** Rows of a dataset of events whose block time is `time` or later. */
+  countSince(dataset: string, time: number): number {
+    return this.read(() => {
+      const last = this.db.query(`SELECT coalesce(max(_row), 0) FROM ${quoted(dataset)}`).values()[0]![0];
+      return Number(last) + 1 - firstRowFrom(this.db, dataset, time, "block_time");
+    });
+  }
+
+  /** Tokens held, and bytes of the file. */
+  size(): { readonly mints: number; readonly bytes: number } {
+    return this.read(() => {
+      const of = (sql: string) => Number(this.db.query(sql).values()[0]![0]);
+      const bytes = of("PRAGMA page_count") * of("PRAGMA page_size");
+      // Numbers are given without gaps, and taken back from the top.
+      return { mints: of("SELECT coalesce(max(id), 0) FROM _mint_ids"), bytes };
+    });
   }
 
   /** Candles of a token and interval (seconds) by time; `after` is a candle's time, Unix seconds. */
@@ -175,8 +315,8 @@ export class HotReader {
     return this.rows(
       CANDLES,
       `WHERE t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) AND t.interval = ? ${where}
-       ORDER BY t.time ${direction} LIMIT ?`,
-      [mint, interval, ...(page.after === undefined ? [] : [page.after]), page.limit],
+       ORDER BY t.time ${direction} LIMIT ? OFFSET ?`,
+      [mint, interval, ...(page.after === undefined ? [] : [page.after]), page.limit, page.offset ?? 0],
     );
   }
 
@@ -229,8 +369,12 @@ export class HotReader {
     const [beyond, direction] = sqlOrder(page);
     const where = page.after === undefined ? "" : `AND (slot, tx_index, event_index) ${beyond} (?, ?, ?)`;
     const sql = `SELECT ${columns} FROM _events WHERE mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) ${which} ${where}
-       ORDER BY slot ${direction}, tx_index ${direction}, event_index ${direction}, dataset ${direction} LIMIT ?`;
-    return this.db.query(sql).values(mint, ...pointParams(page.after), page.limit);
+       ORDER BY slot ${direction}, tx_index ${direction}, event_index ${direction}, dataset ${direction} LIMIT ? OFFSET ?`;
+    return this.db.query(sql).values(mint, ...pointParams(page.after), page.limit, page.offset ?? 0);
+  }
+
+  private count(what: string, params: readonly SqlValue[]): number {
+    return this.guard(() => Number(this.db.query(`SELECT count(*) FROM ${what}`).values(...params)[0]![0]));
   }
 
   private rows(spec: DatasetSpec, rest: string, params: readonly SqlValue[]): Row[] {
@@ -267,6 +411,10 @@ export class HotReader {
       throw sortSqliteError(error, this.file);
     }
   }
+}
+
+function isAt(row: Row, { slot, txIndex, eventIndex }: EventPoint): boolean {
+  return Number(row["slot"]) === slot && row["tx_index"] === txIndex && row["event_index"] === eventIndex;
 }
 
 function sqlOrder(page: { readonly order: "asc" | "desc" }): [beyond: ">" | "<", direction: "ASC" | "DESC"] {

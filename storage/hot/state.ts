@@ -18,8 +18,10 @@ export interface Segment {
   readonly tables: Map<string, Writes>;
 }
 
-/** A row as a commit or an undo left it; null = there is none now. */
+/** A row as a block or an undo left it; null = there is none now. */
 export interface RowChange {
+  /** The block after which it is so; of final blocks the last of those committed together. */
+  readonly slot: number;
   readonly table: string;
   readonly key: string;
   readonly row: object | null;
@@ -98,9 +100,11 @@ export class HotState implements State {
     return this.final;
   }
 
-  /** What was put since the last commit, with its last value. */
+  /** What was put since the last commit, block by block, with the last value in each. */
   *changes(): Generator<RowChange> {
-    for (const [table, { pending }] of this.sources) for (const [key, row] of pending) yield { table, key, row };
+    for (const { slot, tables } of this.segmentsOpen) {
+      for (const [table, writes] of tables) for (const [key, row] of writes) yield { slot, table, key, row };
+    }
   }
 
   /** What was put is in SQLite now. */

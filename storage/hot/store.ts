@@ -15,7 +15,7 @@ import { EventTables } from "./event-tables.ts";
 import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
 import { STATE_TABLES } from "./layout.ts";
 import { MintIds } from "./mint-ids.ts";
-import { type LiveMessage, Outbox } from "./outbox.ts";
+import { type LiveMark, type LiveMessage, Outbox } from "./outbox.ts";
 import {
   addBlock,
   advance,
@@ -37,10 +37,10 @@ import { StateTable } from "./state-table.ts";
 export type LaneOut = RowBatch;
 
 /**
- * Encodes a commit for the live feed: its signal and the state rows it changed (for an undo: as they are again). Null
- * when nobody needs to be told, as while the lane is far behind the head of the chain.
+ * Encodes a commit for the live feed: its signal, the state rows it changed (for an undo: as they are again), and the
+ * version of the store that it makes. Null when nobody needs to be told, as while the lane is far behind the chain.
  */
-export type EncodeLive = (signal: Signal<LaneOut>, changes: Iterable<RowChange>) => Uint8Array | null;
+export type EncodeLive = (signal: Signal<LaneOut>, changes: Iterable<RowChange>, version: number) => Uint8Array | null;
 
 export interface HotLimits {
   /** How long a write waits for another process's lock. */
@@ -135,7 +135,9 @@ export class HotStore implements Sink<LaneOut> {
       removeBlocksAbove(db, floor);
       keepBlock(db, step.next);
       const restored = undone.flatMap(([table, keys]) =>
-        keys.map((key): RowChange => ({ table: table.spec.name, key, row: table.get(key) ?? null })),
+        keys.map((key): RowChange => {
+          return { slot: step.next.slot, table: table.spec.name, key, row: table.get(key) ?? null };
+        }),
       );
       if (!sameBlock(step.prev, step.next)) this.tell(session, { kind: "undo", ...linkOf(step) }, restored);
       return session;
@@ -155,6 +157,12 @@ export class HotStore implements Sink<LaneOut> {
   /** The live feed has all messages up to this id. After a crash it may be offered some of them again. */
   liveSent(upToId: number): void {
     this.opened().outbox.markSent(upToId);
+  }
+
+  /** As `liveSent`, if this is one of ours: after a rebuild the feed may end with a message of another file. */
+  liveEndsWith(message: LiveMark): void {
+    const { outbox } = this.opened();
+    if (outbox.has(message)) outbox.markSent(message.id);
   }
 
   /**
@@ -251,7 +259,7 @@ export class HotStore implements Sink<LaneOut> {
     changes: Iterable<RowChange>,
   ): void {
     const id = session.ticket.version;
-    const body = this.options.encodeLive?.(signal, changes) ?? null;
+    const body = this.options.encodeLive?.(signal, changes, id) ?? null;
     session.outbox.add(body === null ? null : { id, kind: signal.kind, block: signal.next, body }, id);
   }
 

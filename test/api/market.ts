@@ -1,0 +1,148 @@
+/**
+ * For tests of the API: a simulated market in hot stores and a lake, put there by the real stages, and the simulator's own
+ * truth about it, line by line.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BlockMeta, Position } from "../../pipeline/position.ts";
+import type { RowBatch } from "../../pipeline/wire/batch.ts";
+import { simulate, type Truth } from "../../simulator/index.ts";
+import { type ReadBlock, readMessage } from "../../simulator/naive-reader.ts";
+import { ArchiveStage } from "../../stages/archive/stage.ts";
+import { SPINPET } from "../../stages/decode/programs/spinpet.ts";
+import { DecodeStage } from "../../stages/decode/stage.ts";
+import { ShardStage } from "../../stages/shard/stage.ts";
+import { LaneStage } from "../../stages/sync/lane-stage.ts";
+import { SPINPET_EFFECTS } from "../../stages/sync/spinpet.ts";
+import { laneFile } from "../../storage/hot/file.ts";
+import { HotStore } from "../../storage/hot/store.ts";
+import { FolderStore } from "../../storage/lake/folder-store.ts";
+import { LakeSink } from "../../storage/lake/sink.ts";
+
+export interface MarketOptions {
+  readonly seed: number;
+  readonly blocks: number;
+  readonly lanes: number;
+}
+
+const BATCH_BLOCKS = 5;
+export const SOURCE = "main";
+
+interface Lane {
+  readonly store: HotStore;
+  readonly stage: LaneStage;
+}
+
+export class Market {
+  readonly folder: string;
+  readonly lanes: number;
+  readonly lake: FolderStore;
+  truth!: Truth;
+  private readonly decode = new DecodeStage({ programs: [SPINPET] });
+  private readonly shard: ShardStage;
+  private readonly archive = new ArchiveStage({ seconds: 60 });
+  private readonly open: Lane[] = [];
+  private sink!: LakeSink;
+  private prev: Position | null = null;
+  private lakeAt: Position | null = null;
+  private finalSlot = 0;
+
+  private constructor(folder: string, lanes: number) {
+    this.folder = folder;
+    this.lanes = lanes;
+    this.lake = new FolderStore(join(folder, "lake"));
+    this.shard = new ShardStage(lanes);
+  }
+
+  static async make({ seed, blocks, lanes }: MarketOptions): Promise<Market> {
+    const market = new Market(await mkdtemp(join(tmpdir(), "sluice-api-")), lanes);
+    await market.begin();
+    const messages = simulate({ seed, blocks, output: "transactions", truth: "lines" });
+    let batch: ReadBlock[] = [];
+    for (let next = messages.next(); ; next = messages.next()) {
+      const message = next.done === true ? null : readMessage(next.value);
+      if (message !== null && "block" in message) batch.push(message.block);
+      if (batch.length > 0 && (message === null || "undo" in message || batch.length >= BATCH_BLOCKS)) {
+        await market.data(batch);
+        batch = [];
+      }
+      if (message !== null && "undo" in message) await market.undo(message.undo);
+      if (next.done === true) {
+        market.truth = next.value!;
+        return market;
+      }
+    }
+  }
+
+  /** Lets events below a slot age out of the hot stores, as they do once the lake has them. */
+  expire(slot: number): void {
+    for (const { store } of this.open) while (store.expire(slot, 1_000) > 0);
+  }
+
+  /** Up to where the lake has come. */
+  get lakeSlot(): number {
+    return this.lakeAt?.slot ?? -1;
+  }
+
+  async dispose(): Promise<void> {
+    for (const { store } of this.open) await store.close();
+    await this.sink.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async begin(): Promise<void> {
+    const { catalog } = this.decode;
+    for (let lane = 0; lane < this.lanes; lane++) {
+      const store = new HotStore({ file: laneFile(this.folder, lane), catalog });
+      await store.open();
+      this.open.push({ store, stage: new LaneStage(store.state, SPINPET_EFFECTS) });
+    }
+    this.sink = new LakeSink({
+      store: this.lake,
+      workDir: join(this.folder, "work"),
+      lineage: { kind: "live", source: SOURCE, dataset: "all", start: null, stop: null },
+      datasets: [...catalog.values()],
+      package: "market",
+    });
+    await this.sink.open();
+  }
+
+  private async data(read: readonly ReadBlock[]): Promise<void> {
+    const blocks = read.map(({ slot, hash, cursor, time, finalHeight }): BlockMeta => {
+      return { slot, hash, cursor, time, finalSlot: finalHeight };
+    });
+    const payloads = read.map(({ output }) => output?.value ?? new Uint8Array(0));
+    const typeName =
+      read.find(({ output }) => output !== null)?.output?.typeName ?? "sf.substreams.solana.v1.Transactions";
+    const rows = this.decode.apply({ blocks, payloads, typeName });
+    this.finalSlot = Math.max(this.finalSlot, ...blocks.map((b) => b.finalSlot));
+    const step = { ...this.step(blocks.at(-1)!), blocks };
+    const parts = this.shard.apply(rows);
+    for (const [i, { store, stage }] of this.open.entries()) await store.commit(step, stage.apply(parts[i]!));
+    await this.archiveRows(rows);
+    this.prev = step.next;
+  }
+
+  private async archiveRows(rows: RowBatch): Promise<void> {
+    const roll = this.archive.apply(rows);
+    if (roll === null) return;
+    const { slot, hash, cursor } = roll.segments.at(-1)!.last;
+    const next = { slot, hash, cursor, moduleHash: "m" };
+    const step = { prev: this.lakeAt, next, finalSlot: this.finalSlot, blocks: [{ slot, hash }], inputSeq: 0 };
+    await this.sink.commit(step, roll);
+    this.lakeAt = next;
+  }
+
+  private async undo(to: { slot: number; hash: string; cursor: string }): Promise<void> {
+    if (this.prev === null) return;
+    const step = { ...this.step(to), blocks: [] };
+    for (const { store } of this.open) await store.rollback(step);
+    this.archive.undo(step.next);
+    this.prev = step.next;
+  }
+
+  private step({ slot, hash, cursor }: { slot: number; hash: string; cursor: string }) {
+    return { prev: this.prev, next: { slot, hash, cursor, moduleHash: "m" }, finalSlot: this.finalSlot, inputSeq: 0 };
+  }
+}
