@@ -5,6 +5,7 @@ import * as api from "./cli/api.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
+import * as doctor from "./cli/doctor.ts";
 import { errorCodes } from "./cli/error-codes.ts";
 import * as explain from "./cli/explain.ts";
 import * as idl from "./cli/idl.ts";
@@ -40,7 +41,7 @@ Settings: sluice config show`,
   .exitOverride();
 
 const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
-const COMMANDS = [demo, stages, api, sql, verify, record, replay, simulate, config, explain, idl];
+const COMMANDS = [demo, doctor, stages, api, sql, verify, record, replay, simulate, idl, config, explain];
 for (const command of COMMANDS) command.register(program, context);
 
 try {
