@@ -168,11 +168,12 @@ async function oneBlock(config: Config, signal: AbortSignal): Promise<Finding> {
 }
 
 async function decodeOne(config: Config, batch: BlockBatch, protocol: string): Promise<Finding> {
-  const [{ DecodeStage }, { programsFor }] = await Promise.all([
+  const [{ DecodeStage }, { decodersFor }] = await Promise.all([
     import("../../stages/decode/stage.ts"),
     import("../programs.ts"),
   ]);
-  const stage = new DecodeStage({ programs: programsFor(config) });
+  const { programs } = await decodersFor(config);
+  const stage = new DecodeStage({ programs });
   const { tables } = stage.apply(batch);
   const rows = [...tables].reduce((sum, [name, table]) => sum + (name === "quarantine" ? 0 : table.length), 0);
   return judgeDecoded(batch, rows, tables.get("quarantine")?.length ?? 0, protocol);
