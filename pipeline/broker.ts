@@ -22,9 +22,10 @@ import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { connect, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { parseNatsUrl, withoutSecrets } from "./addresses.ts";
 import { type Part, publishAtomic } from "./atomic-batch.ts";
+import { apiCode, brokerError, FULL_CODES, noJetStream, noRoomFor, WRONG_LAST_SEQUENCE } from "./broker-errors.ts";
 import { Assembler, BATCH_HEADER, chunksOf, type Delivery } from "./chunks.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
-import { Fatal, Fenced, type SluiceError, Transient } from "./errors.ts";
+import { Fatal, Transient } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
 
@@ -35,12 +36,8 @@ const READER_IDLE_MS = 30_000;
 /** The last sequence that a publish expects to find: of the stream, or among the messages on its subject. */
 const LAST_SEQUENCE = "Nats-Expected-Last-Sequence";
 const LAST_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
-/** JetStream's error code when it is another one. */
-const WRONG_LAST_SEQUENCE = 10071;
 /** No such message, no such stream. */
 const NOT_FOUND_CODES = new Set([404, 10037, 10059]);
-/** Codes with which a stream or server that is full refuses a message: nothing was stored. */
-const FULL_CODES = new Set([10023, 10047, 10077]);
 
 export interface BrokerOptions {
   /** Of one server or of several, see `parseNatsUrl`. */
@@ -398,48 +395,4 @@ export class Broker {
       throw brokerError(error, `use the bucket ${bucket}`);
     }
   }
-}
-
-function apiCode(error: unknown): number | undefined {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === "number" ? code : undefined;
-}
-
-/** Sorts what the client throws by what the caller should do. */
-function brokerError(error: unknown, what: string): SluiceError {
-  if (error instanceof Error && "kind" in error) return error as SluiceError;
-  const text = error instanceof Error ? error.message : String(error);
-  const code = apiCode(error);
-  if (code === WRONG_LAST_SEQUENCE) {
-    return new Fenced("STREAM_FENCED", `cannot ${what}: another writer has written to it`, { cause: error });
-  }
-  if (code !== undefined && FULL_CODES.has(code)) {
-    return new Transient("STREAM_FULL", `cannot ${what}: ${text}`, {
-      hint: "A later stage is behind, or the disk is full. It goes on by itself when there is room again.",
-      cause: error,
-    });
-  }
-  if (code === 10039 || code === 10076) return noJetStream(error, what);
-  return new Transient("NATS_REQUEST", `cannot ${what}: ${text}`, { cause: error });
-}
-
-/** JetStream reserves what streams may grow to. */
-function noRoomFor({ name, maxBytes }: StreamSpec, cause: unknown): Transient {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new Transient("NATS_STORAGE", `the server cannot reserve ${maxBytes} bytes for the stream ${name}: ${text}`, {
-    where: "nats.url",
-    hint: "Lower streams.*MaxBytes, or give the server more room (max_file_store, or the limits of the account).",
-    cause,
-  });
-}
-
-function noJetStream(cause: unknown, where: string): SluiceError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  if (/timeout|closed|disconnect/i.test(text))
-    return new Transient("NATS_REQUEST", `JetStream does not answer: ${text}`, { where, cause });
-  return new Fatal("NATS_NO_JETSTREAM", "the NATS server does not offer JetStream to us", {
-    where,
-    hint: "Start nats-server with -js (or a jetstream block in its configuration) and enable it for this account.",
-    cause,
-  });
 }

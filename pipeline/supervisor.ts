@@ -1,7 +1,7 @@
 /** Keeps the units of one process going, each by itself (`unit-slot.ts`), reports how they do, and learns of other nodes. */
 import { hostname } from "node:os";
 import type { NodeReport } from "./control.ts";
-import { describe } from "./errors.ts";
+import { classify, describe } from "./errors.ts";
 import { Lease, type LeaseOptions } from "./leases.ts";
 import { sameBlock } from "./position.ts";
 import type { UnitSpec } from "./unit.ts";
@@ -21,6 +21,8 @@ export class Supervisor {
   private readonly slots: UnitSlot[];
   private readonly startedAt: number;
   private nodes: NodeReport[] = [];
+  /** Code of the error that keeps reports from getting through. */
+  private silencedBy: string | null = null;
 
   constructor(options: SupervisorOptions) {
     this.o = options;
@@ -92,8 +94,13 @@ export class Supervisor {
       });
       await Promise.all(this.slots.map((slot) => slot.publishStanding()));
       this.nodes = await this.o.control.nodes();
+      if (this.silencedBy !== null) this.o.log("info", "reports get through again");
+      this.silencedBy = null;
     } catch (error) {
-      this.o.log("debug", "could not report", { reason: describe(error) });
+      // Units that wait for a lease wait in silence: what keeps all of them from it is said here, once.
+      const { code, message, hint } = classify(error);
+      if (code !== this.silencedBy) this.o.log("warning", `nobody hears of us: ${message}`, { code, hint });
+      this.silencedBy = code;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** A nats-server of one's own, with what a test wants in its configuration, on a free loopback port. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { natsServerBinary } from "../../pipeline/embedded-nats.ts";
 import { type Ground, until } from "./ground.ts";
@@ -9,12 +9,19 @@ export interface NatsServer {
   readonly child: Bun.Subprocess;
 }
 
-/** `lines` of configuration; "%store" in them stands for a folder. */
-export async function startNatsServer(ground: Ground, lines: readonly string[]): Promise<NatsServer> {
+/** `lines` of configuration; "%store" in them stands for a folder. `again`: where one was that has ended. */
+export async function startNatsServer(
+  ground: Ground,
+  lines: readonly string[],
+  again: NatsServer | null = null,
+): Promise<NatsServer> {
   const ports = ground.path("nats-ports");
+  const port = again === null ? -1 : new URL(again.url).port;
+  // A server that is killed leaves its file behind.
+  await rm(ports, { recursive: true, force: true });
   const config = ground.path("nats-server.conf");
   const own = lines.map((line) => line.replaceAll("%store", ground.path("nats-store")));
-  const text = [`listen: "127.0.0.1:-1"`, `ports_file_dir: ${JSON.stringify(ports)}`, ...own].join("\n");
+  const text = [`listen: "127.0.0.1:${port}"`, `ports_file_dir: ${JSON.stringify(ports)}`, ...own].join("\n");
   await writeFile(config, `${text}\n`);
   await Bun.$`mkdir -p ${ports}`.quiet();
   const child = Bun.spawn([natsServerBinary(), "-c", config], {
