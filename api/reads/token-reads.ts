@@ -125,4 +125,6 @@ export interface ReadStats {
   readonly recentEvents: number;
   /** Greatest block time held, Unix seconds. */
   readonly headTime: number | null;
+  /** Block time of the newest event, Unix seconds. */
+  readonly lastEventTime: number | null;
 }

@@ -9,6 +9,11 @@ import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
 import { readPage } from "./page.ts";
 import { ok, type Route } from "./route.ts";
+import { eventRoutes } from "./spin/events.ts";
+import { klineRoutes } from "./spin/kline.ts";
+import { orderRoutes } from "./spin/orders.ts";
+import { timeRoutes } from "./spin/time.ts";
+import { tokenRoutes as spinTokenRoutes } from "./spin/tokens.ts";
 import { stagesRoutes } from "./stages.ts";
 import { candleRoutes } from "./v1/candles.ts";
 import { mintRoutes } from "./v1/mints.ts";
@@ -19,6 +24,8 @@ export interface RouteOptions {
   readonly version: string;
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
+  /** Address of the first program that is decoded. */
+  readonly programId?: string;
   readonly world?: Pick<World, "now" | "sleep">;
   /** How long start and stop wait to see their wish obeyed, ms. */
   readonly obeyWithinMs?: number;
@@ -41,7 +48,8 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
       handle: metrics,
     },
     ...stagesRoutes(backend),
-    ...(reads === undefined ? [] : tokenRoutes(reads)),
+    ...timeRoutes(world),
+    ...(reads === undefined ? [] : tokenRoutes(reads, options)),
   ];
   const openApi: Route = {
     method: "GET",
@@ -55,7 +63,16 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
   return routes;
 }
 
-function tokenRoutes(reads: TokenReads): Route[] {
+/** Two faces of the same reads: `/api` as existing clients know it, and `/v1`. */
+function tokenRoutes(reads: TokenReads, { backend, programId = "" }: RouteOptions): Route[] {
   const metadataOf = () => null;
-  return [...mintRoutes(reads, metadataOf), ...candleRoutes(reads), ...userRoutes(reads)];
+  return [
+    ...mintRoutes(reads, metadataOf),
+    ...candleRoutes(reads),
+    ...userRoutes(reads),
+    ...eventRoutes({ reads, backend, programId }),
+    ...spinTokenRoutes(reads, metadataOf),
+    ...orderRoutes(reads, metadataOf),
+    ...klineRoutes(reads),
+  ];
 }

@@ -80,6 +80,8 @@ export interface OffsetPage {
 
 export interface HotEvent {
   readonly dataset: string;
+  /** The dataset as the file describes it: types and names of its columns. */
+  readonly spec: DatasetSpec;
   readonly row: Row;
 }
 
@@ -196,7 +198,7 @@ export class HotReader {
       const datasets = storedDatasets(this.db);
       return this.ledger("dataset, row", "", mint, page).map(([dataset, row]) => {
         const spec = datasets.get(Number(dataset))!;
-        return { dataset: spec.name, row: this.rows(spec, "WHERE t._row = ?", [row!])[0]! };
+        return { dataset: spec.name, spec, row: this.rows(spec, "WHERE t._row = ?", [row!])[0]! };
       });
     });
   }
@@ -287,6 +289,21 @@ export class HotReader {
           Number(this.db.query(`SELECT coalesce(max(_row), 0) FROM ${quoted(name)}`).values()[0]![0]),
         ]),
       );
+    });
+  }
+
+  /** Block time of the newest event held, Unix seconds; null when none is. */
+  lastEventTime(): number | null {
+    return this.read(() => {
+      const events = [...storedDatasets(this.db).values()].filter(({ name }) => !isState(name));
+      const times = events.flatMap(({ name }) => {
+        const sql = `SELECT block_time FROM ${quoted(name)} ORDER BY _row DESC LIMIT 1`;
+        return this.db
+          .query(sql)
+          .values()
+          .map(([time]) => Number(time));
+      });
+      return times.length === 0 ? null : Math.max(...times);
     });
   }
 

@@ -1,5 +1,6 @@
 /** Bodies of `/v1`: rows of datasets as clients see them, and the envelope that every answer has. */
 import { type Static, type TSchema, Type as t } from "@sinclair/typebox";
+import { EVENT_COLUMNS } from "../../../pipeline/datasets/event.ts";
 import { LONG } from "../../../pipeline/datasets/orders.ts";
 import { base58 } from "../../../storage/lake/base58.ts";
 import { decimal } from "../../json.ts";
@@ -194,12 +195,12 @@ export const Event = t.Object({
   fields: t.Record(t.String(), t.Unknown(), { description: "the event's own columns; wide integers are text" }),
 });
 
-const COMMON = new Set([...Object.keys(PLACE), "block_time", "mint", "program"]);
+const COMMON = new Set(EVENT_COLUMNS.map((column) => column.name));
 
 /** An event's own columns by name: addresses in base58, other bytes in hex, integers of 64 bits and more as text. */
-export function eventBody({ dataset, row }: HotEvent): Static<typeof Event> {
-  const own = Object.entries(row).filter(([name]) => !COMMON.has(name));
-  const fields = Object.fromEntries(own.map(([name, cell]) => [name, cellBody(cell)]));
+export function eventBody({ dataset, spec, row }: HotEvent): Static<typeof Event> {
+  const own = spec.columns.filter(({ name }) => !COMMON.has(name));
+  const fields = Object.fromEntries(own.map(({ name, field }) => [field ?? name, cellBody(row[name])]));
   return { ...placeBody(row), mint: addressText(row["mint"]), event: dataset, fields };
 }
 

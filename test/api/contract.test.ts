@@ -1,0 +1,470 @@
+/**
+ * Goal: every endpoint that tells of tokens gives, over real HTTP, exactly what happened. Method: the real server on a
+ * simulated market in three lanes; each answer is held against the simulator's truth, or against what follows from it,
+ * page by page; and against the schema that the route declares for it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Value } from "@sinclair/typebox/value";
+import { FakeBackend } from "../../api/fixture.ts";
+import { JoinedReads } from "../../api/reads/index.ts";
+import { allRoutes } from "../../api/routes/index.ts";
+import type { Route } from "../../api/routes/route.ts";
+import { type RunningApi, startApi } from "../../api/server.ts";
+import { Market, SOURCE } from "./market.ts";
+
+type Json = Record<string, unknown>;
+
+const backend = new FakeBackend();
+let market: Market;
+let reads: JoinedReads;
+let api: RunningApi;
+let routes: Route[];
+beforeAll(async () => {
+  market = await Market.make({ seed: 4, blocks: 400, lanes: 3 });
+  reads = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: market.lake });
+  const options = { backend, reads, programId: "Prog", version: "0.1.0" };
+  routes = await allRoutes(options);
+  api = await startApi({ ...options, host: "127.0.0.1", port: 0, log: () => undefined });
+}, 60_000);
+afterAll(async () => {
+  await api.stop();
+  reads.close();
+  await market.dispose();
+});
+
+/** Answers 200 with a body of the declared schema. Integers beyond 2^53 come as they are written: as text. */
+async function get(path: string, init?: RequestInit): Promise<Json> {
+  const response = await fetch(api.url + path, init);
+  const text = await response.text();
+  expect({ path, status: response.status, text: response.status === 200 ? "" : text }).toEqual({
+    path,
+    status: 200,
+    text: "",
+  });
+  const route = routes.find(
+    (r) => r.method === (init?.method ?? "GET") && patternOf(r.path).test(path.split("?")[0]!),
+  )!;
+  const body = JSON.parse(text) as Json;
+  expect({ path, errors: [...Value.Errors(route.answers![200]!, body)] }).toEqual({ path, errors: [] });
+  return JSON.parse(text.replaceAll(/([:[,])(-?\d{16,}|-?\d+\.\d+)(?=[,\]}])/g, '$1"$2"')) as Json;
+}
+
+const patternOf = (path: string) => new RegExp(`^${path.replaceAll(/:\w+/g, "[^/]+")}$`);
+const data = async (path: string) => (await get(path))["data"] as Json;
+
+const linesOf = (dataset: string) => market.truth.lines![dataset]!.map((line) => line.split("|"));
+const EVENTS = [
+  "token_created",
+  "buy_sell",
+  "long_short",
+  "force_liquidate",
+  "full_close",
+  "partial_close",
+  "milestone_discount",
+];
+/** Identity of the events of a token in chain order: slot, signature, kind, however they are listed. */
+function eventsOf(mint: string): string[][] {
+  const all = EVENTS.flatMap((kind) =>
+    linesOf(kind)
+      .filter((f) => f[6] === mint)
+      .map((f) => [f[0]!, f[2]!, kind, f[3]!, f[4]!]),
+  );
+  return all.sort((a, b) => Number(a[0]) - Number(b[0]));
+}
+const busiest = () => {
+  const byMint = Map.groupBy(linesOf("trades"), (fields) => fields[6]!);
+  return [...byMint].sort(([, a], [, b]) => b.length - a.length).map(([mint]) => mint);
+};
+const variant = (kind: string) => kind.replaceAll(/(?:^|_)(.)/g, (_, c: string) => c.toUpperCase());
+
+/** All pages of a listing by page number, and that what they say of themselves agrees. */
+async function pages(path: string, key: string, limit: number): Promise<Json[]> {
+  const all: Json[] = [];
+  for (let page = 1; ; page++) {
+    const { [key]: entries, ...about } = await data(`${path}&limit=${limit}&page=${page}`);
+    all.push(...(entries as Json[]));
+    expect(about).toMatchObject({ page, limit, has_prev: page > 1 });
+    expect(about["has_next"]).toBe((about["total"] as number) > page * limit);
+    if (about["has_next"] !== true) {
+      expect(about["total"]).toBe(all.length);
+      return all;
+    }
+  }
+}
+
+/** All pages of a listing by cursor. */
+async function cursors(path: string): Promise<Json[]> {
+  const all: Json[] = [];
+  for (let cursor = ""; ; ) {
+    const body = await get(`${path}${cursor === "" ? "" : `&cursor=${cursor}`}`);
+    all.push(...(body["data"] as Json[]));
+    if (body["next_cursor"] === null) return all;
+    expect((body["data"] as Json[]).length).toBeGreaterThan(0);
+    cursor = String(body["next_cursor"]);
+  }
+}
+
+describe("/api", () => {
+  test("/api/mints: every token once, and the last full page says that it is the last", async () => {
+    const { mints } = market.truth;
+    for (const sort of ["slot_asc", "slot_desc"]) {
+      for (const limit of [2, mints.length]) {
+        const found: string[] = [];
+        for (let cursor = ""; ; ) {
+          const page = await data(`/api/mints?limit=${limit}&sort_by=${sort}${cursor && `&cursor=${cursor}`}`);
+          found.push(...(page["mints"] as string[]));
+          expect(page).toMatchObject({ total: null, sort_by: sort, has_prev: cursor !== "" });
+          expect(page["has_next"]).toBe(found.length < mints.length);
+          if (page["has_next"] !== true) break;
+          cursor = String(page["next_cursor"]);
+          expect(cursor).toMatch(/^mt:\d{10}:/);
+        }
+        expect(found.toSorted()).toEqual(mints.map((row) => row.mint).toSorted());
+      }
+    }
+  });
+
+  test("/api/details: every field of every token; unknown ones are left out", async () => {
+    const { mints } = market.truth;
+    const unknown = "11111111111111111111111111111111";
+    const body = JSON.stringify({ mints: [unknown, ...mints.map((row) => row.mint)] });
+    const found = (
+      await get("/api/details", { method: "POST", headers: { "content-type": "application/json" }, body })
+    )["data"] as Json;
+    expect(found["total"]).toBe(mints.length);
+    for (const [i, truth] of mints.entries()) {
+      const detail = (found["details"] as Json[])[i]!;
+      const expected: Json = { ...truth, mint_account: truth.mint, payer: truth.created_by, uri_data: null };
+      delete expected["mint"];
+      for (const [name, value] of Object.entries(expected)) {
+        expect({ name, value: String(detail[name]) }).toEqual({ name, value: String(value) });
+      }
+      expect(detail["last_updated_at"]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    }
+  });
+
+  test("/api/events: every event of a token in order, with the fields of its program", async () => {
+    for (const mint of busiest().slice(0, 3)) {
+      const expected = eventsOf(mint);
+      for (const [order, limit] of [
+        ["slot_asc", 37],
+        ["slot_desc", 1000],
+      ] as const) {
+        const found = await pages(`/api/events?mint=${mint}&order_by=${order}`, "events", limit);
+        const slots = found.map((event) => Number(event["slot"]));
+        expect(slots).toEqual(slots.toSorted((a, b) => (order === "slot_asc" ? a - b : b - a)));
+        const told = found.map((event) => `${event["slot"]} ${event["signature"]} ${event["event_type"]}`).sort();
+        expect(told).toEqual(
+          expected.map(([slot, signature, kind]) => `${slot} ${signature} ${variant(kind!)}`).sort(),
+        );
+      }
+      for (const event of (await pages(`/api/events?mint=${mint}`, "events", 1000)).filter(
+        (e) => e["event_type"] === "BuySell",
+      )) {
+        const line = linesOf("buy_sell").find(
+          (f) => f[2] === event["signature"] && f[8] !== undefined && f[10] === String(event["sol_amount"]),
+        )!;
+        // payer, is_buy, token_amount, sol_amount, latest_price
+        expect(
+          [
+            event["payer"],
+            event["is_buy"] ? "1" : "0",
+            String(event["token_amount"]),
+            String(event["sol_amount"]),
+            event["latest_price"],
+          ].map(String),
+        ).toEqual(line.slice(7));
+        expect(event["mint_account"]).toBe(mint);
+        expect(Date.parse(String(event["timestamp"])) / 1000).toBe(Number(line[1]));
+      }
+    }
+  });
+
+  test("/api/events/stats and status count what happened", async () => {
+    const stats = await data("/api/events/stats");
+    // Rows that a fork took back are not counted.
+    for (const kind of EVENTS) expect(stats[kind]).toBe(linesOf(kind).length);
+    expect(stats["total"]).toBe(market.truth.eventsTotal);
+    const last = Math.max(...EVENTS.flatMap((kind) => linesOf(kind).map((fields) => Number(fields[1]))));
+    expect(await data("/api/events/status")).toEqual({
+      is_running: true,
+      last_event_time: new Date(last * 1000).toISOString().replace(".000", ""),
+      total_events_processed: market.truth.eventsTotal,
+      connection_status: "Connected",
+      program_id: "Prog",
+    });
+    expect(String((await get("/api/events/db-stats"))["data"])).toMatch(
+      /^Total Keys: \d+\nEstimated Size: [\d.]+ MB\n/,
+    );
+  });
+
+  test("/api/mint_orders: up by rising, down by falling start price; with what is known of the token", async () => {
+    for (const mint of busiest().slice(0, 5)) {
+      for (const [type, side] of [
+        ["up_orders", 2],
+        ["down_orders", 1],
+      ] as const) {
+        const expected = market.truth.orders.filter((order) => order.mint === mint && order.order_type === side);
+        const found = await pages(`/api/mint_orders?mint=${mint}&type=${type}`, "orders", 3);
+        expect(found.map((order) => order["order_pda"]).toSorted()).toEqual(
+          expected.map((order) => order.order_pda).toSorted(),
+        );
+        const prices = found.map((order) => BigInt(String(order["lock_lp_start_price"])));
+        expect(prices).toEqual(prices.toSorted((a, b) => (a < b ? -1 : 1) * (side === 2 ? 1 : -1)));
+        const truth = market.truth.mints.find((row) => row.mint === mint)!;
+        for (const order of found) {
+          const own = expected.find((o) => o.order_pda === order["order_pda"])!;
+          for (const [name, value] of Object.entries(own)) expect(String(order[name])).toBe(String(value));
+          expect(order).toMatchObject({ name: truth.name, symbol: truth.symbol, latest_price: truth.latest_price });
+        }
+      }
+    }
+  });
+
+  test("/api/user_orders and /api/user_event: of one token and of all", async () => {
+    const users = [...new Set(market.truth.orders.map((order) => order.user))].slice(0, 4);
+    for (const user of users) {
+      const own = market.truth.orders.filter((order) => order.user === user);
+      const found = await pages(`/api/user_orders?user=${user}`, "orders", 2);
+      expect(found.map((order) => order["order_pda"]).toSorted()).toEqual(
+        own.map((order) => order.order_pda).toSorted(),
+      );
+      const times = found.map((order) => Number(order["start_time"]));
+      expect(times).toEqual(times.toSorted((a, b) => b - a));
+
+      // slot, block_time, signature, path, ordinal, event, user, mint
+      const history = linesOf("user_events").filter((fields) => fields[6] === user);
+      const events = await pages(`/api/user_event?user=${user}&order_by=slot_asc`, "transactions", 5);
+      expect(
+        events.map((e) => [e["slot"], e["timestamp"], e["signature"], e["event_type"], e["mint_account"]].map(String)),
+      ).toEqual(history.map((f) => [f[0]!, f[1]!, f[2]!, f[5]!, f[7]!]));
+      for (const event of events) {
+        expect(event["event_data"]).toMatchObject({
+          signature: event["signature"],
+          event_type: variant(String(event["event_type"])),
+        });
+      }
+      const mint = history[0]![7]!;
+      const ofMint = await pages(`/api/user_event?user=${user}&mint=${mint}`, "transactions", 50);
+      expect(ofMint).toHaveLength(history.filter((fields) => fields[7] === mint).length);
+    }
+  });
+
+  test("/api/kline: every candle with every digit", async () => {
+    const decimal = (price: string) =>
+      price
+        .padStart(29, "0")
+        .replace(/(\d{28})$/, ".$1")
+        .replace(/\.?0+$/, "");
+    for (const mint of busiest().slice(0, 2)) {
+      for (const interval of ["s1", "s30", "m5"]) {
+        const expected = linesOf(`candles_${interval}`).filter((fields) => fields[1] === mint);
+        const found = await pages(`/api/kline?mint=${mint}&interval=${interval}&order_by=time_asc`, "klines", 50);
+        expect(
+          found.map((k) => [k["time"], k["open"], k["high"], k["low"], k["close"], k["update_count"]].map(String)),
+        ).toEqual(
+          expected.map(([time, , open, high, low, close, , , trades]) => [
+            time!,
+            ...[open, high, low, close].map((p) => decimal(p!)),
+            trades!,
+          ]),
+        );
+        const { finalTime } = reads.standing(null);
+        expect(found.some((k) => k["is_final"] === true)).toBe(true);
+        expect(found.filter((k) => k["is_final"] === true && Number(k["time"]) > finalTime!)).toEqual([]);
+      }
+    }
+  });
+
+  test("/api/time: the clock in the form asked for", async () => {
+    const time = await data("/api/time?format=%25Y/%25m/%25d");
+    const now = Number(time["timestamp"]);
+    expect(Math.abs(now - Date.now() / 1000)).toBeLessThan(60);
+    expect(time["utc"]).toBe(`${new Date(now * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`);
+    expect(time["local"]).toMatch(/^\d{4}\/\d\d\/\d\d [+-]\d\d:\d\d$/);
+    expect(Math.floor(Date.parse(String(time["iso8601"])) / 1000)).toBe(now);
+  });
+
+  const mint = "So11111111111111111111111111111111111111112";
+  test.each([
+    ["/api/events?mint=", "mint parameter cannot be empty"],
+    ["/api/events", "mint parameter cannot be empty"],
+    [`/api/events?mint=${mint}&limit=1001`, "limit cannot exceed 1000"],
+    [`/api/events?mint=${mint}&page=0`, "page must be greater than 0"],
+    ["/api/mints?sort_by=name", "sort_by must be 'slot_asc' or 'slot_desc'"],
+    [`/api/mint_orders?mint=${mint}&type=sideways`, "type parameter must be 'up_orders' or 'down_orders'"],
+    ["/api/mint_orders?type=up_orders", "mint parameter cannot be empty"],
+    ["/api/user_event?user=", "user parameter cannot be empty"],
+    [`/api/user_orders?user=${mint}&order_by=x`, "order_by must be 'start_time_asc' or 'start_time_desc'"],
+    [`/api/kline?mint=${mint}&interval=m2`, "interval parameter must be one of: s1, s30, m5"],
+    [`/api/kline?mint=${mint}&interval=m5&order_by=x`, "order_by must be 'time_asc' or 'time_desc'"],
+    ["/api/events?mint=0OIl", "mint must be a base58 address of 32 to 44 characters that decodes to 32 bytes"],
+    [
+      `/api/events?mint=${"z".repeat(44)}`,
+      "mint must be a base58 address of 32 to 44 characters that decodes to 32 bytes",
+    ],
+    [`/api/events?mint=${mint}&limit=ten`, "limit must be a whole number"],
+  ])("%s is refused with its message and a 400", async (path, message) => {
+    const response = await fetch(api.url + path);
+    const body = (await response.json()) as Json;
+    expect({ status: response.status, success: body["success"], message: body["message"] }).toEqual({
+      status: 400,
+      success: false,
+      message,
+    });
+    expect(body["data"]).toBeObject();
+  });
+
+  test("an order that nobody knows is newest first, as ever", async () => {
+    const [mint] = busiest();
+    expect(await data(`/api/events?mint=${mint}&order_by=what`)).toEqual(
+      await data(`/api/events?mint=${mint}&order_by=slot_desc`),
+    );
+  });
+
+  test("/api/details without tokens, or without sense", async () => {
+    for (const [body, message] of [
+      ['{"mints":[]}', "mints parameter cannot be empty"],
+      ["{}", 'the body must be {"mints": [address, ...]}'],
+      ['{"mints":["x"]}', "mints[0] must be a base58 address of 32 to 44 characters that decodes to 32 bytes"],
+    ] as const) {
+      const response = await fetch(`${api.url}/api/details`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      expect({ status: response.status, body: await response.json() }).toEqual({
+        status: 400,
+        body: { success: false, data: { details: [], total: 0 }, message },
+      });
+    }
+  });
+});
+
+describe("/v1", () => {
+  test("tokens, one and all", async () => {
+    const all = await cursors("/v1/mints?limit=3");
+    expect(all.map((row) => row["mint"]).toSorted()).toEqual(market.truth.mints.map((row) => row.mint).toSorted());
+    for (const truth of market.truth.mints) {
+      const { data: mint } = await get(`/v1/mints/${truth.mint}`);
+      expect(mint).toMatchObject({
+        name: truth.name,
+        symbol: truth.symbol,
+        created_by: truth.created_by,
+        created_at: truth.create_timestamp,
+        total_sol_amount: truth.total_sol_amount,
+        total_close_profit: truth.total_close_profit,
+      });
+    }
+    const unknown = await fetch(`${api.url}/v1/mints/So11111111111111111111111111111111111111112`);
+    expect(unknown.status).toBe(404);
+    expect(await unknown.json()).toMatchObject({ status: 404, code: "NOT_FOUND", detail: "this token was never seen" });
+  });
+
+  test("trades and events of a token, page by page", async () => {
+    const [mint] = busiest();
+    for (const order of ["asc", "desc"]) {
+      const trades = await cursors(`/v1/mints/${mint}/trades?limit=40&order=${order}`);
+      const expected = linesOf("trades")
+        .filter((fields) => fields[6] === mint)
+        .map((f) => [f[0], f[2], f[10], f[11]]);
+      const found = trades.map((trade) =>
+        [trade["slot"], trade["signature"], trade["base_amount"] ?? "", trade["quote_amount"] ?? ""].map(String),
+      );
+      expect(order === "asc" ? found : found.reverse()).toEqual(expected as string[][]);
+    }
+    const events = await cursors(`/v1/mints/${mint}/events?limit=40`);
+    const told = events.map((e) =>
+      [e["slot"], e["signature"], e["event"], e["instruction_path"], e["ordinal"]].map(String).join(" "),
+    );
+    expect(told.toSorted()).toEqual(
+      eventsOf(mint!)
+        .map((e) => e.join(" "))
+        .toSorted(),
+    );
+  });
+
+  test("candles: a range, and so many before a time", async () => {
+    const [mint] = busiest();
+    const expected = linesOf("candles_s1")
+      .filter((fields) => fields[1] === mint)
+      .map((fields) => Number(fields[0]));
+    const times = async (query: string) => {
+      const { rows, next_to } = await data(`/v1/candles/${mint}?interval=s1${query}`);
+      return { times: (rows as unknown[][]).map((row) => Number(row[0])), next: next_to };
+    };
+    const [from, to] = [expected[5]!, expected[20]!];
+    expect(await times(`&from=${from}&to=${to}`)).toEqual({ times: expected.slice(5, 20), next: null });
+    expect(await times(`&to=${to}&countback=7`)).toEqual({ times: expected.slice(13, 20), next: expected[13]! });
+    expect(await times(`&from=${to - 1}&to=${to}&countback=7`)).toEqual({
+      times: expected.slice(13, 20),
+      next: expected[13]!,
+    });
+    expect((await times("&countback=3")).times).toEqual(expected.slice(-3));
+  });
+
+  test("orders of tokens and users", async () => {
+    for (const { mint, user } of market.truth.orders.slice(0, 5)) {
+      const longs = await cursors(`/v1/mints/${mint}/orders?side=long&limit=2`);
+      const shorts = await cursors(`/v1/mints/${mint}/orders?side=short&limit=2`);
+      const own = market.truth.orders.filter((order) => order.mint === mint);
+      expect([...longs, ...shorts].map((order) => order["order"]).toSorted()).toEqual(
+        own.map((order) => order.order_pda).toSorted(),
+      );
+      const ofUser = await cursors(`/v1/users/${user}/orders?limit=2`);
+      expect(ofUser).toHaveLength(market.truth.orders.filter((order) => order.user === user).length);
+      const events = await cursors(`/v1/users/${user}/events?limit=3`);
+      expect(events).toHaveLength(linesOf("user_events").filter((fields) => fields[6] === user).length);
+    }
+  });
+
+  test("every answer says how final it is and where it was read", async () => {
+    const [mint] = busiest();
+    for (const path of [
+      "/v1/mints",
+      `/v1/mints/${mint}`,
+      `/v1/candles/${mint}`,
+      "/v1/mints/ranked",
+      `/v1/mints/${mint}/trades`,
+    ]) {
+      const body = await get(path);
+      expect(body).toMatchObject({
+        as_of: { slot: market.truth.chain.lastSlot, hash: market.truth.chain.lastHash },
+        source: "hot",
+      });
+      expect(body["final_up_to"]).toBe(reads.standing(null).finalUpTo);
+    }
+  });
+
+  test("a copy that still holds is not sent again; a made-up tag gets a new copy", async () => {
+    const [mint] = busiest();
+    for (const path of [`/v1/candles/${mint}`, "/v1/mints?limit=2", `/api/kline?mint=${mint}&interval=s1`]) {
+      const first = await fetch(api.url + path);
+      const tag = first.headers.get("etag")!;
+      expect(tag).toStartWith('W/"');
+      const again = await fetch(api.url + path, { headers: { "if-none-match": `"x", ${tag}` } });
+      expect([again.status, await again.text()]).toEqual([304, ""]);
+      const other = await fetch(api.url + path, { headers: { "if-none-match": 'W/"0-x"' } });
+      expect([other.status, await other.text()]).toEqual([200, await first.text()]);
+    }
+  });
+
+  test.each([
+    ["/v1/mints?limit=0", "limit must be a whole number from 1 to 500"],
+    ["/v1/mints?limit=1e3", "limit must be a whole number from 1 to 500"],
+    ["/v1/mints?limit=1&limit=2", "limit was given 2 times; give it once"],
+    ["/v1/mints?order=up", "order must be one of desc, asc"],
+    ["/v1/mints?cursor=AAAA", "cursor must be the next_cursor of an earlier answer of this listing"],
+    ["/v1/mints/abc", "mint must be a base58 address of 32 to 44 characters that decodes to 32 bytes"],
+    ["/v1/mints/search", "q must be 1 to 64 characters"],
+    ["/v1/candles/So11111111111111111111111111111111111111112?from=9&to=9", "from must be less than to"],
+    [
+      "/v1/candles/So11111111111111111111111111111111111111112?interval=m2",
+      "interval must be one of s1, s30, m1, m5, m15, h1, h4, d1",
+    ],
+  ])("%s is a problem that says what is allowed", async (path, detail) => {
+    const response = await fetch(api.url + path);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+    expect(await response.json()).toMatchObject({ status: 400, code: "BAD_REQUEST", detail });
+  });
+});
