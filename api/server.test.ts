@@ -423,6 +423,7 @@ describe("the page and the document", () => {
       "/api/indexer/start",
       "/api/indexer/status",
       "/api/indexer/stop",
+      "/api/time",
       "/health",
       "/metrics",
       "/ready",
