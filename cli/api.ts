@@ -49,16 +49,14 @@ Examples:
 
 /** Serves the API of the configured source on the configured address. */
 export async function serveApi(config: Config, control: Control): Promise<RunningApi> {
-  const [{ startApi }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }, { programsFor }] =
-    await Promise.all([
-      import("../api/server.ts"),
-      import("../api/control-backend.ts"),
-      import("../api/reads/index.ts"),
-      import("../pipeline/names.ts"),
-      import("./folders.ts"),
-      import("./lake.ts"),
-      import("./programs.ts"),
-    ]);
+  const [{ startApi }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] = await Promise.all([
+    import("../api/server.ts"),
+    import("../api/control-backend.ts"),
+    import("../api/reads/index.ts"),
+    import("../pipeline/names.ts"),
+    import("./folders.ts"),
+    import("./lake.ts"),
+  ]);
   const source = config["source.name"];
   const n = names(config["nats.prefix"], source);
   const laneUnits = Array.from({ length: config.lanes }, (_, lane) => n.unit("lane", lane));
@@ -69,7 +67,6 @@ export async function serveApi(config: Config, control: Control): Promise<Runnin
     port: config["api.port"],
     backend,
     reads,
-    programId: programsFor(config)[0]?.programId ?? "",
     version: VERSION,
     log: logFor("api"),
   });

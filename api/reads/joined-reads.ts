@@ -205,7 +205,9 @@ export class JoinedReads implements TokenReads {
       appended,
       recentEvents,
       headTime: headTime < 0 ? null : headTime,
-      lastEventTime: readers.reduce<number | null>((last, reader) => later(last, reader.lastEventTime()), null),
+      lastEvent: readers
+        .map((reader) => reader.lastEvent())
+        .reduce((a, b) => ((a?.time ?? 0) >= (b?.time ?? 0) ? a : b), null),
     };
   }
 
@@ -351,10 +353,6 @@ function mintOrder(a: Row, b: Row): number {
 function orderOrder(a: Row, b: Row): number {
   const difference = (a["start_time"] as number) - (b["start_time"] as number);
   return difference || Buffer.compare(a["order_pda"] as Uint8Array, b["order_pda"] as Uint8Array);
-}
-
-function later(a: number | null, b: number | null): number | null {
-  return a === null ? b : b === null ? a : Math.max(a, b);
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);

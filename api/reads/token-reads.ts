@@ -125,6 +125,6 @@ export interface ReadStats {
   readonly recentEvents: number;
   /** Greatest block time held, Unix seconds. */
   readonly headTime: number | null;
-  /** Block time of the newest event, Unix seconds. */
-  readonly lastEventTime: number | null;
+  /** Block time (Unix seconds) and program of the newest event. */
+  readonly lastEvent: { readonly time: number; readonly program: Uint8Array } | null;
 }

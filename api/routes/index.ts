@@ -24,8 +24,6 @@ export interface RouteOptions {
   readonly version: string;
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
-  /** Address of the first program that is decoded. */
-  readonly programId?: string;
   readonly world?: Pick<World, "now" | "sleep">;
   /** How long start and stop wait to see their wish obeyed, ms. */
   readonly obeyWithinMs?: number;
@@ -64,13 +62,13 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
 }
 
 /** Two faces of the same reads: `/api` as existing clients know it, and `/v1`. */
-function tokenRoutes(reads: TokenReads, { backend, programId = "" }: RouteOptions): Route[] {
+function tokenRoutes(reads: TokenReads, { backend }: RouteOptions): Route[] {
   const metadataOf = () => null;
   return [
     ...mintRoutes(reads, metadataOf),
     ...candleRoutes(reads),
     ...userRoutes(reads),
-    ...eventRoutes({ reads, backend, programId }),
+    ...eventRoutes(reads, backend),
     ...spinTokenRoutes(reads, metadataOf),
     ...orderRoutes(reads, metadataOf),
     ...klineRoutes(reads),

@@ -292,18 +292,16 @@ export class HotReader {
     });
   }
 
-  /** Block time of the newest event held, Unix seconds; null when none is. */
-  lastEventTime(): number | null {
+  /** Block time (Unix seconds) and program of the newest event held; null when none is. */
+  lastEvent(): { readonly time: number; readonly program: Uint8Array } | null {
     return this.read(() => {
       const events = [...storedDatasets(this.db).values()].filter(({ name }) => !isState(name));
-      const times = events.flatMap(({ name }) => {
-        const sql = `SELECT block_time FROM ${quoted(name)} ORDER BY _row DESC LIMIT 1`;
-        return this.db
-          .query(sql)
-          .values()
-          .map(([time]) => Number(time));
+      const newest = events.flatMap(({ name }) => {
+        const sql = `SELECT block_time, program FROM ${quoted(name)} ORDER BY _row DESC LIMIT 1`;
+        return this.db.query(sql).values();
       });
-      return times.length === 0 ? null : Math.max(...times);
+      const [time, program] = newest.sort(([a], [b]) => Number(b) - Number(a))[0] ?? [];
+      return time === undefined ? null : { time: Number(time), program: program as Uint8Array };
     });
   }
 

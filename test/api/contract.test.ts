@@ -22,7 +22,7 @@ let routes: Route[];
 beforeAll(async () => {
   market = await Market.make({ seed: 4, blocks: 400, lanes: 3 });
   reads = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: market.lake });
-  const options = { backend, reads, programId: "Prog", version: "0.1.0" };
+  const options = { backend, reads, version: "0.1.0" };
   routes = await allRoutes(options);
   api = await startApi({ ...options, host: "127.0.0.1", port: 0, log: () => undefined });
 }, 60_000);
@@ -191,7 +191,7 @@ describe("/api", () => {
       last_event_time: new Date(last * 1000).toISOString().replace(".000", ""),
       total_events_processed: market.truth.eventsTotal,
       connection_status: "Connected",
-      program_id: "Prog",
+      program_id: "JBMmrp6jhksqnxDBskkmVvWHhJLaPBjgiMHEroJbUTBZ",
     });
     expect(String((await get("/api/events/db-stats"))["data"])).toMatch(
       /^Total Keys: \d+\nEstimated Size: [\d.]+ MB\n/,

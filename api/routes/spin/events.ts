@@ -8,7 +8,7 @@ import type { ReadStats, TokenReads } from "../../reads/index.ts";
 import { type View, viewOf } from "../../view.ts";
 import type { Route } from "../route.ts";
 import { enveloped, limit, NO_PAGE, offsetOf, order, PAGINATION, page, pagination, required } from "./envelope.ts";
-import { EventSchema, eventBody } from "./rows.ts";
+import { addressText, EventSchema, eventBody } from "./rows.ts";
 
 const KINDS = [
   "token_created",
@@ -29,14 +29,7 @@ const Status = t.Object({
 });
 const Stats = t.Object(Object.fromEntries([...KINDS, "total"].map((name) => [name, t.Integer()])));
 
-export interface EventOptions {
-  readonly reads: TokenReads;
-  readonly backend: Backend;
-  /** Address of the program whose events these are. */
-  readonly programId: string;
-}
-
-export function eventRoutes({ reads, backend, programId }: EventOptions): Route[] {
+export function eventRoutes(reads: TokenReads, backend: Backend): Route[] {
   return [
     events(reads),
     enveloped({
@@ -56,10 +49,10 @@ export function eventRoutes({ reads, backend, programId }: EventOptions): Route[
         const stats = reads.stats();
         return {
           is_running: view.running,
-          last_event_time: stats.lastEventTime === null ? null : isoSeconds(stats.lastEventTime),
+          last_event_time: stats.lastEvent === null ? null : isoSeconds(stats.lastEvent.time),
           total_events_processed: countsOf(stats)["total"],
           connection_status: connectionOf(view),
-          program_id: programId,
+          program_id: addressText(stats.lastEvent?.program) ?? "",
         };
       },
     }),
