@@ -3,6 +3,7 @@
  * the `details` of their reports is described here as the API expects it; all of it may be missing.
  */
 import type { Desired, NodeReport, Standing } from "../pipeline/control.ts";
+import { refused } from "./errors.ts";
 
 /** Everything known about the deployment at one moment. */
 export interface Snapshot {
@@ -25,4 +26,13 @@ export interface Backend {
   snapshot(fresh?: boolean): Promise<Snapshot>;
   /** Records what is wanted; whoever runs ingest obeys. Throws `Transient`. */
   setDesired(desired: Desired): Promise<void>;
+}
+
+/** The backends that a request means: that of the named source, or all. Throws `Poison` NOT_FOUND. */
+export function chosen(backends: readonly Backend[], source: string | null): readonly Backend[] {
+  if (source === null) return backends;
+  const found = backends.filter((backend) => backend.source === source);
+  if (found.length > 0) return found;
+  const known = backends.map((backend) => backend.source).join(", ");
+  throw refused("NOT_FOUND", `there is no source of this name; there is: ${known}`);
 }

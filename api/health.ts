@@ -77,36 +77,63 @@ export function reasonsNotReady(findings: readonly Finding[]): string[] {
 
 export interface Health {
   readonly at: number;
-  /** Null when the broker did not answer. */
-  readonly view: View | null;
+  /** One for each source; empty when the broker did not answer. */
+  readonly views: readonly View[];
   readonly status: Status;
   readonly checks: readonly Check[];
 }
 
+/** What is found of each source, as one list: a check holds when it holds for all of them, and says for which it does not. */
+export function together(sources: readonly { readonly source: string; readonly findings: readonly Finding[] }[]): {
+  readonly status: Status;
+  readonly findings: readonly Finding[];
+} {
+  const [first] = sources;
+  if (first === undefined || sources.length === 1) {
+    return { status: statusOf(first?.findings ?? []), findings: first?.findings ?? [] };
+  }
+  const names = new Set(sources.flatMap(({ findings }) => findings.map((f) => f.name)));
+  const findings = [...names].map((name) => {
+    const all = sources.flatMap(({ source, findings: own }) =>
+      own.filter((f) => f.name === name).map((f) => ({ ...f, detail: `${source}: ${f.detail}` })),
+    );
+    const failing = all.filter((f) => !f.ok);
+    return finding(name, failing.length === 0, (failing.length === 0 ? all : failing).map((f) => f.detail).join("; "));
+  });
+  const states = sources.map(({ findings: own }) => statusOf(own));
+  // While one source moves, the deployment is not down.
+  if (states.every((state) => state === "unhealthy")) return { status: "unhealthy", findings };
+  return { status: states.every((state) => state === "healthy") ? "healthy" : "degraded", findings };
+}
+
 /** Looks, judges, and remembers since when each check has been as it is. Never throws: silence is a finding. */
 export class HealthReader {
-  private readonly backend: Backend;
+  private readonly backends: readonly Backend[];
   private readonly world: Pick<World, "now">;
   private readonly last = new Map<CheckName, { readonly ok: boolean; readonly since: number }>();
 
-  constructor(backend: Backend, world: Pick<World, "now">) {
-    this.backend = backend;
+  /** `backends`: one for each source. */
+  constructor(backends: readonly Backend[], world: Pick<World, "now">) {
+    this.backends = backends;
     this.world = world;
   }
 
   async read(): Promise<Health> {
-    const { view, problem } = await this.look();
+    const looks = await Promise.all(this.backends.map((backend) => this.look(backend)));
     const at = this.world.now();
-    const findings = findingsOf(view, this.backend, problem);
-    return { at, view, status: statusOf(findings), checks: findings.map((found) => this.remember(found, at)) };
+    const { status, findings } = together(looks);
+    const views = looks.flatMap(({ view }) => (view === null ? [] : [view]));
+    return { at, views, status, checks: findings.map((found) => this.remember(found, at)) };
   }
 
-  private async look(): Promise<{ view: View | null; problem: string }> {
+  private async look(backend: Backend): Promise<{ source: string; view: View | null; findings: Finding[] }> {
+    const { source } = backend;
     try {
-      return { view: viewOf(await this.backend.snapshot(), this.backend), problem: "" };
+      const view = viewOf(await backend.snapshot(), backend);
+      return { source, view, findings: findingsOf(view, backend) };
     } catch (error) {
       const { code } = classify(error);
-      return { view: null, problem: `does not answer (${code})` };
+      return { source, view: null, findings: findingsOf(null, backend, `does not answer (${code})`) };
     }
   }
 

@@ -11,7 +11,7 @@ import { type Exposition, parseExposition } from "./prometheus-check.ts";
 import { viewOf } from "./view.ts";
 
 async function page(backend: FakeBackend): Promise<Exposition> {
-  return parseExposition(await renderMetrics(viewOf(await backend.snapshot(), backend), "0.1.0"));
+  return parseExposition(await renderMetrics([viewOf(await backend.snapshot(), backend)], "0.1.0"));
 }
 
 const LANE = 'source="main",stage="lane",unit="lane.main.0",node="node-a"';
@@ -145,7 +145,7 @@ test("names with quotes, backslashes and line breaks stay inside their label", a
 });
 
 test("a silent broker leaves what this process knows", async () => {
-  const { samples } = parseExposition(await renderMetrics(null, "0.1.0"));
+  const { samples } = parseExposition(await renderMetrics([], "0.1.0"));
   expect(Object.fromEntries(samples)).toEqual({ 'sluice_build_info{version="0.1.0"}': 1, sluice_broker_up: 0 });
 });
 

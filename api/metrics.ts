@@ -73,15 +73,18 @@ const UNIT_GAUGES: readonly Reading[] = [
 
 const STATES: readonly UnitState[] = ["waiting", "running", "paused", "backing-off", "failed", "stopped"];
 
-/** `view` null: the broker did not answer, so nothing is known beyond this process. */
-export async function renderMetrics(view: View | null, version: string): Promise<string> {
+/** `views`: one for each source; empty: the broker did not answer, so nothing is known beyond this process. */
+export async function renderMetrics(views: readonly View[], version: string): Promise<string> {
   const page = new Page();
   page.gauge("sluice_build_info", "Version of the process that answers", 1, { version });
-  page.gauge("sluice_broker_up", "Whether the broker answers", view === null ? 0 : 1);
-  if (view !== null) {
-    indexer(page, view);
-    nodes(page, view);
-    units(page, view);
+  page.gauge("sluice_broker_up", "Whether the broker answers", views.length === 0 ? 0 : 1);
+  const [first] = views;
+  if (first !== undefined) {
+    indexer(page, views);
+    nodes(page, first);
+    units(page, views);
+  }
+  for (const view of views) {
     lags(page, view);
     decoders(page, view);
     lake(page, view);
@@ -90,13 +93,22 @@ export async function renderMetrics(view: View | null, version: string): Promise
   return page.text();
 }
 
-function indexer(page: Page, view: View): void {
-  const { running, uptimeMs, lastBlock, totalBlocks, errorsTotal } = view;
-  page.gauge("substreams_indexer_running", "Whether the indexer is running", Number(running));
+/** Of all sources together; what is true of one is in the metrics with a source label. */
+function indexer(page: Page, views: readonly View[]): void {
+  const sum = (read: (view: View) => number) => views.reduce((total, view) => total + read(view), 0);
+  const uptimeMs = Math.max(...views.map((view) => view.uptimeMs));
+  const running = Number(views.some((view) => view.running));
+  const lastBlock = Math.min(...views.map((view) => view.lastBlock));
+  page.gauge("substreams_indexer_running", "Whether the indexer is running", running);
   page.gauge("substreams_indexer_uptime_seconds", "Indexer uptime in seconds", Math.floor(uptimeMs / 1000));
   page.gauge("substreams_indexer_last_block", "Last indexed block number", lastBlock);
-  page.counter("substreams_indexer_total_blocks", "Total number of blocks processed", totalBlocks);
-  page.counter("substreams_indexer_errors_total", "Total number of errors", errorsTotal);
+  const blocks = sum((view) => view.totalBlocks);
+  page.counter("substreams_indexer_total_blocks", "Total number of blocks processed", blocks);
+  page.counter(
+    "substreams_indexer_errors_total",
+    "Total number of errors",
+    sum((view) => view.errorsTotal),
+  );
 }
 
 function nodes(page: Page, view: View): void {
@@ -108,9 +120,10 @@ function nodes(page: Page, view: View): void {
 }
 
 /** Every report, those of processes that stand by included: a unit that moves keeps two series apart by node. */
-function units(page: Page, view: View): void {
-  for (const { node, units } of view.nodes) {
-    for (const unit of units) {
+function units(page: Page, views: readonly View[]): void {
+  const sources = new Set(views.map((view) => view.source));
+  for (const { node, units } of views[0]?.nodes ?? []) {
+    for (const unit of units.filter(({ source }) => sources.has(source))) {
       const labels = { source: unit.source, stage: unit.stage, unit: unit.unit, node };
       for (const [name, help, read] of UNIT_COUNTERS) page.counter(`sluice_unit_${name}`, help, read(unit), labels);
       for (const [name, help, read] of UNIT_GAUGES) page.gauge(`sluice_unit_${name}`, help, read(unit), labels);

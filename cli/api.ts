@@ -2,17 +2,19 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { RunningApi } from "../api/server.ts";
-import type { Config } from "../pipeline/config.ts";
+import { type Config, sourceConfigs } from "../pipeline/config.ts";
 import type { Control } from "../pipeline/control.ts";
 import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
 import { answerLogRequests } from "../pipeline/log-exchange.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { oneSource } from "./one-source.ts";
 import { VERSION } from "./version.ts";
 
 export function register(program: Command, context: CliContext): void {
   program
     .command("api")
     .description("serve control, health and metrics over HTTP, on loopback")
+    .option("--source <name>", "the source whose tokens it tells of, where there are several (default: the first)")
     .option("--port <port>", "port to listen on; 0 picks a free one (setting api.port)")
     .addHelpText(
       "after",
@@ -22,7 +24,7 @@ Examples:
   sluice api --port 0 --json                   a free port, printed as JSON
   curl -X POST http://127.0.0.1:8787/api/indexer/stop`,
     )
-    .action(async (options: { port?: string }, command: Command) => {
+    .action(async (options: { port?: string; source?: string }, command: Command) => {
       const { config: loaded, json } = context.load(command);
       const port = options.port === undefined ? loaded["api.port"] : wholeNumber("--port", options.port, 0, 65_535);
       const config = { ...loaded, "api.port": port };
@@ -36,7 +38,7 @@ Examples:
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
       answerLogRequests(connection.broker.connection, config["nats.prefix"], node, recentLog);
       try {
-        const api = await serveApi(config, connection.control);
+        const api = await serveApi(config, connection.control, options.source);
         context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
         await told;
         await api.stop();
@@ -47,8 +49,9 @@ Examples:
     });
 }
 
-/** Serves the API of the configured source on the configured address. */
-export async function serveApi(config: Config, control: Control): Promise<RunningApi> {
+/** Serves the API on the configured address: control of all sources, and what is known of the tokens of one. */
+export async function serveApi(config: Config, control: Control, sourceName?: string): Promise<RunningApi> {
+  const served = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
   const [{ startApi }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] = await Promise.all([
     import("../api/server.ts"),
     import("../api/control-backend.ts"),
@@ -57,15 +60,22 @@ export async function serveApi(config: Config, control: Control): Promise<Runnin
     import("./folders.ts"),
     import("./lake.ts"),
   ]);
-  const source = config["source.name"];
-  const n = names(config["nats.prefix"], source);
-  const laneUnits = Array.from({ length: config.lanes }, (_, lane) => n.unit("lane", lane));
-  const backend = new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
-  const reads = new JoinedReads({ folder: folders(config).hot, lanes: config.lanes, source, lake: lakeStore(config) });
+  const sources = sourceConfigs(config);
+  const backends = sources.map((own) => {
+    const source = own["source.name"];
+    const n = names(own["nats.prefix"], source);
+    const laneUnits = Array.from({ length: own.lanes }, (_, lane) => n.unit("lane", lane));
+    return new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
+  });
+  const { lanes, "source.name": source } = served;
+  const backend = backends.find((own) => own.source === source)!;
+  const others = backends.filter((own) => own !== backend);
+  const reads = new JoinedReads({ folder: folders(served).hot, lanes, source, lake: lakeStore(served) });
   const api = await startApi({
     host: config["api.host"],
     port: config["api.port"],
     backend,
+    others,
     reads,
     version: VERSION,
     log: logFor("api"),

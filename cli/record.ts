@@ -7,6 +7,7 @@ import type { Recorded, RecordingEnd } from "../pipeline/source/recorder.ts";
 import type { SignalMessage } from "../pipeline/source/rpc.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { oneSource } from "./one-source.ts";
 import { type CommandIo, EXIT, toJson } from "./output.ts";
 import { formatNumber, ProgressLine } from "./progress-line.ts";
 
@@ -18,6 +19,7 @@ interface Options {
   readonly forks?: boolean;
   readonly resume?: boolean;
   readonly force?: boolean;
+  readonly source?: string;
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -31,6 +33,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--max-size <size>", "stop when the file has so many bytes; 500MB and 2GB are understood")
     .option("--forks", "keep blocks that are not final, and the undo signals that take some of them back")
     .option("--resume", "go on where an earlier recording of this name ended, whether it was stopped or broke off")
+    .option("--source <name>", "which source, where there are several")
     .option("--force", "replace a recording that is there")
     .addHelpText(
       "after",
@@ -50,7 +53,8 @@ recording that is under way is FILE.part. Ctrl-C ends it in good order: what cam
         ...(options.stop === undefined ? {} : { "source.stopBlock": options.stop }),
         ...(options.forks === true ? { "source.finalBlocksOnly": "false" } : {}),
       };
-      const { config, json } = context.load(command, flags);
+      const { config: loaded, json } = context.load(command, flags);
+      const config = oneSource(loaded, options.source);
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       const stop = new AbortController();
       for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());

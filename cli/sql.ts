@@ -3,16 +3,19 @@
  * answered from is told with the answer.
  */
 import type { Command } from "commander";
-import type { Config } from "../pipeline/config.ts";
+import { type Config, sourceConfigs } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
+import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import type { Analytics, Seen } from "../storage/analytics/analytics.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { oneSource } from "./one-source.ts";
 import { type CommandIo, paint } from "./output.ts";
 
 interface Options {
   readonly csv?: boolean;
   readonly maxRows: string;
   readonly lakeOnly?: boolean;
+  readonly source?: string;
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -22,6 +25,7 @@ export function register(program: Command, context: CliContext): void {
     .argument("<query>", 'a SELECT, or "-" to read it from stdin')
     .option("--csv", "print CSV (RFC 4180)")
     .option("--max-rows <n>", "cut the result off after so many rows", "10000")
+    .option("--source <name>", "one source of several (default: all that share a lake)")
     .option("--lake-only", "leave the hot stores out: only what is final and archived")
     .addHelpText(
       "after",
@@ -42,7 +46,7 @@ Integers of 64 bits and more are text in JSON, because many readers of JSON woul
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
       const format = json ? "json" : options.csv === true ? "csv" : "table";
-      const opened = await openLocal(config, options.lakeOnly === true);
+      const opened = await openLocal(config, options.lakeOnly === true, options.source);
       try {
         await runSql({ sql, format, maxRows, analytics: opened.analytics, signal: stop.signal }, context);
       } finally {
@@ -87,7 +91,7 @@ interface Opened {
 }
 
 /** Analytics over this host's lake and lanes. Lanes that other hosts own are not here; `seen` names those that are. */
-async function openLocal(config: Config, lakeOnly: boolean): Promise<Opened> {
+async function openLocal(config: Config, lakeOnly: boolean, name?: string): Promise<Opened> {
   const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { folders }, { lakeStore }] = await Promise.all(
     [
       import("../storage/analytics/analytics.ts"),
@@ -98,14 +102,35 @@ async function openLocal(config: Config, lakeOnly: boolean): Promise<Opened> {
       import("./lake.ts"),
     ],
   );
-  const { hot, temp } = folders(config);
-  const lanes = new LocalLanes(config["source.name"], hot, lakeOnly ? 0 : config.lanes);
+  const sources = sourcesOfLake(config, name);
+  const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
+  const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
-    lake: lakeStore(config),
-    hot: lakeOnly ? [] : [lanes],
-    catalog: (await programs.decodersFor(config)).catalog,
+    lake: lakeStore(sources[0]!),
+    hot,
+    catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),
-    workDir: temp,
+    workDir: folders(config).temp,
   });
-  return { analytics, close: () => lanes.close() };
+  return {
+    analytics,
+    close: () => {
+      for (const lanes of hot) lanes.close();
+    },
+  };
+}
+
+/** The sources that one question is about: the named one, or all, if they share a lake. Throws `Fatal` USAGE. */
+function sourcesOfLake(config: Config, name: string | undefined): readonly Config[] {
+  if (name !== undefined) return [oneSource(config, name)];
+  const sources = sourceConfigs(config);
+  if (new Set(sources.map((own) => own["lake.dir"])).size === 1) return sources;
+  throw new Fatal("USAGE", "the sources have lakes of their own", {
+    hint: `Name one with --source: ${sources.map((own) => own["source.name"]).join(", ")}.`,
+  });
+}
+
+/** Sources that decode the same program fill the same datasets. */
+function mergeCatalogs(catalogs: readonly DatasetCatalog[]): DatasetCatalog {
+  return new Map(catalogs.flatMap((catalog) => [...catalog]));
 }

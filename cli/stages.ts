@@ -67,29 +67,27 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
   endWithParent();
-  const [{ connectBroker, openDeployment }, { streams, units }, { Supervisor }] = await Promise.all([
+  const [{ connectBroker }, { openSources }, { Supervisor }] = await Promise.all([
     import("./deployment.ts"),
-    import("../pipeline/topology.ts"),
+    import("./sources.ts"),
     import("../pipeline/supervisor.ts"),
   ]);
   const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
   const name = node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   answerLogRequests(connection.broker.connection, config["nats.prefix"], name, recentLog);
   try {
-    const deployment = await openDeployment(config, connection);
+    const sources = await openSources(config, connection, stages, log);
     const supervisor = new Supervisor({
       node: name,
       version: VERSION,
       stages,
-      units: units(deployment, stages),
+      units: sources.units,
       control: connection.control,
       world: systemWorld,
       log,
       leaseTtlMs: config["lease.ttlMs"],
       purge: (stream) => connection.broker.purge(stream),
-      prepare: async () => {
-        for (const spec of streams(deployment)) await connection.broker.ensureStream(spec);
-      },
+      prepare: (unit) => sources.prepare(unit.source),
     });
     const watching = watchOutcome(supervisor, stop, exitAtEnd === true);
     await Promise.all([supervisor.run(stop.signal), keepMemoryLow(systemWorld, stop.signal)]);

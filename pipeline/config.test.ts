@@ -6,7 +6,8 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KNOBS, type Knob, loadConfig, type Setting, showConfig } from "./config.ts";
+import { KNOBS, loadConfig, type Setting, showConfig, sourceConfigs } from "./config.ts";
+import type { Knob } from "./config-knob.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-config-"));
 function file(yaml: string): string {
@@ -103,4 +104,53 @@ test("secrets are masked in what is shown and in errors", () => {
     /^nats\.url must be(?!.*s3cret)/,
   );
   expect(() => loadConfig({ flags: { "source.token": { s3cret: 1 } } })).toThrow(/^(?!.*s3cret).*$/);
+});
+
+describe("several sources", () => {
+  const load = (text: string, flags: Record<string, unknown> = {}) =>
+    loadConfig({ flags: { sources: text, ...flags } });
+
+  test("each has its own settings on top of the common ones, and a folder of its own for hot stores", () => {
+    const { values } = load(
+      `[{name: main, startBlock: 5}, {name: dev-net, endpoint: "http://127.0.0.1:9", decode.programs: [spinpet], protocol: v2}]`,
+      { "source.module": "map_x", "source.startBlock": "7" },
+    );
+    const [first, second] = sourceConfigs(values);
+    expect([first?.["source.name"], first?.["source.startBlock"], first?.["source.module"]]).toEqual([
+      "main",
+      "5",
+      "map_x",
+    ]);
+    expect([second?.["source.startBlock"], second?.["source.protocol"], second?.["decode.programs"]]).toEqual([
+      "7",
+      "v2",
+      ["spinpet"],
+    ]);
+    expect([first?.["hot.dir"], second?.["hot.dir"]]).toEqual(["data/hot/main", "data/hot/dev-net"]);
+    expect([first?.["data.dir"], first?.sources]).toEqual(["data", []]);
+  });
+
+  test("without a list the settings themselves are the one source", () => {
+    const { values } = loadConfig();
+    expect(sourceConfigs(values)).toEqual([values]);
+  });
+
+  test("what is wrong is named by its path, secrets are not", () => {
+    const wrong = (text: string) => {
+      try {
+        load(text);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return null;
+    };
+    expect(wrong(`[{name: a, endpont: x}]`)).toBe('unknown setting "sources[0].endpont"');
+    expect(wrong(`[{name: a}, {endpoint: x}]`)).toContain("sources[1].name is missing");
+    expect(wrong(`[{name: a.b}]`)).toContain("sources[0].name must be the name of the source");
+    expect(wrong(`[{name: a, idleTimeoutMs: 1}]`)).toContain("sources[0].idleTimeoutMs must be a whole number of ms");
+    expect(wrong(`[{name: a-b}, {name: A_B}]`)).toBe('two sources are named "A_B"');
+    expect(wrong(`[{name: a, nats.url: x}]`)).toBe('unknown setting "sources[0].nats.url"');
+    const shown = JSON.stringify(showConfig(load(`[{name: a, token: hush, endpoint: "https://u:hush@h"}]`)));
+    expect(shown).not.toContain("hush");
+  });
 });

@@ -3,62 +3,17 @@
  * `sluice.yaml`, in errors and in `sluice config show`; most have an environment variable as well. Order of precedence:
  * command line, environment, file, default. Unknown settings are refused; secrets are masked wherever they are shown.
  */
+import { join } from "node:path";
 import type { Static } from "@sinclair/typebox";
 import { withoutSecrets } from "./addresses.ts";
 import { closest } from "./closest.ts";
 import { readConfigFile } from "./config-file.ts";
+import { choice, flag, integer, type Knob, list, parseValue, text } from "./config-knob.ts";
 import { PROGRAMS } from "./config-programs.ts";
 import { parseSection, type Section, shownSection } from "./config-section.ts";
+import { type SourceEntry, settingOf, sourcesSection } from "./config-sources.ts";
 import { Fatal } from "./errors.ts";
 import { parseLogLevels } from "./log-levels.ts";
-
-type Kind = "text" | "integer" | "boolean" | "choice" | "list";
-
-export interface Knob {
-  readonly kind: Kind;
-  readonly default: string | number | boolean | readonly string[];
-  readonly why: string;
-  readonly env?: readonly string[];
-  readonly unit?: string;
-  readonly min?: number;
-  readonly max?: number;
-  readonly choices?: readonly string[];
-  readonly secret?: true;
-  /** May carry credentials, which are never shown. */
-  readonly address?: true;
-  /** Says of a wrong text what it must be; null of a right one. */
-  readonly check?: (value: string) => string | null;
-}
-
-const text = (value: string, why: string, more: Partial<Knob> = {}) => ({
-  kind: "text" as const,
-  default: value,
-  why,
-  ...more,
-});
-const integer = (value: number, unit: string, min: number, max: number, why: string, env?: string) => ({
-  kind: "integer" as const,
-  default: value,
-  unit,
-  min,
-  max,
-  why,
-  ...(env === undefined ? {} : { env: [env] }),
-});
-const flag = (value: boolean, why: string, env?: string) => ({
-  kind: "boolean" as const,
-  default: value,
-  why,
-  ...(env === undefined ? {} : { env: [env] }),
-});
-const choice = <const T extends string>(value: T, choices: readonly T[], why: string, ...env: string[]) => ({
-  kind: "choice" as const,
-  default: value,
-  choices,
-  why,
-  env,
-});
-const list = (why: string, ...env: string[]) => ({ kind: "list" as const, default: [] as readonly string[], why, env });
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -272,7 +227,10 @@ export const KNOBS = {
 } as const satisfies Record<string, Knob>;
 
 /** What a flat setting cannot say: lists and objects, each described by a schema. Their names stand beside those of the settings. */
-export const SECTIONS = { programs: PROGRAMS } as const satisfies Record<string, Section>;
+export const SECTIONS = {
+  programs: PROGRAMS,
+  sources: sourcesSection(KNOBS, { programs: PROGRAMS }),
+} as const satisfies Record<string, Section>;
 
 export type SectionName = keyof typeof SECTIONS;
 export type Setting = keyof typeof KNOBS;
@@ -340,7 +298,38 @@ export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
     values[name] = parseSection(name, section, raw, origin === "file" ? (inputs.file ?? "") : origin);
     origins[name] = origin;
   }
-  return { values: values as Config, origins: origins as LoadedConfig["origins"] };
+  const loaded = { values: values as Config, origins: origins as LoadedConfig["origins"] };
+  sourceConfigs(loaded.values); // what is wrong with one of them is said now, not when it is opened
+  return loaded;
+}
+
+/** Folder of the hot stores; a source of several has one of its own in it. */
+export function hotFolder(config: Pick<Config, "data.dir" | "hot.dir">): string {
+  return config["hot.dir"] === "" ? join(config["data.dir"], "hot") : config["hot.dir"];
+}
+
+/**
+ * One configuration for each source: the settings as they are where `sources` is empty, else those of each entry on top of
+ * them. Throws `Fatal` CONFIG_VALUE.
+ */
+export function sourceConfigs(config: Config): readonly Config[] {
+  const entries = config.sources as readonly SourceEntry[];
+  if (entries.length === 0) return [config];
+  const taken = new Set<string>();
+  return entries.map((entry, i) => {
+    const where = `sources[${i}]`;
+    // Stream names have no small letters.
+    const id = entry.name.toUpperCase().replaceAll("-", "_");
+    if (taken.has(id)) throw new Fatal("CONFIG_VALUE", `two sources are named "${entry.name}"`, { where });
+    taken.add(id);
+    const own: Record<string, unknown> = { "hot.dir": join(hotFolder(config), entry.name) };
+    for (const [key, raw] of Object.entries(entry)) {
+      const name = settingOf(key);
+      if (Object.hasOwn(SECTIONS, key)) own[key] = raw;
+      else own[name] = parseValue(`${where}.${key}`, KNOBS[name as Setting], raw, "sources");
+    }
+    return { ...config, ...own, sources: [] };
+  });
 }
 
 function firstGiven(...candidates: readonly [value: unknown, origin: Origin][]): [unknown, Origin] {
@@ -376,58 +365,6 @@ function shownValue(knob: Knob, value: unknown): unknown {
 function fromEnvironment(name: Setting, value: string): string {
   if (name === "hot.dir") return value.replace(/^(sqlite|file):(\/\/)?/, "");
   return value;
-}
-
-function parseValue(name: Setting, knob: Knob, raw: unknown, where: string): unknown {
-  const bad = (expected: string) =>
-    new Fatal(
-      "CONFIG_VALUE",
-      `${name} must be ${expected}, not ${knob.secret === true || knob.address === true ? "what was given" : JSON.stringify(raw)}`,
-      {
-        where,
-        hint: knob.why,
-      },
-    );
-  switch (knob.kind) {
-    case "integer": {
-      const value =
-        typeof raw === "number"
-          ? raw
-          : typeof raw === "string" && /^-?\d+$/.test(raw.trim())
-            ? Number(raw)
-            : Number.NaN;
-      if (!Number.isSafeInteger(value) || value < knob.min! || value > knob.max!) {
-        throw bad(`a whole number of ${knob.unit} from ${knob.min} to ${knob.max}`);
-      }
-      return value;
-    }
-    case "boolean":
-      if (raw === true || raw === "true" || raw === "1") return true;
-      if (raw === false || raw === "false" || raw === "0") return false;
-      throw bad("true or false");
-    case "choice": {
-      const value = String(raw);
-      if (!knob.choices!.includes(value)) throw bad(`one of ${knob.choices!.join(", ")}`);
-      return value;
-    }
-    case "list": {
-      const items =
-        typeof raw === "string"
-          ? raw
-              .split(",")
-              .map((s) => s.trim())
-              .filter((s) => s !== "")
-          : raw;
-      if (!Array.isArray(items) || !items.every((item) => typeof item === "string")) throw bad("a list of texts");
-      return items;
-    }
-    case "text": {
-      if (typeof raw !== "string" && typeof raw !== "number") throw bad("a text");
-      const wrong = knob.check?.(String(raw)) ?? null;
-      if (wrong !== null) throw bad(wrong);
-      return String(raw);
-    }
-  }
 }
 
 function isKnown(name: string): boolean {

@@ -53,15 +53,18 @@ export class Supervisor {
     return this.slots.length > 0 && this.slots.every((slot) => slot.state === "failed" && !slot.hasWorked);
   }
 
-  /** True when every unit of the pipeline, here or elsewhere, has seen the end of its bounded input. */
+  /** True when every unit of every source, here or elsewhere, has seen the end of its bounded input. */
   get allEnded(): boolean {
-    const running = this.nodes.flatMap((n) => n.units).filter((u) => u.state === "running");
+    return [...new Set(this.slots.map((slot) => slot.source))].every((source) => this.hasEnded(source));
+  }
+
+  private hasEnded(source: string): boolean {
+    const running = this.nodes.flatMap((n) => n.units).filter((u) => u.state === "running" && u.source === source);
     const reports = new Map(running.map((u) => [u.unit, u]));
-    const needed = this.slots.filter((slot) => slot.stage !== "janitor").map((slot) => slot.name);
+    const own = this.slots.filter((slot) => slot.source === source && slot.stage !== "janitor");
     // Wherever ingest runs, it knows best: after a range was extended, others may still hold the end of the former one.
-    const sources = new Set(this.slots.map((slot) => slot.source));
-    const ingest = running.filter((u) => u.stage === "ingest" && sources.has(u.source)).map((u) => u.unit);
-    const ends = [...needed, ...ingest].map((name) => reports.get(name)?.endedAt ?? null);
+    const ingest = running.filter((u) => u.stage === "ingest").map((u) => u.unit);
+    const ends = [...own.map((slot) => slot.name), ...ingest].map((name) => reports.get(name)?.endedAt ?? null);
     return ends.every((end) => end !== null && sameBlock(end, ends[0]!));
   }
 

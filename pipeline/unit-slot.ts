@@ -29,7 +29,7 @@ export interface SlotOptions {
   /** Empties the output stream of a unit that was asked to replay. */
   readonly purge: (stream: string) => Promise<void>;
   /** Makes sure that the streams exist, before a unit opens them: one that was lost is made anew. */
-  readonly prepare: () => Promise<void>;
+  readonly prepare: (spec: UnitSpec) => Promise<void>;
 }
 
 /** Standings that do not move are told again after so long. */
@@ -162,7 +162,7 @@ export class UnitSlot {
     this.endedAt = null;
     const watching = this.watch(stop);
     try {
-      await this.o.prepare();
+      await this.o.prepare(this.spec);
       await this.answerReplayRequest();
       await this.spec.run(this.context(stop.signal));
       return null;

@@ -21,6 +21,8 @@ import { userRoutes } from "./v1/users.ts";
 
 export interface RouteOptions {
   readonly backend: Backend;
+  /** Those of the other sources, where there are several. */
+  readonly others?: readonly Backend[];
   readonly version: string;
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
@@ -30,12 +32,13 @@ export interface RouteOptions {
 }
 
 export async function allRoutes(options: RouteOptions): Promise<Route[]> {
-  const { backend, version, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
-  const health = new HealthReader(backend, world);
-  const metrics = async () => ok(await renderMetrics((await health.read()).view, version));
+  const { backend, others = [], version, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const backends = [backend, ...others];
+  const health = new HealthReader(backends, world);
+  const metrics = async () => ok(await renderMetrics((await health.read()).views, version));
   const routes: Route[] = [
     await readPage(),
-    ...indexerRoutes({ backend, health, metrics, obeyWithinMs, world }),
+    ...indexerRoutes({ backends, health, metrics, obeyWithinMs, world }),
     ...healthRoutes(health, version),
     {
       method: "GET",
@@ -45,7 +48,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
       contentType: METRICS_CONTENT_TYPE,
       handle: metrics,
     },
-    ...stagesRoutes(backend),
+    ...stagesRoutes(backends),
     ...timeRoutes(world),
     ...(reads === undefined ? [] : tokenRoutes(reads, options)),
   ];

@@ -1,16 +1,18 @@
 /** `/api/indexer/*`: start, stop and status of the source's ingest. Wishes live in NATS KV, so they outlive this process. */
 import { Type as t } from "@sinclair/typebox";
 import type { World } from "../../pipeline/world.ts";
-import type { Backend } from "../backend.ts";
+import { type Backend, chosen } from "../backend.ts";
 import { sourceStatusOf } from "../details.ts";
 import { unavailable } from "../errors.ts";
 import { blocksBehind, type HealthReader, LAG_BLOCKS_MAX } from "../health.ts";
 import { METRICS_CONTENT_TYPE } from "../metrics.ts";
 import { type View, viewOf } from "../view.ts";
-import { ok, type Route } from "./route.ts";
+import { ok, type Route, route } from "./route.ts";
+import { SourceParam } from "./stages.ts";
 
 export interface IndexerOptions {
-  readonly backend: Backend;
+  /** One for each source. */
+  readonly backends: readonly Backend[];
   readonly health: Pick<HealthReader, "read">;
   readonly metrics: Route["handle"];
   /** How long start and stop wait to see their wish obeyed, ms. */
@@ -41,7 +43,7 @@ const Connection = t.Object({
   retryAt: t.Union([t.Integer(), t.Null()], { description: "when the next call is due; null while it is not waiting" }),
   lastError: t.Union([t.String(), t.Null()]),
 });
-const Status = t.Object({
+const STATUS = {
   running: t.Boolean(),
   startedAt: t.Union([t.Integer(), t.Null()], { description: "ms since the Unix epoch; null while stopped" }),
   lastBlock: t.Integer({ description: "lowest slot that all lanes hold" }),
@@ -54,6 +56,12 @@ const Status = t.Object({
   errors: t.Array(
     t.Object({ time: t.Integer(), code: t.String(), message: t.String(), where: t.String(), unit: t.String() }),
   ),
+};
+const Status = t.Object({
+  ...STATUS,
+  sources: t.Optional(
+    t.Array(t.Object({ source: t.String(), ...STATUS }), { description: "each source, where there are several" }),
+  ),
 });
 const Health = t.Object({
   healthy: t.Boolean(),
@@ -61,39 +69,54 @@ const Health = t.Object({
 });
 
 export function indexerRoutes(options: IndexerOptions): Route[] {
-  const { backend, health, metrics } = options;
+  const { backends, health, metrics } = options;
+  const params = { source: SourceParam };
   return [
-    {
+    route({
       method: "POST",
       path: "/api/indexer/start",
       audience: "control",
       summary: "Start the indexer, or leave it running; it goes on where it stopped",
       answers: { 200: Started },
-      handle: async () => {
-        const { startedAt, lastBlock, totalBlocks } = await start(options);
+      params,
+      handle: async (asked) => {
+        const wanted = chosen(backends, asked.params.source);
+        // One that does not start keeps none of the others from starting.
+        const started = await Promise.allSettled(wanted.map((backend) => start(options, backend)));
+        for (const result of started) if (result.status === "rejected") throw result.reason;
+        const views = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+        const { startedAt, lastBlock, totalBlocks } = views[0]!;
         const status = { running: true, startedAt, lastBlock, totalBlocks };
         return ok({ success: true, message: "Indexer started successfully", status });
       },
-    },
-    {
+    }),
+    route({
       method: "POST",
       path: "/api/indexer/stop",
       audience: "control",
       summary: "Stop the indexer, or leave it stopped; everything stored stays",
       answers: { 200: Stopped },
-      handle: async () => {
-        await stop(options);
+      params,
+      handle: async (asked) => {
+        await Promise.all(chosen(backends, asked.params.source).map((backend) => stop(options, backend)));
         return ok({ success: true, message: "Indexer stopped successfully" });
       },
-    },
-    {
+    }),
+    route({
       method: "GET",
       path: "/api/indexer/status",
       audience: "read",
       summary: "Whether the indexer runs, how far it got, and recent errors",
       answers: { 200: Status },
-      handle: async () => ok(statusBody(viewOf(await backend.snapshot(), backend))),
-    },
+      params,
+      handle: async (asked) => {
+        const wanted = chosen(backends, asked.params.source);
+        const bodies = await Promise.all(wanted.map(async (b) => statusBody(viewOf(await b.snapshot(), b))));
+        // With one source there is nothing to tell apart.
+        const sources = wanted.map((b, i) => ({ source: b.source, ...bodies[i]! }));
+        return ok(wanted.length === 1 ? bodies[0] : { ...bodies[0], sources });
+      },
+    }),
     {
       method: "GET",
       path: "/api/indexer/health",
@@ -101,11 +124,11 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
       summary: "Whether the indexer runs and is well",
       answers: { 200: Health },
       handle: async () => {
-        const { view, status } = await health.read();
-        const running = view?.running ?? false;
+        const { views, status } = await health.read();
+        const running = views.some((view) => view.running);
         return ok({
           healthy: running && status !== "unhealthy",
-          status: { running, uptime: view?.uptimeMs ?? 0 },
+          status: { running, uptime: Math.max(0, ...views.map((view) => view.uptimeMs)) },
         });
       },
     },
@@ -159,8 +182,7 @@ function formatUptime(ms: number): string {
 }
 
 /** Records the wish and waits until ingest is seen at work: "started" is said of what runs, not of what was asked. */
-async function start(options: IndexerOptions): Promise<View> {
-  const { backend } = options;
+async function start(options: IndexerOptions, backend: Backend): Promise<View> {
   let view = viewOf(await backend.snapshot(true), backend);
   // Units that have failed look again when they hear of a new wish.
   if (!view.wanted || view.units.some((unit) => unit.state === "failed")) {
@@ -168,7 +190,7 @@ async function start(options: IndexerOptions): Promise<View> {
     const blocksBefore = view.wanted ? processed - view.totalBlocks : processed;
     await backend.setDesired({ running: true, at: options.world.now(), blocksBefore });
   }
-  view = await watch(options, (seen) => seen.running || seen.ingest?.state === "failed");
+  view = await watch(options, backend, (seen) => seen.running || seen.ingest?.state === "failed");
   if (view.running) return view;
   const { ingest } = view;
   if (ingest === null) {
@@ -181,8 +203,7 @@ async function start(options: IndexerOptions): Promise<View> {
   throw unavailable("INDEXER_NOT_STARTED", `recorded, but ingest is still ${ingest.state}`);
 }
 
-async function stop(options: IndexerOptions): Promise<void> {
-  const { backend } = options;
+async function stop(options: IndexerOptions, backend: Backend): Promise<void> {
   const view = viewOf(await backend.snapshot(true), backend);
   if (view.wanted) {
     // What was processed since the start stays told while it is stopped.
@@ -190,12 +211,16 @@ async function stop(options: IndexerOptions): Promise<void> {
     await backend.setDesired({ running: false, at: options.world.now(), blocksBefore });
   }
   // A process that does not answer in time finds the wish when it looks next: it is stopped all the same.
-  await watch(options, ({ ingest }) => ingest === null || ingest.state === "paused" || ingest.state === "failed");
+  await watch(
+    options,
+    backend,
+    ({ ingest }) => ingest === null || ingest.state === "paused" || ingest.state === "failed",
+  );
 }
 
 /** Looks until `done` holds or the time is up, and gives what was seen last. */
-async function watch(options: IndexerOptions, done: (view: View) => boolean): Promise<View> {
-  const { backend, world, obeyWithinMs } = options;
+async function watch(options: IndexerOptions, backend: Backend, done: (view: View) => boolean): Promise<View> {
+  const { world, obeyWithinMs } = options;
   const deadline = world.now() + obeyWithinMs;
   for (;;) {
     const view = viewOf(await backend.snapshot(true), backend);

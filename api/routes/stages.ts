@@ -1,8 +1,9 @@
 /** `/v1/stages`: every unit with its numbers and how far it is behind, and what limits the pipeline now. */
 import { Type as t } from "@sinclair/typebox";
-import type { Backend } from "../backend.ts";
+import { type Backend, chosen } from "../backend.ts";
+import { optional, text } from "../params.ts";
 import { type View, viewOf } from "../view.ts";
-import { ok, type Route } from "./route.ts";
+import { ok, type Route, route } from "./route.ts";
 
 const Ref = t.Union([t.Object({ slot: t.Integer(), hash: t.String() }), t.Null()]);
 const Lag = t.Object({
@@ -53,16 +54,25 @@ const Stages = t.Object({
   nodes: t.Array(Node),
 });
 
-export function stagesRoutes(backend: Backend): Route[] {
+/** Names one source of several. */
+export const SourceParam = optional(
+  text("name of a source; without it, all of them or the first", { min: 1, max: 64 }),
+);
+
+export function stagesRoutes(backends: readonly Backend[]): Route[] {
   return [
-    {
+    route({
       method: "GET",
       path: "/v1/stages",
       audience: "read",
       summary: "Every unit of the pipeline, its lag, and what limits the pipeline now",
       answers: { 200: Stages },
-      handle: async () => ok(stagesBody(viewOf(await backend.snapshot(), backend))),
-    },
+      params: { source: SourceParam },
+      handle: async ({ params }) => {
+        const [backend] = chosen(backends, params.source);
+        return ok(stagesBody(viewOf(await backend!.snapshot(), backend!)));
+      },
+    }),
   ];
 }
 

@@ -1,0 +1,84 @@
+/**
+ * Goal: several sources in one deployment are each as good as alone, whatever befalls the others. Method: two markets of
+ * different seeds behind two endpoints, and two sources that cannot work, in one process; each market's stores are held
+ * against its own truth, and control is asked for one and for all.
+ */
+import { expect, test } from "bun:test";
+import { startService } from "../../cli/child.ts";
+import { throughSlot } from "../../cli/local-run.ts";
+import { holdAgainst } from "../../cli/verdict.ts";
+import { loadConfig, sourceConfigs } from "../../pipeline/config.ts";
+import { writeSimulation } from "../../simulator/index.ts";
+import { apiOf, useGround } from "./ground.ts";
+import { Market } from "./market.ts";
+
+const ground = useGround();
+
+async function secondMarket() {
+  const out = ground.path("second.zst");
+  const truth = await writeSimulation({ seed: 32, blocks: 150, output: "transactions", out });
+  const args = ["replay", out, "--port", "0", "--json"];
+  const child = await startService<{ endpoint: string }>({ args, logFile: ground.path("second.log") });
+  ground.atEnd(() => child.kill("SIGKILL"));
+  return { truth, endpoint: child.ready.endpoint };
+}
+
+test("two sources that work beside two that do not", async () => {
+  const second = await secondMarket();
+  const entries = [
+    { name: "broken", package: ground.path("nowhere.spkg") },
+    { name: "main" },
+    {
+      name: "second-one",
+      endpoint: second.endpoint,
+      stopBlock: String(second.truth.chain.lastSlot + 1),
+      "lake.dir": ground.path("second-lake"),
+    },
+    { name: "unknown-program", "decode.programs": ["nonsense"] },
+  ];
+  const settings = [`sources=${JSON.stringify(entries)}`, "archive.rollSeconds=20"];
+  const market = await Market.open(ground, { blocks: 200, seed: 31, settings });
+  const stages = market.start();
+  const works = ["ingest", "decode", "shard", "archive"].flatMap((stage) => [`${stage}.main`, `${stage}.second-one`]);
+  for (const unit of [...works, "lane.main.0", "lane.second-one.0"]) {
+    await market.unit(unit, "at its end", ({ ended }) => ended);
+  }
+  const failed = async (unit: string) => (await market.unit(unit, "failed", (u) => u.state === "failed")).errors.at(-1);
+  expect((await failed("ingest.broken"))?.code).toBe("PACKAGE_MISSING");
+  expect((await failed("ingest.unknown-program"))?.message).toContain("cannot be opened");
+
+  const api = await apiOf(ground, market.settings());
+  const all = (await api("GET", "/api/indexer/status")).body as { sources: { source: string; running: boolean }[] };
+  expect(all.sources.map(({ source, running }) => [source, running])).toEqual([
+    ["broken", false],
+    ["main", true],
+    ["second-one", true],
+    ["unknown-program", false],
+  ]);
+  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({
+    body: { running: true, lastBlock: second.truth.chain.lastSlot },
+  });
+  expect(await api("GET", "/api/indexer/status?source=nobody")).toMatchObject({ code: 404 });
+  expect(await api("GET", "/health")).toMatchObject({ code: 200, body: { status: "degraded" } });
+  expect((await api("GET", "/metrics")).body).toMatch(/sluice_source_state\{source="second-one".*state="ended"\} 1/);
+
+  expect((await api("POST", "/api/indexer/stop?source=main")).code).toBe(200);
+  expect(await api("GET", "/api/indexer/status?source=main")).toMatchObject({ body: { running: false } });
+  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({ body: { running: true } });
+  expect((await api("POST", "/api/indexer/stop")).code).toBe(200);
+  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({ body: { running: false } });
+
+  expect(await stages.stop()).toBe(0);
+  const flags = [...market.settings(), ...throughSlot(market.truth.chain.lastSlot)].map((s) => s.split(/=(.*)/s, 2));
+  const configs = sourceConfigs(loadConfig({ flags: Object.fromEntries(flags) }).values);
+  expect((await holdAgainst(configs[1]!, market.truth)).differences).toEqual([]);
+  expect((await holdAgainst(configs[2]!, second.truth)).differences).toEqual([]);
+
+  const count = async (source: string) => {
+    const args = ["sql", "select count(*) as n from trades", "--source", source, "--csv"];
+    const { stdout } = await ground.run([...args, ...market.settings().flatMap((setting) => ["--set", setting])]);
+    return stdout.trim().split(/\s+/);
+  };
+  expect(await count("main")).toEqual(["n", String(market.truth.trades)]);
+  expect(await count("second-one")).toEqual(["n", String(second.truth.trades)]);
+}, 180_000);
