@@ -94,6 +94,8 @@ export class UnitSlot {
       }
       const held = await this.lease.tryAcquire().catch(() => false);
       if (!held) {
+        // Whoever holds it does better than we did.
+        if (this.state === "backing-off") this.enter("waiting");
         await this.pause(500, signal);
         continue;
       }

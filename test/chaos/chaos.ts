@@ -63,10 +63,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await run.stopStages();
     const verdict = await holdAgainst(values, truth);
     const seconds = (systemWorld.monotonic() - startedAt) / 1000;
-    return { blocks, killed, differences: verdict.differences, seconds };
-  } finally {
     await run.stop();
     await rm(data, { recursive: true, force: true });
+    return { blocks, killed, differences: verdict.differences, seconds };
+  } catch (error) {
+    options.say(`what there is, and the logs of all processes, stays in ${data}`);
+    await run.stop();
+    throw error;
   }
 }
 
@@ -92,9 +95,15 @@ async function untilEnded(run: LocalRun, say: (text: string) => void): Promise<v
     );
   } catch (error) {
     if (!stuck.signal.aborted) throw error;
-    for (const { unit, state, ended, metrics, errors } of (await run.observe())?.units ?? []) {
-      const trouble = errors.map((e) => `${e.code} ${e.message}`).join("; ");
-      say(`${unit} ${state} ${ended ? "ended" : "not ended"} at ${metrics.position?.slot} ${trouble}`);
+    for (const { node, units } of (await run.observe())?.nodes ?? []) {
+      for (const { unit, state, ended, metrics: m, errors } of units) {
+        const trouble = errors.map((e) => `${e.code} ${e.message}`).join("; ");
+        const done = `${m.receivedBatches} read, ${m.skippedBatches} skipped, ${m.sentBatches} sent, ${m.gaps} gaps, ${m.undos} undos`;
+        const spent = `${m.waitingMs | 0} ms waiting, ${m.applyingMs | 0} applying, ${m.committingMs | 0} committing`;
+        say(
+          `${node} ${unit} ${state} ${ended ? "ended" : "not ended"} at ${m.position?.slot}: ${done}; ${spent} ${trouble}`,
+        );
+      }
     }
     throw new Fatal("CHAOS_STUCK", `nothing has moved for ${PATIENCE_MS / 1000} s`, {
       hint: lastLines(run.logFile(0), 5),
