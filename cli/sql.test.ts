@@ -117,7 +117,12 @@ describe("formats", () => {
       [null, 1n],
     ],
     truncated: false,
-    seen: { lake: null, lineages: [], hot: [{ source: "main", name: "lane 0", position: null, finalSlot: 0 }] },
+    seen: {
+      lake: null,
+      lineages: [],
+      hot: [{ source: "main", name: "lane 0", position: null, finalSlot: 0 }],
+      files: [],
+    },
   };
   const analytics = { query: async () => result };
 

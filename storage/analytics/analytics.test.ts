@@ -248,6 +248,7 @@ describe("a result", () => {
       lake: { number: 2, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
       lineages: [{ source: "main", kind: "live", slot: 11 }],
       hot: [{ source: "main", name: "lane 0", position: positionOf(testBlock(99)), finalSlot: 5 }],
+      files: [],
     });
     expect((await analytics({ lake: (await LakeFolder.make()).store }).query("SELECT 1")).seen.lake).toBeNull();
   });

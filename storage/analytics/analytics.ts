@@ -17,6 +17,7 @@ import { specOf } from "../lake/entry.ts";
 import { LakeReader, type LakeSnapshot } from "../lake/reader.ts";
 import type { ObjectStore } from "../lake/store.ts";
 import { makeWorkFolder } from "../lake/work-folder.ts";
+import { fileFilter } from "./prune.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
 import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
 
@@ -74,6 +75,8 @@ export interface Seen {
   readonly lake: { readonly number: number; readonly sha256: string } | null;
   readonly lineages: readonly { readonly source: string; readonly kind: string; readonly slot: number }[];
   readonly hot: readonly (HotStand & { readonly source: string })[];
+  /** Of each dataset that the query names: the lake's files, by key. */
+  readonly files: readonly { readonly dataset: string; readonly opened: string[]; readonly ruledOut: string[] }[];
 }
 
 const DEFAULTS = { maxRows: 10_000, maxBytes: 10 * 1024 * 1024, memoryMb: 512, threads: 2 } as const;
@@ -97,8 +100,10 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
       const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
       try {
-        const hot = await new Session(options, lake, duck, sql).prepare();
-        return { ...(await answer(duck.connection, sql, queryOptions)), seen: seenBy(lake, hot) };
+        const session = new Session(options, lake, duck, sql);
+        const hot = await session.prepare();
+        const seen = { ...seenBy(lake), hot, files: session.files };
+        return { ...(await answer(duck.connection, sql, queryOptions)), seen };
       } finally {
         duck.close();
         await rm(folder, { recursive: true, force: true });
@@ -122,13 +127,17 @@ class Session {
   private readonly lake: LakeSnapshot;
   private readonly duck: Duck;
   private readonly sql: string;
+  private readonly text: string;
   private readonly paths: string[] = [];
+  /** Filled while preparing. */
+  readonly files: Seen["files"][number][] = [];
 
   constructor(options: AnalyticsOptions, lake: LakeSnapshot, duck: Duck, sql: string) {
     this.options = options;
     this.lake = lake;
     this.duck = duck;
-    this.sql = sql.toLowerCase();
+    this.sql = sql;
+    this.text = sql.toLowerCase();
   }
 
   /** Makes the views; returns where the hot stores stood. Then nothing but the lake's files can be reached any more. */
@@ -139,9 +148,10 @@ class Session {
     for (const spec of named) await this.duck.run(createHotTable(spec));
     const stands: (HotStand & { source: string })[] = [];
     for (const hot of this.options.hot ?? []) stands.push(...(await this.loadHot(hot, named)));
+    const needed = fileFilter(await this.parsed());
     for (const spec of events) {
       const view = this.isNamed(spec)
-        ? createEventView(spec, await this.fileGroups(spec.name), true)
+        ? createEventView(spec, await this.fileGroups(spec.name, needed), true)
         : createStandIn(spec, false);
       await this.duck.run(view);
     }
@@ -154,7 +164,7 @@ class Session {
 
   /** A dataset that a query reads is spelled out in it. */
   private isNamed({ name }: DatasetSpec): boolean {
-    return this.sql.includes(name.toLowerCase());
+    return this.text.includes(name.toLowerCase());
   }
 
   private async loadHot(hot: HotSource, specs: readonly DatasetSpec[]): Promise<(HotStand & { source: string })[]> {
@@ -182,9 +192,20 @@ class Session {
     return Math.max(-1, ...own.map((l) => l.position.slot));
   }
 
-  private async fileGroups(dataset: string): Promise<FileGroup[]> {
+  /** The query as DuckDB reads it; what is no SELECT has no such form, and is refused later. */
+  private async parsed(): Promise<unknown> {
+    const [row] = await this.duck.rows(`SELECT json_serialize_sql(${quoteText(this.sql)})`);
+    return JSON.parse(String(row![0]));
+  }
+
+  private async fileGroups(dataset: string, needed: ReturnType<typeof fileFilter>): Promise<FileGroup[]> {
     const groups = new Map<string, { schema: FileGroup["schema"]; paths: string[] }>();
+    const files = { dataset, opened: [] as string[], ruledOut: [] as string[] };
+    this.files.push(files);
     for (const file of this.lake.files.get(dataset) ?? []) {
+      const isNeeded = needed(dataset, file);
+      (isNeeded ? files.opened : files.ruledOut).push(file.key);
+      if (!isNeeded) continue;
       const path = await this.options.lake.localPath(file.key);
       if (path === null) {
         throw new Fatal("LAKE_FILE_MISSING", `${file.key} is in the manifest, but not in the lake`, {
@@ -257,13 +278,13 @@ async function mustSelect(connection: DuckDBConnection, sql: string): Promise<vo
   }
 }
 
-function seenBy(lake: LakeSnapshot, hot: Seen["hot"]): Seen {
+function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
   const lineages = lake.lineages.map(({ lineage, position }) => ({
     source: lineage.source,
     kind: lineage.kind,
     slot: position.slot,
   }));
-  return { lake: lake.head, lineages, hot };
+  return { lake: lake.head, lineages };
 }
 
 function sqlError(message: string, cause?: unknown): Fatal {

@@ -8,7 +8,7 @@ const result = (names: readonly string[], rows: readonly (readonly SqlValue[])[]
   columns: names.map((name) => ({ name, type: "X" })),
   rows,
   truncated,
-  seen: { lake: { number: 3, sha256: "ab" }, lineages: [], hot: [] },
+  seen: { lake: { number: 3, sha256: "ab" }, lineages: [], hot: [], files: [] },
 });
 
 const values: SqlValue[] = [
