@@ -4,7 +4,7 @@
  * formats.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SluiceError } from "../pipeline/errors.ts";
@@ -13,6 +13,7 @@ import { laneFile } from "../storage/hot/file.ts";
 import { STATE_TABLES } from "../storage/hot/layout.ts";
 import { HotStore } from "../storage/hot/store.ts";
 import { batch, CATALOG, stepOf } from "../storage/hot/store-fixture.ts";
+import { Duck } from "../storage/lake/duckdb.ts";
 import { LakeFolder } from "../storage/lake/lake-fixture.ts";
 import { EVERYTHING } from "../storage/lake/rows-fixture.ts";
 import { LocalLanes } from "./local-lanes.ts";
@@ -21,7 +22,7 @@ import { runSql, type SqlOptions } from "./sql.ts";
 
 async function run(options: Pick<SqlOptions, "sql" | "analytics"> & Partial<SqlOptions>) {
   const [stdout, stderr] = [new BufferOutput(), new BufferOutput()];
-  await runSql({ format: "json", maxRows: 100, ...options }, { stdout, stderr });
+  await runSql({ format: "json", maxRows: 100, files: false, timing: false, ...options }, { stdout, stderr });
   return { stdout: stdout.text, stderr: stderr.text };
 }
 
@@ -99,6 +100,31 @@ describe("the lake and two lanes", () => {
     }
   });
 
+  test("--explain-files names what was opened and what was ruled out; --timing the time", async () => {
+    const { stderr } = await run({ sql: "select * from trades where slot < 3", analytics, files: true, timing: true });
+    const [, counted, opened, ruledOut, took] = stderr.split("\n");
+    expect(counted).toBe("trades: 1 of 2 files opened");
+    expect(opened).toMatch(/^ {2}\+ dataset=trades\/.*\/1-3-/);
+    expect(ruledOut).toMatch(/^ {2}- dataset=trades\/.*\/4-5-/);
+    expect(took).toMatch(/^took \d+\.\d{3} s$/);
+  });
+
+  test("--parquet writes all of it, whatever --max-rows says, and nothing but the file", async () => {
+    const parquet = join(hotFolder, "out", "trades.parquet");
+    mkdirSync(join(hotFolder, "out"));
+    const sql = "select slot, mint from trades order by slot; ";
+    const { stdout } = await run({ sql, analytics, parquet, maxRows: 1 });
+    expect(stdout).toBe(`9 rows in ${parquet}\n`);
+    expect(readdirSync(join(hotFolder, "out"))).toEqual(["trades.parquet"]);
+    const duck = await Duck.open();
+    const [row] = await duck.rows(`SELECT count(*), min(slot), max(slot), count(mint) FROM '${parquet}'`);
+    duck.close();
+    expect(row).toEqual([9n, 1n, 8n, 9n]);
+    const failed = run({ sql: "select nothing from trades", analytics, parquet: join(hotFolder, "out", "no.parquet") });
+    expect(await failed.catch((e: SluiceError) => e.code)).toBe("SQL_ERROR");
+    expect(readdirSync(join(hotFolder, "out"))).toEqual(["trades.parquet"]);
+  });
+
   test("cut off at --max-rows, and said so", async () => {
     const { stdout, stderr } = await run({ sql: "select slot from trades", analytics, maxRows: 3, format: "csv" });
     expect(stdout.split("\r\n").length).toBe(1 + 3 + 1);
@@ -124,7 +150,10 @@ describe("formats", () => {
       files: [],
     },
   };
-  const analytics = { query: async () => result };
+  const analytics = {
+    query: async () => result,
+    exportParquet: () => Promise.reject(new Error("nobody asked for a file")),
+  };
 
   test("JSON keeps every digit", async () => {
     const { stdout } = await run({ sql: "", analytics });

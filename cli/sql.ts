@@ -2,78 +2,166 @@
  * `sluice sql`: one SELECT over the lake and, above it, the rows that the hot stores of this host hold. What it was
  * answered from is told with the answer.
  */
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { type Config, sourceConfigs } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
+import { systemWorld } from "../pipeline/world.ts";
 import type { Analytics, Seen } from "../storage/analytics/analytics.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { folders } from "./folders.ts";
 import { oneSource } from "./one-source.ts";
 import { type CommandIo, paint } from "./output.ts";
+import type { ShellSettings } from "./sql-shell.ts";
 
 interface Options {
   readonly csv?: boolean;
+  readonly parquet?: string;
+  readonly file?: string;
   readonly maxRows: string;
   readonly lakeOnly?: boolean;
   readonly source?: string;
+  readonly explainFiles?: boolean;
+  readonly timing?: boolean;
 }
 
 export function register(program: Command, context: CliContext): void {
   program
     .command("sql")
-    .description("ask the lake and the hot stores: one SELECT")
-    .argument("<query>", 'a SELECT, or "-" to read it from stdin')
+    .description("ask the lake and the hot stores: one SELECT, or an interactive shell")
+    .argument("[query]", 'a SELECT, or "-" to read it from stdin; without it a shell opens')
+    .option("--file <path>", "read the query from a file, for example one of docs/queries/")
     .option("--csv", "print CSV (RFC 4180)")
+    .option("--parquet <path>", "write the whole answer to a Parquet file")
     .option("--max-rows <n>", "cut the result off after so many rows", "10000")
     .option("--source <name>", "one source of several (default: all that share a lake)")
     .option("--lake-only", "leave the hot stores out: only what is final and archived")
+    .option("--explain-files", "tell which files of the lake were opened, and which the query ruled out")
+    .option("--timing", "tell how long it took")
     .addHelpText(
       "after",
       `
 Examples:
+  sluice sql                          a shell: history, completion of tables and columns; .help
   sluice sql "show tables"
   sluice sql "select kind, count(*) as trades, sum(quote_amount) / 1e9 as sol from trades group by kind"
   sluice sql "select * from candles order by time desc limit 5" --json
+  sluice sql --file docs/queries/hot-mints.sql
+  sluice sql "select * from trades where date = '2026-11-21'" --parquet day.parquet --explain-files
   sluice sql - --csv < report.sql > report.csv
 
 Integers of 64 bits and more are text in JSON, because many readers of JSON would round them.`,
     )
-    .action(async (query: string, options: Options, command: Command) => {
+    .action(async (query: string | undefined, options: Options, command: Command) => {
       const { config, json } = context.load(command);
-      if (json && options.csv === true) throw new Fatal("USAGE", "--json and --csv exclude each other");
-      const maxRows = wholeNumber("--max-rows", options.maxRows, 1, 100_000_000);
-      const sql = query === "-" ? await Bun.stdin.text() : query;
-      const stop = new AbortController();
-      process.once("SIGINT", () => stop.abort());
-      const format = json ? "json" : options.csv === true ? "csv" : "table";
+      mustChooseOne({ "--json": json, "--csv": options.csv === true, "--parquet": options.parquet !== undefined });
+      mustChooseOne({ "a query": query !== undefined, "--file": options.file !== undefined });
+      const how: Asking = {
+        format: json ? "json" : options.csv === true ? "csv" : "table",
+        maxRows: wholeNumber("--max-rows", options.maxRows, 1, 100_000_000),
+        files: options.explainFiles === true,
+        timing: options.timing === true,
+        ...(options.parquet === undefined ? {} : { parquet: options.parquet }),
+      };
       const opened = await openLocal(config, options.lakeOnly === true, options.source);
       try {
-        await runSql({ sql, format, maxRows, analytics: opened.analytics, signal: stop.signal }, context);
+        const sql = await queryText(query, options.file);
+        if (sql === null) await openShell(opened.analytics, how, config, context);
+        else await askOnce(sql, opened.analytics, how, context);
       } finally {
         opened.close();
       }
     });
 }
 
-export interface SqlOptions {
-  readonly sql: string;
-  readonly format: "table" | "json" | "csv";
+function mustChooseOne(options: Readonly<Record<string, boolean>>): void {
+  const given = Object.keys(options).filter((name) => options[name]);
+  if (given.length > 1) throw new Fatal("USAGE", `${given.join(" and ")} exclude each other`);
+}
+
+/** Null: none was given, and the shell is to ask for it. */
+async function queryText(query: string | undefined, file: string | undefined): Promise<string | null> {
+  if (file !== undefined) {
+    return readFile(file, "utf8").catch((cause) => {
+      throw new Fatal("USAGE", `the query cannot be read: ${(cause as Error).message}`, { where: "--file" });
+    });
+  }
+  return query === undefined ? null : query === "-" ? Bun.stdin.text() : query;
+}
+
+async function askOnce(sql: string, analytics: Analytics, how: Asking, io: CommandIo): Promise<void> {
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  await runSql({ sql, analytics, ...how, signal: stop.signal }, io);
+}
+
+async function openShell(analytics: Analytics, how: Asking, config: Config, context: CliContext): Promise<void> {
+  if (how.parquet !== undefined) throw new Fatal("USAGE", "--parquet needs a query");
+  const { runShell } = await import("./sql-shell.ts");
+  await runShell({
+    stdout: context.stdout,
+    stderr: context.stderr,
+    input: process.stdin,
+    terminal: process.stdout,
+    isTerminal: process.stdin.isTTY === true && context.stdout.isTTY,
+    analytics,
+    historyFile: join(folders(config).data, "sql_history"),
+    initial: how,
+    answer: (sql, settings, signal) => runSql({ sql, analytics, maxRows: how.maxRows, ...settings, signal }, context),
+  });
+}
+
+/** How answers are given. */
+interface Asking extends Readonly<ShellSettings> {
   readonly maxRows: number;
-  readonly analytics: Pick<Analytics, "query">;
+  /** Write the answer to this file instead. */
+  readonly parquet?: string;
+}
+
+export interface SqlOptions extends Asking {
+  readonly sql: string;
+  readonly analytics: Pick<Analytics, "query" | "exportParquet">;
   readonly signal?: AbortSignal;
 }
 
 /** The result goes to stdout; on stderr: what it was answered from, and whether it was cut off. */
-export async function runSql(options: SqlOptions, { stdout, stderr }: CommandIo): Promise<void> {
+export async function runSql(options: SqlOptions, io: CommandIo): Promise<void> {
+  const { stderr } = io;
+  const startedAt = systemWorld.monotonic();
+  const seen = options.parquet === undefined ? await printAnswer(options, io) : await exportAnswer(options, io);
+  stderr.write(`${paint(stderr, "dim", describeSeen(seen))}\n`);
+  if (options.files) stderr.write(`${describeFiles(seen)}\n`);
+  if (options.timing) stderr.write(`took ${((systemWorld.monotonic() - startedAt) / 1000).toFixed(3)} s\n`);
+}
+
+async function printAnswer(options: SqlOptions, { stdout, stderr }: CommandIo): Promise<Seen> {
   const { formatCsv, formatJson, formatTable } = await import("../storage/analytics/format.ts");
   const { sql, format, maxRows, analytics, signal } = options;
   const maxBytes = Math.max(10 * 1024 * 1024, maxRows * 1024);
   const result = await analytics.query(sql, { maxRows, maxBytes, ...(signal === undefined ? {} : { signal }) });
   if (format === "json") stdout.write(`${formatJson(result)}\n`);
   else stdout.write(format === "csv" ? formatCsv(result) : formatTable(result));
-  stderr.write(`${paint(stderr, "dim", describeSeen(result.seen))}\n`);
-  if (!result.truncated) return;
-  stderr.write(`cut off after ${result.rows.length} rows: add LIMIT, or raise --max-rows\n`);
+  if (result.truncated) {
+    stderr.write(`cut off after ${result.rows.length} rows: add LIMIT, raise --max-rows, or write --parquet FILE\n`);
+  }
+  return result.seen;
+}
+
+async function exportAnswer({ sql, analytics, parquet, signal }: SqlOptions, { stdout }: CommandIo): Promise<Seen> {
+  const { rows, seen } = await analytics.exportParquet(sql, resolve(parquet!), signal);
+  stdout.write(`${rows} ${rows === 1 ? "row" : "rows"} in ${parquet}\n`);
+  return seen;
+}
+
+function describeFiles({ files }: Seen): string {
+  const lines = files.flatMap(({ dataset, opened, ruledOut }) => [
+    `${dataset}: ${opened.length} of ${opened.length + ruledOut.length} files opened`,
+    ...opened.map((key) => `  + ${key}`),
+    ...ruledOut.map((key) => `  - ${key}`),
+  ]);
+  return lines.length === 0 ? "no dataset of the lake is named in the query" : lines.join("\n");
 }
 
 function describeSeen({ lake, lineages, hot }: Seen): string {
@@ -92,16 +180,13 @@ interface Opened {
 
 /** Analytics over this host's lake and lanes. Lanes that other hosts own are not here; `seen` names those that are. */
 async function openLocal(config: Config, lakeOnly: boolean, name?: string): Promise<Opened> {
-  const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { folders }, { lakeStore }] = await Promise.all(
-    [
-      import("../storage/analytics/analytics.ts"),
-      import("../storage/hot/layout.ts"),
-      import("./local-lanes.ts"),
-      import("./programs.ts"),
-      import("./folders.ts"),
-      import("./lake.ts"),
-    ],
-  );
+  const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { lakeStore }] = await Promise.all([
+    import("../storage/analytics/analytics.ts"),
+    import("../storage/hot/layout.ts"),
+    import("./local-lanes.ts"),
+    import("./programs.ts"),
+    import("./lake.ts"),
+  ]);
   const sources = sourcesOfLake(config, name);
   const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));

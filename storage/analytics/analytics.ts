@@ -4,7 +4,7 @@
  *
  * A query is one SELECT. Foreign queries need more walls than this one (a process of their own, a list of functions).
  */
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { type DuckDBConnection, StatementType } from "@duckdb/node-api";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal, SluiceError } from "../../pipeline/errors.ts";
@@ -86,27 +86,52 @@ const SQL_LENGTH_MAX = 64 * 1024;
 export interface Analytics {
   /** Answers one SELECT. Throws `Fatal`: SQL_ERROR when the query is at fault, SQL_MEMORY, SQL_STOPPED. */
   query(sql: string, options?: QueryOptions): Promise<QueryResult>;
+  /**
+   * Writes the whole answer to a Parquet file (zstd), which appears under its name when it is complete; bigger than memory
+   * it may be. Throws what `query` throws.
+   */
+  exportParquet(
+    sql: string,
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly rows: number; readonly seen: Seen }>;
   /** The datasets that can be asked for, with their columns. */
   datasets(): Promise<readonly DatasetSpec[]>;
 }
 
 export function openAnalytics(options: AnalyticsOptions): Analytics {
   const reader = new LakeReader(options.lake);
+  /** Runs `action` on a database made for this one query. `writable`: the one file that it may write. */
+  const withSession = async <T>(
+    sql: string,
+    writable: string | null,
+    action: (connection: DuckDBConnection) => Promise<T>,
+  ): Promise<T & { readonly seen: Seen }> => {
+    if (sql.length > SQL_LENGTH_MAX) throw sqlError(`the query is longer than ${SQL_LENGTH_MAX} bytes`);
+    const lake = await reader.read();
+    const folder = await makeWorkFolder(options.workDir);
+    const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
+    const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
+    try {
+      const session = new Session(options, lake, duck, sql);
+      const hot = await session.prepare(writable === null ? [] : [writable]);
+      const seen = { ...seenBy(lake), hot, files: session.files };
+      return { ...(await action(duck.connection)), seen };
+    } finally {
+      duck.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  };
   return {
-    async query(sql, queryOptions = {}) {
-      if (sql.length > SQL_LENGTH_MAX) throw sqlError(`the query is longer than ${SQL_LENGTH_MAX} bytes`);
-      const lake = await reader.read();
-      const folder = await makeWorkFolder(options.workDir);
-      const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
-      const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
+    query: (sql, queryOptions = {}) => withSession(sql, null, (connection) => answer(connection, sql, queryOptions)),
+    async exportParquet(sql, path, signal) {
+      const part = `${path}.part`;
       try {
-        const session = new Session(options, lake, duck, sql);
-        const hot = await session.prepare();
-        const seen = { ...seenBy(lake), hot, files: session.files };
-        return { ...(await answer(duck.connection, sql, queryOptions)), seen };
+        const written = await withSession(sql, part, (connection) => writeAnswer(connection, sql, part, signal));
+        await rename(part, path);
+        return written;
       } finally {
-        duck.close();
-        await rm(folder, { recursive: true, force: true });
+        await rm(part, { force: true });
       }
     },
     async datasets() {
@@ -140,8 +165,11 @@ class Session {
     this.text = sql.toLowerCase();
   }
 
-  /** Makes the views; returns where the hot stores stood. Then nothing but the lake's files can be reached any more. */
-  async prepare(): Promise<Seen["hot"]> {
+  /**
+   * Makes the views; returns where the hot stores stood. Then nothing but the lake's files, and those named, can be reached
+   * any more.
+   */
+  async prepare(others: readonly string[]): Promise<Seen["hot"]> {
     const events = eventDatasets(this.options, this.lake);
     const state = this.options.state ?? [];
     const named = [...events, ...state].filter((spec) => this.isNamed(spec));
@@ -158,7 +186,7 @@ class Session {
     for (const spec of state) {
       await this.duck.run(this.isNamed(spec) ? createStateView(spec) : createStandIn(spec, true));
     }
-    await this.lock();
+    await this.lock([...this.paths, ...others]);
     return stands;
   }
 
@@ -222,10 +250,8 @@ class Session {
     return [...groups.values()];
   }
 
-  private async lock(): Promise<void> {
-    if (this.paths.length > 0) {
-      await this.duck.run(`SET allowed_paths = [${this.paths.map(quoteText).join(", ")}]`);
-    }
+  private async lock(allowed: readonly string[]): Promise<void> {
+    if (allowed.length > 0) await this.duck.run(`SET allowed_paths = [${allowed.map(quoteText).join(", ")}]`);
     await this.duck.run("SET enable_external_access = false");
     await this.duck.run("SET lock_configuration = true");
   }
@@ -236,10 +262,7 @@ async function answer(
   sql: string,
   { maxRows = DEFAULTS.maxRows, maxBytes = DEFAULTS.maxBytes, signal }: QueryOptions,
 ): Promise<Omit<QueryResult, "seen">> {
-  const stop = () => connection.interrupt();
-  signal?.addEventListener("abort", stop, { once: true });
-  try {
-    signal?.throwIfAborted();
+  return interruptible(connection, signal, async () => {
     await mustSelect(connection, sql);
     const result = await connection.stream(sql);
     const names = result.columnNames();
@@ -258,6 +281,36 @@ async function answer(
         rows.push(row);
       }
     }
+  });
+}
+
+async function writeAnswer(
+  connection: DuckDBConnection,
+  sql: string,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly rows: number }> {
+  return interruptible(connection, signal, async () => {
+    await mustSelect(connection, sql);
+    const query = sql.trim().replace(/;\s*$/, "");
+    const copied = await connection.runAndReadAll(
+      `COPY (${query}\n) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`,
+    );
+    return { rows: Number(copied.getRows()[0]![0]) };
+  });
+}
+
+/** Runs `action`, which `signal` stops. Errors are sorted by whose fault they are. */
+async function interruptible<T>(
+  connection: DuckDBConnection,
+  signal: AbortSignal | undefined,
+  action: () => Promise<T>,
+): Promise<T> {
+  const stop = () => connection.interrupt();
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    signal?.throwIfAborted();
+    return await action();
   } catch (error) {
     throw sortError(error, signal);
   } finally {
