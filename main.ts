@@ -2,6 +2,7 @@
 /** The command line. Commands live in `cli/`, one file each; heavy modules are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import * as api from "./cli/api.ts";
+import * as completions from "./cli/completions.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
 import * as demo from "./cli/demo.ts";
@@ -9,6 +10,7 @@ import * as doctor from "./cli/doctor.ts";
 import { errorCodes } from "./cli/error-codes.ts";
 import * as explain from "./cli/explain.ts";
 import * as idl from "./cli/idl.ts";
+import * as init from "./cli/init.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
@@ -41,7 +43,22 @@ Settings: sluice config show`,
   .exitOverride();
 
 const context = createContext({ env: process.env, stdout: process.stdout, stderr: process.stderr });
-const COMMANDS = [demo, doctor, stages, api, sql, verify, record, replay, simulate, idl, config, explain];
+const COMMANDS = [
+  demo,
+  init,
+  doctor,
+  stages,
+  api,
+  sql,
+  verify,
+  record,
+  replay,
+  simulate,
+  idl,
+  config,
+  explain,
+  completions,
+];
 for (const command of COMMANDS) command.register(program, context);
 
 try {

@@ -5,9 +5,16 @@ import type { CliContext } from "./context.ts";
 import { type CommandIo, paint, table, toJson } from "./output.ts";
 
 export function register(program: Command, context: CliContext): void {
-  program
-    .command("config")
-    .description("look at the settings")
+  const group = program.command("config").description("look at the settings");
+  group
+    .command("schema")
+    .description("print the JSON schema of the settings file, for editors")
+    .addHelpText("after", "\nExamples:\n  sluice config schema > sluice.schema.json")
+    .action(async () => {
+      const { configSchema } = await import("../pipeline/config-schema.ts");
+      context.stdout.write(`${toJson(configSchema())}\n`);
+    });
+  group
     .command("show")
     .description("print every setting with its value and origin; secrets are masked")
     .option("--why", "say what each setting is for")

@@ -32,7 +32,7 @@ export interface CliContext extends CommandIo {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const DEFAULT_FILE = "sluice.yaml";
+export const DEFAULT_FILE = "sluice.yaml";
 
 export function createContext(process: {
   readonly env: Environment;
@@ -77,7 +77,7 @@ export function oneOf<T extends string>(option: string, text: string, words: rea
   throw new Fatal("USAGE", `${option} takes ${words.join(" or ")}, not ${JSON.stringify(text.slice(0, 40))}`);
 }
 
-function splitSetting(text: string): [name: string, value: string] {
+export function splitSetting(text: string): [name: string, value: string] {
   const at = text.indexOf("=");
   if (at > 0) return [text.slice(0, at).trim(), text.slice(at + 1)];
   // The text itself is not repeated: it might be a secret without its name.
