@@ -4,7 +4,8 @@
  * nothing of what was typed is ever evaluated.
  */
 import type { Command } from "commander";
-import { KNOBS, type Knob } from "../pipeline/config.ts";
+import { KNOBS } from "../pipeline/config.ts";
+import type { Knob } from "../pipeline/config-knob.ts";
 import { STAGES } from "../pipeline/names.ts";
 import { type CliContext, oneOf } from "./context.ts";
 import { GROUPS } from "./doctor.ts";

@@ -118,6 +118,13 @@ test.each([
   expect(of(check)).toMatchObject({ state: "fail", evidence: expect.stringContaining(says), fix: expect.any(String) });
 });
 
+test("source: of several, each is looked at by itself", async () => {
+  const sources = [{ name: "good" }, { name: "bad", module: "nope" }];
+  const { of, code } = await doctor({ sources }, { groups: ["source"] });
+  expect(code).toBe(1);
+  expect([of("good: one block").state, of("bad: package and module").state]).toEqual(["ok", "fail"]);
+});
+
 test("nats: one that cannot be reached fails once, not five times", async () => {
   const { checks, of } = await doctor({ "nats.url": "nats://127.0.0.1:1" }, { groups: ["nats"] });
   expect(of("server")).toMatchObject({ state: "fail", evidence: expect.stringContaining("NATS_UNREACHABLE") });

@@ -1,5 +1,6 @@
 /** A commented `sluice.yaml`: what was chosen, and every other setting with its default, one `#` away from being set. */
-import { KNOBS, type Knob, SECTIONS } from "../pipeline/config.ts";
+import { KNOBS, SECTIONS } from "../pipeline/config.ts";
+import type { Knob } from "../pipeline/config-knob.ts";
 
 /** Name of the JSON schema that is written beside the settings. */
 export const SCHEMA_FILE = "sluice.schema.json";
@@ -16,6 +17,7 @@ const HEAD = [
 /** How a section may look; shown while it is not set. */
 const EXAMPLES: Readonly<Record<string, unknown>> = {
   programs: [{ preset: "pumpfun" }, { idl: "./my-program.json", mint: "mint" }],
+  sources: [{ name: "first" }, { name: "second", endpoint: "devnet.example.com:443", package: "./other.spkg" }],
 };
 
 interface Branch {

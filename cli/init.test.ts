@@ -8,7 +8,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Ajv from "ajv";
-import { KNOBS, type Knob, loadConfig } from "../pipeline/config.ts";
+import { KNOBS, loadConfig } from "../pipeline/config.ts";
+import type { Knob } from "../pipeline/config-knob.ts";
 import { configSchema } from "../pipeline/config-schema.ts";
 import type { SluiceError } from "../pipeline/errors.ts";
 import { buildDemoPackage } from "../simulator/index.ts";
@@ -72,10 +73,10 @@ describe("the file", () => {
     const secrets = Object.entries(KNOBS as Record<string, Knob>).filter(([, knob]) => knob.secret === true);
     const left = Object.entries(origins).filter(([, origin]) => origin === "default");
     expect(left.map(([name]) => name).sort()).toEqual(secrets.map(([name]) => name).sort());
-    const { programs, ...settings } = values;
-    const { programs: _, ...defaults } = loadConfig().values;
+    const { programs, sources, ...settings } = values;
+    const { programs: _, sources: __, ...defaults } = loadConfig().values;
     expect(settings).toEqual(defaults);
-    expect(programs.length).toBeGreaterThan(1);
+    expect([programs, sources as unknown[]].map((section) => section.length)).toEqual([2, 2]);
     expect(isValid(everything)).toBe(true);
   });
 

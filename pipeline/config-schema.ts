@@ -2,7 +2,8 @@
  * The JSON schema of `sluice.yaml`, for editors: names, types, ranges and what each setting is for, made from the same
  * tables that settings are read by. Written by `sluice init` beside the file, and by `sluice config schema`.
  */
-import { KNOBS, type Knob, SECTIONS } from "./config.ts";
+import { KNOBS, SECTIONS } from "./config.ts";
+import type { Knob } from "./config-knob.ts";
 
 type Schema = Record<string, unknown>;
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { mkdir, open, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import type { Config } from "../../pipeline/config.ts";
+import { type Config, sourceConfigs } from "../../pipeline/config.ts";
 import { folders } from "../folders.ts";
 import { bytesText, type Check, type Finding, fail, isAtLeast, ok, skip, warn } from "./check.ts";
 
@@ -33,10 +33,11 @@ export function hostChecks(config: Config, clocks: () => Promise<readonly Clock[
   ];
 }
 
-/** Bytes that the streams of a deployment may grow to. */
+/** Bytes that the streams of a deployment may grow to, those of all its sources together. */
 export function streamBytes(config: Config): number {
   const names = ["blocks", "events", "lanes", "live"] as const;
-  return names.reduce((sum, name) => sum + config[`streams.${name}MaxBytes`], 0);
+  const settings = names.map((name) => `streams.${name}MaxBytes` as const);
+  return sourceConfigs(config).reduce((sum, own) => settings.reduce((bytes, name) => bytes + own[name], sum), 0);
 }
 
 export function judgeBun(version: string): Finding {

@@ -1,5 +1,5 @@
 /** Checks of the Substreams side: credentials, endpoint, package, module, range, and that one block really decodes. */
-import type { Config } from "../../pipeline/config.ts";
+import { type Config, sourceConfigs } from "../../pipeline/config.ts";
 import { silentLog } from "../../pipeline/log.ts";
 import { parseEndpoint } from "../../pipeline/source/endpoint.ts";
 import { type EndpointInfo, endpointInfo, mismatches } from "../../pipeline/source/info.ts";
@@ -15,31 +15,41 @@ const HOUR_SECONDS = 3_600;
 const ANSWER_WITHIN_MS = 10_000;
 
 export interface SourceProbe {
+  /** Of a deployment, which may have several sources. */
   readonly config: Config;
   /** Do not call the endpoint: nothing is sent, nothing is paid for. */
   readonly offline: boolean;
 }
 
 export function sourceChecks({ config, offline }: SourceProbe): Check[] {
+  const sources = sourceConfigs(config);
+  return sources.flatMap((own) => checksOf(own, offline, sources.length === 1 ? "" : `${own["source.name"]}: `));
+}
+
+function checksOf(config: Config, offline: boolean, prefix: string): Check[] {
   const module = once(() => openModule(config));
   const info = once(() => askEndpoint(config));
   const calling = (run: Check["run"]): Check["run"] => (offline ? () => skip("not called: --offline") : run);
+  const check = (name: string, run: Check["run"], needs?: string): Check => ({
+    group: "source",
+    name: prefix + name,
+    ...(needs === undefined ? {} : { needs: prefix + needs }),
+    run,
+  });
   return [
-    { group: "source", name: "credentials", run: () => credentials(config) },
-    { group: "source", name: "package and module", run: async () => judgeModule(config, await module()) },
-    {
-      group: "source",
-      name: "range",
-      needs: "package and module",
-      run: async () => judgeRange(config, await module()),
-    },
-    {
-      group: "source",
-      name: "endpoint",
-      needs: "credentials",
-      run: calling(async () => judgeEndpoint(config, await info(), await module())),
-    },
-    { group: "source", name: "one block", needs: "endpoint", run: calling((signal) => oneBlock(config, signal)) },
+    check("credentials", () => credentials(config)),
+    check("package and module", async () => judgeModule(config, await module())),
+    check("range", async () => judgeRange(config, await module()), "package and module"),
+    check(
+      "endpoint",
+      calling(async () => judgeEndpoint(config, await info(), await module())),
+      "credentials",
+    ),
+    check(
+      "one block",
+      calling((signal) => oneBlock(config, signal)),
+      "endpoint",
+    ),
   ];
 }
 
