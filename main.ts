@@ -17,6 +17,7 @@ import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
 import * as sql from "./cli/sql.ts";
 import * as stages from "./cli/stages.ts";
+import * as token from "./cli/token.ts";
 import * as verify from "./cli/verify.ts";
 import { VERSION } from "./cli/version.ts";
 import { classify, describe } from "./pipeline/errors.ts";
@@ -49,6 +50,7 @@ const COMMANDS = [
   doctor,
   stages,
   api,
+  token,
   sql,
   verify,
   record,

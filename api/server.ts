@@ -8,9 +8,10 @@
 import { Elysia } from "elysia";
 import { classify, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
-import { systemWorld, type World } from "../pipeline/world.ts";
+import { systemWorld } from "../pipeline/world.ts";
+import { Access, type AccessOptions, type AccessSettings } from "./access/access.ts";
 import { refused } from "./errors.ts";
-import { checkRequest, mustBeLoopback } from "./guard.ts";
+import { FrontDesk } from "./front-desk.ts";
 import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
 import type { Route } from "./routes/route.ts";
@@ -19,18 +20,14 @@ import { pathOf, socketHandlers, type Transport } from "./transport.ts";
 /** Requests carry hardly anything; more is refused. */
 const BODY_BYTES_MAX = 64 * 1024;
 
-const HEADERS = {
-  "cache-control": "no-store",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-resource-policy": "same-origin",
-} as const;
-
 export interface ApiOptions extends RouteOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
   readonly log: Log;
+  /** Tokens; without them there are none, and only loopback is listened on. */
+  readonly tokens?: AccessOptions["tokens"];
+  readonly access?: Partial<AccessSettings>;
   /** What is not answered once but goes on: the live feed. They end with the server. */
   readonly transports?: readonly Transport[];
 }
@@ -42,12 +39,13 @@ export interface RunningApi {
   stop(): Promise<void>;
 }
 
-/** Throws `Fatal` API_HOST for an address that is not loopback, API_PORT when the port cannot be had. */
+/** Throws `Fatal` API_HOST for an address that needs tokens and has none, API_PORT when the port cannot be had. */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
-  const { host, port, log, transports = [], world = systemWorld } = options;
-  mustBeLoopback(host);
-  const responder = new Responder(log);
-  const app = appOf(await allRoutes(options), responder, world);
+  const { host, port, log, transports = [], tokens = NO_TOKENS, world = systemWorld } = options;
+  const settings = options.access ?? {};
+  const access = new Access({ host, tokens, settings, world: { monotonic: systemWorld.monotonic } });
+  const desk = new FrontDesk(access, new Responder(log), world);
+  const app = appOf(await allRoutes(options), desk);
   let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
@@ -56,9 +54,9 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       maxRequestBodySize: BODY_BYTES_MAX,
       idleTimeout: 30,
       development: false,
-      fetch: (request, server) => answer({ app, transports, server }, request, responder),
+      fetch: (request, server) => answer({ app, transports, server, desk }, request),
       websocket: socketHandlers(transports),
-      error: (error) => withHeaders(responder.refuse(error, null, "")),
+      error: (error) => desk.refuse(error, null, new Request("http://localhost/")),
     });
   } catch (cause) {
     throw new Fatal("API_PORT", `the API cannot listen on ${host}:${port}: ${classify(cause).message}`, {
@@ -77,15 +75,17 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   };
 }
 
+const NO_TOKENS: AccessOptions["tokens"] = { path: "", entries: () => [], find: () => null };
+
 type App = { fetch(request: Request): Response | Promise<Response> };
 
-function appOf(routes: readonly Route[], responder: Responder, world: Pick<World, "now">): App {
+function appOf(routes: readonly Route[], desk: FrontDesk): App {
   const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code, request }) =>
-    responder.refuse(translated(error, code), null, request.url),
+    desk.refuseUnrouted(translated(error, code), request),
   );
   for (const route of routes) {
     app.route(route.method, route.path, ({ request, params, body }) =>
-      responder.respond(route, { request, path: params as Record<string, string>, body, at: world.now() }),
+      desk.answer(route, { request, path: params as Record<string, string>, body }),
     );
   }
   return app;
@@ -95,35 +95,23 @@ interface Answering {
   readonly app: App;
   readonly transports: readonly Transport[];
   readonly server: Bun.Server<unknown>;
+  readonly desk: FrontDesk;
 }
 
 /** Undefined: the request has become a socket. */
-async function answer(
-  { app, transports, server }: Answering,
-  request: Request,
-  responder: Responder,
-): Promise<Response | undefined> {
-  try {
-    checkRequest(request.method, request.headers);
-    const path = pathOf(request.url);
-    const transport = transports.find((transport) => transport.path === path);
-    if (transport !== undefined) {
-      const response = await transport.handle(request, server);
-      return response === undefined ? undefined : withHeaders(response);
-    }
-    // HEAD is GET without the body, which Bun leaves out by itself.
-    const asked = request.method === "HEAD" ? new Request(request.url, { headers: request.headers }) : request;
-    return withHeaders(await app.fetch(asked));
-  } catch (error) {
-    return withHeaders(responder.refuse(error, null, request.url));
+async function answer({ app, transports, server, desk }: Answering, request: Request): Promise<Response | undefined> {
+  const path = pathOf(request.url);
+  desk.arrived(request, server.requestIP(request)?.address ?? "");
+  const transport = transports.find((transport) => transport.path === path);
+  if (transport !== undefined) {
+    return desk.handOver(request, transport.audience, () => transport.handle(request, server));
   }
-}
-
-function withHeaders(response: Response): Response {
-  for (const [name, value] of Object.entries(HEADERS)) {
-    if (!response.headers.has(name)) response.headers.set(name, value);
-  }
-  return response;
+  if (request.method === "OPTIONS") return desk.preflight(request);
+  if (request.method !== "HEAD") return app.fetch(request);
+  // HEAD is GET without the body, which Bun leaves out by itself.
+  const asked = new Request(request.url, { headers: request.headers });
+  desk.arrived(asked, server.requestIP(request)?.address ?? "");
+  return app.fetch(asked);
 }
 
 /** Elysia's own errors, in our terms. A body is parsed before any handler runs, and handlers throw no SyntaxError. */

@@ -1,19 +1,22 @@
 /** `sluice api`: the HTTP API in a process of its own, so that the pipeline's work never starves it. */
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import type { AccessSettings } from "../api/access/access.ts";
 import type { RunningApi } from "../api/server.ts";
 import { type Config, sourceConfigs } from "../pipeline/config.ts";
 import type { Control } from "../pipeline/control.ts";
 import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
 import { answerLogRequests } from "../pipeline/log-exchange.ts";
+import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { oneSource } from "./one-source.ts";
+import { tokensPath } from "./token.ts";
 import { VERSION } from "./version.ts";
 
 export function register(program: Command, context: CliContext): void {
   program
     .command("api")
-    .description("serve control, health and metrics over HTTP, on loopback")
+    .description("serve the token API, control, health and metrics over HTTP")
     .option("--source <name>", "the source whose tokens it tells of, where there are several (default: the first)")
     .option("--port <port>", "port to listen on; 0 picks a free one (setting api.port)")
     .addHelpText(
@@ -52,14 +55,16 @@ Examples:
 /** Serves the API on the configured address: control of all sources, and what is known of the tokens of one. */
 export async function serveApi(config: Config, control: Control, sourceName?: string): Promise<RunningApi> {
   const served = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
-  const [{ startApi }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] = await Promise.all([
-    import("../api/server.ts"),
-    import("../api/control-backend.ts"),
-    import("../api/reads/index.ts"),
-    import("../pipeline/names.ts"),
-    import("./folders.ts"),
-    import("./lake.ts"),
-  ]);
+  const [{ startApi }, { TokenFile }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] =
+    await Promise.all([
+      import("../api/server.ts"),
+      import("../api/access/tokens.ts"),
+      import("../api/control-backend.ts"),
+      import("../api/reads/index.ts"),
+      import("../pipeline/names.ts"),
+      import("./folders.ts"),
+      import("./lake.ts"),
+    ]);
   const sources = sourceConfigs(config);
   const backends = sources.map((own) => {
     const source = own["source.name"];
@@ -74,6 +79,8 @@ export async function serveApi(config: Config, control: Control, sourceName?: st
   const api = await startApi({
     host: config["api.host"],
     port: config["api.port"],
+    tokens: new TokenFile(tokensPath(config), systemWorld),
+    access: accessSettings(config),
     backend,
     others,
     reads,
@@ -86,5 +93,18 @@ export async function serveApi(config: Config, control: Control, sourceName?: st
       await api.stop();
       reads.close();
     },
+  };
+}
+
+function accessSettings(config: Config): AccessSettings {
+  return {
+    anonymous: config["api.anonymous"],
+    rateLimit: config["api.rateLimit"],
+    tokenRateLimit: config["api.tokenRateLimit"],
+    rateWindowMs: config["api.rateWindowSeconds"] * 1_000,
+    limitLoopback: config["api.rateLimitLoopback"],
+    corsOrigins: config["api.cors"].map((origin) => origin.toLowerCase()),
+    hosts: config["api.hosts"].map((host) => host.toLowerCase()),
+    trustProxy: config["api.trustProxy"],
   };
 }

@@ -3,10 +3,12 @@ import { createServer } from "node:net";
 import type { Command } from "commander";
 import type { Broker } from "../pipeline/broker.ts";
 import type { Config } from "../pipeline/config.ts";
+import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, oneOf } from "./context.ts";
 import { type Check, type CheckResult, type CheckState, fail, ok, once, runChecks } from "./doctor/check.ts";
 import { type Clock, hostChecks } from "./doctor/host.ts";
 import { type CommandIo, EXIT, type Output, paint, toJson } from "./output.ts";
+import { tokensPath } from "./token.ts";
 
 /** One check may wait for an endpoint that prepares its first block. */
 const CHECK_TIMEOUT_MS = 60_000;
@@ -107,8 +109,11 @@ async function askClocks(ask: readonly (() => Promise<Clock | null>)[]): Promise
 
 async function apiPort(config: Config) {
   const [host, port] = [config["api.host"], config["api.port"]];
-  const { mustBeLoopback } = await import("../api/guard.ts");
-  mustBeLoopback(host);
+  const [{ mustHaveToken }, { TokenFile }] = await Promise.all([
+    import("../api/access/access.ts"),
+    import("../api/access/tokens.ts"),
+  ]);
+  mustHaveToken(host, new TokenFile(tokensPath(config), systemWorld));
   const { promise, resolve } = Promise.withResolvers<NodeJS.ErrnoException | null>();
   const server = createServer();
   server.once("error", resolve);

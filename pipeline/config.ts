@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Static } from "@sinclair/typebox";
 import { withoutSecrets } from "./addresses.ts";
 import { closest } from "./closest.ts";
+import { API_KNOBS } from "./config-api.ts";
 import { readConfigFile } from "./config-file.ts";
 import { choice, flag, integer, type Knob, list, parseValue, text } from "./config-knob.ts";
 import { PROGRAMS } from "./config-programs.ts";
@@ -222,8 +223,7 @@ export const KNOBS = {
   ),
   "archive.memoryBytes": integer(128 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
 
-  "api.host": text("127.0.0.1", "Address the API listens on. Only loopback is allowed.", { env: ["API_HOST"] }),
-  "api.port": integer(8787, "port", 0, 65_535, "Port of the API; 0 picks a free one.", "API_PORT"),
+  ...API_KNOBS,
 } as const satisfies Record<string, Knob>;
 
 /** What a flat setting cannot say: lists and objects, each described by a schema. Their names stand beside those of the settings. */
