@@ -122,7 +122,7 @@ test("decoder health by program", async () => {
 
 test("what the archive has written, and what waits for finality", async () => {
   const backend = new FakeBackend();
-  const lake = { entries: 1, files: 2, rows: 3, bytes: 4, manifestNumber: 9, slot: 5 };
+  const lake = { entries: 1, files: 2, rows: 3, bytes: 4, journalNumber: 9, slot: 5 };
   backend.change("archive.main", { details: { lake, pendingFinal: { blocks: 6, rows: 7 } } });
   const { samples } = await page(backend);
   const labels = 'source="main",stage="archive",unit="archive.main",node="node-a"';

@@ -65,8 +65,17 @@ export class FolderStore implements ObjectStore {
     await this.guard(key, () => rm(this.path(key), { force: true }));
   }
 
+  async checksum(key: string): Promise<string | null> {
+    const path = this.path(key);
+    return this.guard(key, () => ifThere(() => sha256File(path)));
+  }
+
   async localPath(key: string): Promise<string | null> {
     return (await this.head(key)) === null ? null : this.path(key);
+  }
+
+  release(): void {
+    // The file is the object itself.
   }
 
   private path(key: string): string {

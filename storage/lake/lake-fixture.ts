@@ -110,6 +110,8 @@ export function watchedStore(inner: ObjectStore, before: (operation: string, key
       before("delete", key);
       await inner.delete(key);
     },
+    checksum: (key) => inner.checksum(key),
     localPath: (key) => inner.localPath(key),
+    release: (key) => inner.release(key),
   };
 }

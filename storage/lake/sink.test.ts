@@ -195,9 +195,9 @@ test("an undo above the position is nothing to the lake; below it, it is fatal",
 
 test("it tells what it wrote", async () => {
   const sink = await lake.open();
-  expect(sink.stats()).toEqual({ entries: 0, files: 0, rows: 0, bytes: 0, manifestNumber: 0, slot: -1 });
+  expect(sink.stats()).toEqual({ entries: 0, files: 0, rows: 0, bytes: 0, journalNumber: 0, slot: -1 });
   await sink.commit(stepOf(null, testBlock(11)), rollOf([testBlock(10), testBlock(11)]));
   const { entry } = (await new Manifest(lake.store).read(1))!;
   const bytes = entry.files[0]!.bytes;
-  expect(sink.stats()).toEqual({ entries: 1, files: 1, rows: 2, bytes, manifestNumber: 1, slot: 11 });
+  expect(sink.stats()).toEqual({ entries: 1, files: 1, rows: 2, bytes, journalNumber: 1, slot: 11 });
 });

@@ -1,6 +1,6 @@
 /**
- * The lake as a sink. A commit writes its files, and then the manifest entry that makes them part of the lake: the entry
- * is the commit. Whatever a crash leaves before it belongs to nobody, and doing the same again finds the same names.
+ * The lake as a sink. A commit writes its files, and then the entry that makes them part of the lake: the entry is the
+ * commit. Whatever a crash leaves before it belongs to nobody, and doing the same again finds the same names.
  *
  * Steps of a commit: write a file beside the lake, make it durable, re-open it and compare; store it under a name made
  * from its content; when all are stored, create the next entry.
@@ -23,13 +23,16 @@ import {
   partitionOf,
   RECENT_BLOCKS,
 } from "./entry.ts";
-import { Manifest, type StoredEntry } from "./manifest.ts";
+import { type Committed, type Journal, ManifestJournal } from "./journal.ts";
 import { rowsByDate, writeParquet } from "./parquet.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
 export interface LakeSinkOptions {
+  /** Where files are put. */
   readonly store: ObjectStore;
+  /** Where entries are committed. Default: the manifest in `store`. */
+  readonly journal?: Journal;
   /** Local folder for files being written and for what DuckDB spills; best on the device of a folder store. */
   readonly workDir: string;
   /** Who writes. `start` and `stop` bound the range that it was asked for; they claim nothing. */
@@ -51,8 +54,8 @@ export interface LakeStats {
   readonly files: number;
   readonly rows: number;
   readonly bytes: number;
-  /** Number of our last entry; 0 when there is none. */
-  readonly manifestNumber: number;
+  /** Number of our last entry in the journal: in the manifest, or in the spool; 0 when there is none. */
+  readonly journalNumber: number;
   /** Our position; -1 when there is none. */
   readonly slot: number;
 }
@@ -63,34 +66,31 @@ interface Opened {
   readonly duck: Duck;
   /** Files written so far. Each has a name of its own, so that nothing that knows files by path mistakes one for another. */
   files: number;
-  /** The last entry of all, and the last of our lineage, as far as we know. */
-  head: StoredEntry | null;
-  own: StoredEntry | null;
+  /** Our last entry, as far as we know. */
+  own: Committed | null;
 }
 
 export class LakeSink implements Sink<Roll> {
   readonly name: string;
   private readonly options: LakeSinkOptions;
-  private readonly manifest: Manifest;
+  private readonly journal: Journal;
   private opened: Opened | null = null;
   private committed = { entries: 0, files: 0, rows: 0, bytes: 0 };
 
   constructor(options: LakeSinkOptions) {
     this.options = options;
-    this.manifest = new Manifest(options.store, options.checkpointEvery);
+    this.journal = options.journal ?? new ManifestJournal(options.store, options.lineage, options.checkpointEvery);
     this.name = `lake ${lineageId(options.lineage)}`;
   }
 
   /** A second writer of the same lineage is noticed at its first commit: whoever commits later is fenced. */
   async open(): Promise<Head | null> {
     await this.close();
-    const head = await this.manifest.headOfAll();
-    const own = await this.manifest.lastOf(lineageId(this.options.lineage), head);
-    if (head !== null) await this.manifest.writeCheckpoint(head);
+    const own = await this.journal.open();
     const folder = await makeWorkFolder(this.options.workDir);
     const { memoryMb, threads } = this.options;
     const limits = { ...(memoryMb === undefined ? {} : { memoryMb }), ...(threads === undefined ? {} : { threads }) };
-    this.opened = { folder, duck: await Duck.open({ ...limits, spillDir: folder }), files: 0, head, own };
+    this.opened = { folder, duck: await Duck.open({ ...limits, spillDir: folder }), files: 0, own };
     return own === null ? null : headOf(own);
   }
 
@@ -104,46 +104,45 @@ export class LakeSink implements Sink<Roll> {
     for (const segment of roll.segments) files.push(...(await this.writeSegment(opened, segment)));
 
     const { lineage, datasets } = this.options;
-    const stored = await this.manifest.append(
-      {
-        lineage,
-        to: { slot: last.slot, hash: last.hash, cursor: last.cursor, moduleHash: step.next.moduleHash },
-        first: entryBlock(roll.segments[0]!.first),
-        last: entryBlock(last),
-        blocks: roll.segments.reduce((sum, segment) => sum + segment.blocks, 0),
-        recent,
-        finality: "final-slot",
-        package: this.options.package,
-        datasets: datasets.map(describeDataset),
-        files,
-        replaces: [],
-        inputSeq: step.inputSeq,
-      },
-      opened.head,
-      opened.own,
-    );
-    opened.head = stored;
-    opened.own = stored;
+    opened.own = await this.journal.append({
+      lineage,
+      to: { slot: last.slot, hash: last.hash, cursor: last.cursor, moduleHash: step.next.moduleHash },
+      first: entryBlock(roll.segments[0]!.first),
+      last: entryBlock(last),
+      blocks: roll.segments.reduce((sum, segment) => sum + segment.blocks, 0),
+      recent,
+      finality: "final-slot",
+      package: this.options.package,
+      datasets: datasets.map(describeDataset),
+      files,
+      replaces: [],
+      inputSeq: step.inputSeq,
+    });
     this.committed.entries++;
     this.committed.files += files.length;
     for (const file of files) {
       this.committed.rows += file.rows;
       this.committed.bytes += file.bytes;
     }
-    return stored.entry.to;
+    return opened.own.to;
   }
 
   /** Only final blocks are here, so an undo can only be to where we stand or beyond it. */
   async rollback(step: Step): Promise<void> {
     const { own } = this.mustBeOpen();
     checkPrev(step, own);
-    const position = own?.entry.to ?? null;
+    const position = own?.to ?? null;
     if (position === null || position.slot < step.next.slot || sameBlock(position, step.next)) return;
     throw new Fatal(
       "UNDO_BELOW_FINAL",
       `asked to undo to ${formatBlock(step.next)}, but the lake holds final blocks up to ${formatBlock(position)}`,
       { where: this.name, hint: "Finality was broken upstream, or the lake belongs to another network." },
     );
+  }
+
+  /** The input is complete: resolves when all of it is in the lake, not only on its way there. */
+  async end(): Promise<void> {
+    await this.journal.settled();
   }
 
   async close(): Promise<void> {
@@ -155,8 +154,8 @@ export class LakeSink implements Sink<Roll> {
   }
 
   stats(): LakeStats {
-    const own = this.opened?.own?.entry;
-    return { ...this.committed, manifestNumber: own?.number ?? 0, slot: own?.to.slot ?? -1 };
+    const own = this.opened?.own ?? null;
+    return { ...this.committed, journalNumber: own?.number ?? 0, slot: own?.to.slot ?? -1 };
   }
 
   private mustBeOpen(): Opened {
@@ -214,13 +213,12 @@ function recentBlocks(step: Step, last: BlockMeta): BlockRef[] {
   return blocks.map(({ slot, hash }) => ({ slot, hash }));
 }
 
-function headOf({ entry }: StoredEntry): Head {
-  const { to, recent, inputSeq } = entry;
+function headOf({ to, recent, inputSeq }: Committed): Head {
   return { position: to, finalSlot: to.slot, recent, inputSeq };
 }
 
-function checkPrev(step: Step, own: StoredEntry | null): void {
-  const stands = own?.entry.to ?? null;
+function checkPrev(step: Step, own: Committed | null): void {
+  const stands = own?.to ?? null;
   if (sameBlock(step.prev, stands)) return;
   throw new Fenced("LAKE_FENCED", `the lake stands at ${formatBlock(stands)}, not at ${formatBlock(step.prev)}`);
 }

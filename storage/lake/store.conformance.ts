@@ -34,6 +34,7 @@ export function storeConformance(
         expect(await put(store, "a/b/c.json", "one")).toBe("created");
         expect(Buffer.from((await again().get("a/b/c.json"))!).toString()).toBe("one");
         expect(await store.head("a/b/c.json")).toEqual({ bytes: 3 });
+        expect(await store.checksum("a/b/c.json")).toBe(sha256Of(bytes("one")));
         expect(await Bun.file((await store.localPath("a/b/c.json"))!).text()).toBe("one");
       }),
     );
@@ -99,11 +100,13 @@ export function storeConformance(
         expect(await store.get("none/here")).toBeNull();
         expect(await store.head("none")).toBeNull();
         expect(await store.localPath("none")).toBeNull();
+        expect(await store.checksum("none")).toBeNull();
         expect(await store.list("none/")).toEqual([]);
         await store.delete("none");
         await put(store, "gone", "x");
         await store.delete("gone");
         expect(await store.get("gone")).toBeNull();
+        expect(await store.localPath("gone")).toBeNull();
         expect(await put(store, "gone", "y")).toBe("created");
       }),
     );

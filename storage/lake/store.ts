@@ -1,5 +1,5 @@
 /**
- * Where the lake's objects rest: a local folder, or a bucket behind the same contract. Five operations, chosen so that an
+ * Where the lake's objects rest: a local folder, or a bucket behind the same contract. The operations are chosen so that an
  * S3-compatible store has them all: an object is written once under its key and never changed.
  * One conformance suite (`store.conformance.ts`) runs on every implementation.
  *
@@ -34,8 +34,12 @@ export interface ObjectStore {
   list(prefix: string): Promise<string[]>;
   /** Deletes an object; resolves also when there is none. */
   delete(key: string): Promise<void>;
+  /** SHA-256 (hex) of the bytes as they are in the store now, read whole; null when there is none. */
+  checksum(key: string): Promise<string | null>;
   /** Path of a local file with the object's bytes, for DuckDB; null when there is none. A remote store keeps a cache. */
   localPath(key: string): Promise<string | null>;
+  /** The local file is not needed any more: a cache may reuse its room. */
+  release(key: string): void;
 }
 
 /** Letters, digits and `= _ - .` in parts joined by `/`: the same on every file system, and nothing that leaves the root. */

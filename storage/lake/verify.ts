@@ -10,7 +10,6 @@ import { describe } from "../../pipeline/errors.ts";
 import { cover, overlap, type SlotRange } from "./coverage.ts";
 import { Duck } from "./duckdb.ts";
 import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
-import { sha256File } from "./files.ts";
 import { checkpointKey, decodeCheckpoint, entryKey, MANIFEST_PREFIX, sortKeys } from "./manifest.ts";
 import { differs, duplicatesIn, inspectParquet } from "./parquet.ts";
 import { addsCoverage, type LakeFile, slotsOf } from "./reader.ts";
@@ -264,9 +263,8 @@ class Verification {
     const head = await this.store.head(file.key);
     if (head === null) return ["file-missing", "it is not in the store"];
     if (head.bytes !== file.bytes) return ["file-size", `it has ${head.bytes} bytes instead of ${file.bytes}`];
-    const path = await this.store.localPath(file.key);
-    if (path === null) return ["file-missing", "it is not in the store"];
-    const sha256 = await sha256File(path);
+    const sha256 = await this.store.checksum(file.key);
+    if (sha256 === null) return ["file-missing", "it is not in the store"];
     return sha256 === file.sha256 ? null : ["file-checksum", `its checksum is ${sha256} instead of ${file.sha256}`];
   }
 
@@ -280,6 +278,7 @@ class Verification {
       let done = 0;
       for (const group of groups) {
         await this.checkGroup(duck, group);
+        for (const file of group) this.store.release(file.key);
         done += group.length;
         this.options.onProgress?.({ phase: "rows", done, total });
       }
