@@ -75,7 +75,7 @@ export async function serveApi(config: Config, control: Control, sourceName?: st
   const { lanes, "source.name": source } = served;
   const backend = backends.find((own) => own.source === source)!;
   const others = backends.filter((own) => own !== backend);
-  const reads = new JoinedReads({ folder: folders(served).hot, lanes, source, lake: lakeStore(served) });
+  const reads = new JoinedReads({ folder: folders(served).hot, lanes, source, lake: await lakeStore(served) });
   const api = await startApi({
     host: config["api.host"],
     port: config["api.port"],

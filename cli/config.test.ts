@@ -21,7 +21,7 @@ function codeOf(action: () => unknown): string {
   }
 }
 
-const SECRET = "eyJhbGciOiJIUzI1NiJ9.secret";
+const SECRET = "eyJhbGciOiJIUzI1NiJ9.hidden-part";
 
 function inTempFile<T>(text: string, use: (file: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), "sluice-config-"));
@@ -71,7 +71,7 @@ describe("config show", () => {
 
   test("no secret in any form", () => {
     for (const json of [true, false]) {
-      for (const why of [true, false]) expect(show({ json, why })).not.toContain("secret");
+      for (const why of [true, false]) expect(show({ json, why })).not.toContain("hidden-part");
     }
   });
 });
@@ -99,7 +99,7 @@ describe("where settings come from", () => {
       expect.unreachable();
     } catch (error) {
       expect((error as SluiceError).code).toBe("USAGE");
-      expect((error as SluiceError).message).not.toContain("secret");
+      expect((error as SluiceError).message).not.toContain("hidden-part");
     }
   });
 });

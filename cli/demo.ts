@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { type Config, type LoadedConfig, loadConfig, type Setting } from "../pipeline/config.ts";
 import { Fatal, Shutdown } from "../pipeline/errors.ts";
-import { configureLogging } from "../pipeline/log.ts";
+import { configureLogging, logFor } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 
@@ -21,6 +21,7 @@ interface DemoOptions {
   readonly blocks: string;
   readonly seed: string;
   readonly speed: string;
+  readonly lake?: string;
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -32,6 +33,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--blocks <n>", "blocks to simulate", "3000")
     .option("--seed <n>", "seed of the simulation: the same seed gives the same chain", "1")
     .option("--speed <n>", "blocks per second served (real time is 2.5); not used with --once", "20")
+    .option("--lake <url>", "keep the lake in a bucket, s3://bucket/prefix; lake.s3.* settings say how to reach it")
     .addHelpText(
       "after",
       `
@@ -43,7 +45,8 @@ Examples:
 Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
     )
     .action(async (options: DemoOptions, command: Command) => {
-      const { loaded, json } = context.load(command);
+      const flags = options.lake === undefined ? {} : { "lake.url": options.lake };
+      const { loaded, json } = context.load(command, flags);
       const folder = command.optsWithGlobals<{ data?: string }>().data;
       const blocks = wholeNumber("--blocks", options.blocks, 1, 10_000_000);
       const seed = wholeNumber("--seed", options.seed, 0, Number.MAX_SAFE_INTEGER);
@@ -57,6 +60,7 @@ Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
       // Not only once: whoever is impatient must not cut off the end of the processes that we have started.
       for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
         process.on(signal, () => stop.abort(new Shutdown()));
+      if (config["lake.url"] !== "") await requireEmptyLake(config);
       if (options.once === true) {
         const { runOnce } = await import("./demo-once.ts");
         process.exitCode = await runOnce({ context, config, data, blocks, seed, json, signal: stop.signal });
@@ -81,14 +85,26 @@ Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
 
 /**
  * The demo keeps to itself: whatever source, server, stores or programs the environment or a settings file name for
- * production, it takes from them only how to log and where to serve. What the command line says counts.
+ * production, it takes from them only how to log, where to serve and how buckets are reached. What the command line says counts.
  */
 function demoConfig({ values, origins }: LoadedConfig, data: string): Config {
   const taken = (Object.keys(values) as Setting[]).filter(
-    (name) => origins[name] === "command line" || /^(log|api)\./.test(name),
+    (name) => origins[name] === "command line" || /^(log|api|lake\.s3)\./.test(name),
   );
   const settings = Object.fromEntries(taken.map((name) => [name, values[name]]));
   return { ...loadConfig().values, ...settings, "data.dir": data };
+}
+
+/** Another chain's lake would not match the demo's; nothing of anybody's is written to. */
+async function requireEmptyLake(config: Config): Promise<void> {
+  const { lakeStore, prepareLake } = await import("./lake.ts");
+  await prepareLake(config, logFor("demo"));
+  const store = await lakeStore(config);
+  if ((await store.list("manifest/")).length === 0) return;
+  throw new Fatal("DEMO_LAKE", "there is a lake already", {
+    where: store.name,
+    hint: "Name another prefix with --lake, so that nothing of yours is touched.",
+  });
 }
 
 /** A folder of one's own is kept and must be empty or a demo's; the default one is begun anew. */

@@ -115,7 +115,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     openHotStore: (lane) =>
       new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
     // DuckDB is loaded only where the archive runs.
-    openLakeSink: async () => (await import("./lake.ts")).openLakeSink(config, catalog),
+    openLake: async (log) => (await import("./lake.ts")).openLake(config, catalog, control, log),
   };
   for (const spec of streams(deployment)) await broker.ensureStream(spec);
   return deployment;

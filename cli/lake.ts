@@ -1,23 +1,147 @@
-/** The lake of a deployment: where its archive writes and its readers read. */
+/**
+ * The lake of a deployment: where its archive writes and its readers read. A folder of this host, or a bucket; with a
+ * bucket, commits gather on this host first and readers keep copies.
+ */
+import { join } from "node:path";
 import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
+import type { Control } from "../pipeline/control.ts";
+import { Fatal, Transient } from "../pipeline/errors.ts";
+import type { Log } from "../pipeline/log.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
+import { systemWorld } from "../pipeline/world.ts";
+import type { Lineage } from "../storage/lake/entry.ts";
+import { FileCache } from "../storage/lake/file-cache.ts";
 import { FolderStore } from "../storage/lake/folder-store.ts";
-import { LakeSink } from "../storage/lake/sink.ts";
+import type { LakeOutput } from "../storage/lake/output.ts";
+import type { S3Options } from "../storage/lake/s3/client.ts";
+import type { WriteLock } from "../storage/lake/s3/store.ts";
+import { LakeSink, type LakeSinkOptions } from "../storage/lake/sink.ts";
+import { Spool } from "../storage/lake/spool.ts";
+import { type ObjectStore, sha256Of } from "../storage/lake/store.ts";
 import { folders } from "./folders.ts";
+import { leaseLock } from "./lake-lock.ts";
 
-export function lakeStore(config: Config): FolderStore {
-  return new FolderStore(folders(config).lake);
+/** For readers. The SDK is loaded only where the lake is in a bucket. */
+export async function lakeStore(config: Config): Promise<ObjectStore> {
+  return config["lake.url"] === "" ? new FolderStore(folders(config).lake) : bucketStore(config, lakeCache(config));
 }
 
-export async function openLakeSink(config: Config, catalog: DatasetCatalog): Promise<LakeSink> {
+/**
+ * For writers, before anything is written: that the bucket is there (made where allowed), and that two archives cannot
+ * overwrite each other's entries in it. Throws `Fatal` with what to do; `Transient` when it cannot be reached.
+ */
+export async function prepareLake(config: Config, log: Log): Promise<void> {
+  if (config["lake.url"] === "") return;
+  const [{ noConditionalWrites, probeBucket }, { parseBucketUrl }] = await Promise.all([
+    import("../storage/lake/s3/probe.ts"),
+    import("../storage/lake/s3/client.ts"),
+  ]);
+  const { created, conditionalWrites } = await probeBucket({
+    ...s3Options(config),
+    bucket: parseBucketUrl(config["lake.url"]),
+    world: systemWorld,
+    createBucket: config["lake.s3.createBucket"],
+    // Whoever waits for this has better things to do while the bucket is away.
+    retry: { tries: 3, forMs: 10_000 },
+  });
+  if (created) log("info", "made the bucket of the lake", { url: config["lake.url"] });
+  if (conditionalWrites) return;
+  if (config["lake.s3.conditionalWrites"] === "required") throw noConditionalWrites(config["lake.url"]);
+  log("warning", "the store ignores conditional writes: a lease in NATS keeps two archives apart");
+}
+
+/** At the start of a process that archives: what is wrong with the bucket is said at once; that it is away may pass. */
+export async function requireLake(config: Config, log: Log): Promise<void> {
+  try {
+    await prepareLake(config, log);
+  } catch (error) {
+    if (!(error instanceof Transient)) throw error;
+    log("warning", `the bucket of the lake is away: ${error.message}`, { code: error.code, hint: error.hint });
+  }
+}
+
+/** Opens the lake for the archive of a source. */
+export async function openLake(
+  config: Config,
+  catalog: DatasetCatalog,
+  control: Pick<Control, "leases">,
+  log: Log,
+): Promise<LakeOutput> {
   const package_ = config["source.package"] === "" ? "built-in demo package" : withoutSecrets(config["source.package"]);
-  return new LakeSink({
-    store: lakeStore(config),
-    workDir: folders(config).temp,
-    lineage: { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null },
+  const { temp, spool: spools } = folders(config);
+  const lineage: Lineage = { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null };
+  const options: Omit<LakeSinkOptions, "store"> = {
+    workDir: temp,
+    lineage,
     datasets: [...catalog.values()],
     package: `${package_}:${config["source.module"]}`,
     memoryMb: Math.floor(config["archive.memoryBytes"] / 1e6),
+  };
+  if (config["lake.url"] === "") {
+    return { sink: new LakeSink({ ...options, store: new FolderStore(folders(config).lake) }), shipping: null };
+  }
+  const cache = lakeCache(config);
+  const lock = config["lake.s3.conditionalWrites"] === "lease" ? leaseLock(config, control, systemWorld) : undefined;
+  const bucket = await bucketStore(config, cache, lock);
+  let prepared = false;
+  const spool = new Spool({
+    folder: join(spools, `${lakeId(config)}-${lineage.source}`),
+    bucket,
+    lineage,
+    maxBytes: config["lake.spoolMaxBytes"],
+    world: systemWorld,
+    log,
+    async prepare() {
+      if (!prepared) await prepareLake(config, log);
+      prepared = true;
+    },
+    onShipped: (key, path) => cache.adopt(key, path),
   });
+  return { sink: new LakeSink({ ...options, store: spool.store, journal: spool }), shipping: spool };
+}
+
+/** Names the lake where several could be meant: in local folders, and for its lock. */
+export function lakeId(config: Config): string {
+  const where = `${config["lake.s3.endpoint"]} ${config["lake.url"]}`;
+  return sha256Of(new TextEncoder().encode(where)).slice(0, 16);
+}
+
+function lakeCache(config: Config): FileCache {
+  const folder = join(folders(config).cache, lakeId(config));
+  return new FileCache({ folder, maxBytes: config["lake.cacheMaxBytes"], world: systemWorld });
+}
+
+async function bucketStore(config: Config, cache: FileCache, lock?: WriteLock): Promise<ObjectStore> {
+  const [{ S3Store }, { parseBucketUrl }] = await Promise.all([
+    import("../storage/lake/s3/store.ts"),
+    import("../storage/lake/s3/client.ts"),
+  ]);
+  return new S3Store({
+    ...s3Options(config),
+    bucket: parseBucketUrl(config["lake.url"]),
+    cache,
+    world: systemWorld,
+    ...(lock === undefined ? {} : { lock }),
+  });
+}
+
+function s3Options(config: Config): S3Options {
+  const accessKeyId = config["lake.s3.accessKeyId"];
+  if ((accessKeyId === "") !== (config["lake.s3.secretAccessKey"] === "")) {
+    throw new Fatal("CONFIG_VALUE", "lake.s3.accessKeyId and lake.s3.secretAccessKey belong together", {
+      where: "lake.s3",
+      hint: "Set both, or neither to use the usual chain (AWS_* variables, profile, role).",
+    });
+  }
+  return {
+    endpoint: config["lake.s3.endpoint"],
+    region: config["lake.s3.region"],
+    pathStyle: config["lake.s3.pathStyle"],
+    caFile: config["lake.s3.caFile"],
+    accessKeyId,
+    secretAccessKey: config["lake.s3.secretAccessKey"],
+    sessionToken: config["lake.s3.sessionToken"],
+    timeoutMs: config["lake.s3.timeoutMs"],
+  };
 }

@@ -6,6 +6,7 @@ import { names, type StageName } from "../pipeline/names.ts";
 import { streams, units } from "../pipeline/topology.ts";
 import type { UnitSpec } from "../pipeline/unit.ts";
 import { type Connection, openDeployment } from "./deployment.ts";
+import { requireLake } from "./lake.ts";
 
 export interface Sources {
   readonly units: readonly UnitSpec[];
@@ -26,6 +27,7 @@ export async function openSources(
   for (const own of sourceConfigs(config)) {
     const source = own["source.name"];
     try {
+      if (stages.includes("archive")) await requireLake(own, log);
       const deployment = await openDeployment(own, connection);
       opened.push(...units(deployment, stages));
       prepared.set(source, async () => {

@@ -191,7 +191,7 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
   const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
-    lake: lakeStore(sources[0]!),
+    lake: await lakeStore(sources[0]!),
     hot,
     catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),
@@ -209,7 +209,7 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
 function sourcesOfLake(config: Config, name: string | undefined): readonly Config[] {
   if (name !== undefined) return [oneSource(config, name)];
   const sources = sourceConfigs(config);
-  if (new Set(sources.map((own) => own["lake.dir"])).size === 1) return sources;
+  if (new Set(sources.map((own) => `${own["lake.dir"]} ${own["lake.url"]}`)).size === 1) return sources;
   throw new Fatal("USAGE", "the sources have lakes of their own", {
     hint: `Name one with --source: ${sources.map((own) => own["source.name"]).join(", ")}.`,
   });

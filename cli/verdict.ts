@@ -2,9 +2,6 @@
  * What a finished run stored, held against the simulator's truth. The lake is read by plain DuckDB over the files that its
  * manifest names, as anybody could, not by the code that wrote it.
  */
-import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { Config } from "../pipeline/config.ts";
 import { TRADES } from "../pipeline/datasets/trades.ts";
@@ -12,7 +9,9 @@ import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import type { Truth } from "../simulator/index.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { HotReader } from "../storage/hot/reader.ts";
+import type { ObjectStore } from "../storage/lake/store.ts";
 import { folders } from "./folders.ts";
+import { lakeStore } from "./lake.ts";
 import { decodersFor } from "./programs.ts";
 import { compareHot, compareLake, type Difference } from "./truth.ts";
 
@@ -56,7 +55,7 @@ function holdHot(config: Config, catalog: DatasetCatalog, truth: Truth) {
 }
 
 async function holdLake(config: Config, catalog: DatasetCatalog, truth: Truth) {
-  const files = await manifestFiles(folders(config).lake);
+  const files = await manifestFiles(await lakeStore(config));
   const instance = await DuckDBInstance.create(":memory:", { threads: "1", memory_limit: "512MB" });
   const connection = await instance.connect();
   try {
@@ -82,14 +81,15 @@ async function holdLake(config: Config, catalog: DatasetCatalog, truth: Truth) {
   }
 }
 
-async function manifestFiles(lake: string): Promise<{ path: string; dataset: string; rows: number }[]> {
-  const folder = join(lake, "manifest");
-  if (!existsSync(folder)) return [];
-  const names = (await readdir(folder)).filter((name) => /^\d+\.json$/.test(name)).sort();
-  const entries = await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), "utf8"))));
-  return entries
-    .flatMap((entry: { files: { key: string; dataset: string; rows: number }[] }) => entry.files)
-    .map(({ key, dataset, rows }) => ({ path: join(lake, key), dataset, rows }));
+async function manifestFiles(lake: ObjectStore): Promise<{ path: string; dataset: string; rows: number }[]> {
+  const keys = (await lake.list("manifest/")).filter((key) => /^manifest\/\d+\.json$/.test(key));
+  const entries = await Promise.all(
+    keys.map(async (key) => JSON.parse(Buffer.from((await lake.get(key))!).toString())),
+  );
+  const files = entries.flatMap((entry: { files: { key: string; dataset: string; rows: number }[] }) => entry.files);
+  return Promise.all(
+    files.map(async ({ key, dataset, rows }) => ({ path: (await lake.localPath(key)) ?? key, dataset, rows })),
+  );
 }
 
 function describeDifference({ store, dataset, expectedRows, rows, content }: Difference): string {

@@ -36,8 +36,10 @@ Exit code: 0 sound, 1 something is wrong (each fault is named).`,
       const { config, json } = context.load(command);
       const [{ folders }, { lakeStore }] = await Promise.all([import("./folders.ts"), import("./lake.ts")]);
       const { lake, temp } = folders(config);
-      if (!existsSync(lake) || !(await stat(lake)).isDirectory()) throw noLake(lake);
-      const code = await verify({ ...parsed(options), store: lakeStore(config), workDir: temp, json }, context);
+      const local = config["lake.url"] === "";
+      if (local && (!existsSync(lake) || !(await stat(lake)).isDirectory())) throw noLake(lake);
+      const store = await lakeStore(config);
+      const code = await verify({ ...parsed(options), store, workDir: temp, json }, context);
       context.setExitCode(code);
     });
 }

@@ -10,6 +10,7 @@ import { closest } from "./closest.ts";
 import { API_KNOBS } from "./config-api.ts";
 import { readConfigFile } from "./config-file.ts";
 import { choice, flag, integer, type Knob, list, parseValue, text } from "./config-knob.ts";
+import { LAKE_KNOBS } from "./config-lake.ts";
 import { PROGRAMS } from "./config-programs.ts";
 import { parseSection, type Section, shownSection } from "./config-section.ts";
 import { type SourceEntry, settingOf, sourcesSection } from "./config-sources.ts";
@@ -27,7 +28,7 @@ export const KNOBS = {
   "hot.dir": text("", "Folder of the hot stores (one SQLite file a lane). Empty: <data.dir>/hot.", {
     env: ["DATABASE_URL"],
   }),
-  "lake.dir": text("", "Folder of the Parquet lake. Empty: <data.dir>/lake.", { env: ["SLUICE_LAKE"] }),
+  ...LAKE_KNOBS,
   "log.level": text(
     "info",
     "How much is logged: debug, info, warning, error or off; for single components: info,decode=debug.",

@@ -4,7 +4,7 @@ import type { RollLimits } from "../stages/archive/stage.ts";
 import type { ProgramSpec } from "../stages/decode/program.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
 import type { HotStore } from "../storage/hot/store.ts";
-import type { LakeSink } from "../storage/lake/sink.ts";
+import type { LakeOutput } from "../storage/lake/output.ts";
 import type { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
@@ -30,5 +30,5 @@ export interface Deployment {
   readonly log: Log;
   openSource(log: Log): Promise<SubstreamsSource>;
   openHotStore(lane: number): HotStore;
-  openLakeSink(): Promise<LakeSink>;
+  openLake(log: Log): Promise<LakeOutput>;
 }

@@ -14,6 +14,7 @@ import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Deployment } from "./deployment.ts";
+import { Shutdown } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
 import { runJanitor } from "./janitor.ts";
 import { runLivePublisher } from "./live.ts";
@@ -187,23 +188,46 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
 async function archive(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = new ArchiveStage(d.rollLimits);
-  const sink = await d.openLakeSink();
-  c.setDetails(() => ({ pendingFinal: stage.pendingFinal(), gathering: stage.gathering(), lake: sink.stats() }));
-  const done = new AbortController();
-  const relieving = relievePressure(d, n.events.stream, () => stage.requestEarlyRoll(), done.signal);
-  await run(
-    {
-      ...common(d, c),
-      reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
-      stage,
-      sink,
-      codec: d.rowCodec,
-    },
-    c.signal,
-  ).finally(async () => {
-    done.abort();
-    await relieving;
-  });
+  const { sink, shipping } = await d.openLake(c.log);
+  c.setDetails(() => ({
+    pendingFinal: stage.pendingFinal(),
+    gathering: stage.gathering(),
+    lake: sink.stats(),
+    ...(shipping === null ? {} : { shipping: shipping.status() }),
+  }));
+  const beside = [(signal: AbortSignal) => relievePressure(d, n.events.stream, () => stage.requestEarlyRoll(), signal)];
+  if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  await together(c.signal, beside, (signal) =>
+    run(
+      {
+        ...common(d, c),
+        reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
+        stage,
+        sink,
+        codec: d.rowCodec,
+      },
+      signal,
+    ),
+  );
+}
+
+/** Runs `main` and others beside it until `main` ends; one of them that fails ends all, and its error is the unit's. */
+async function together(
+  signal: AbortSignal,
+  beside: readonly ((signal: AbortSignal) => Promise<void>)[],
+  main: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const failures: unknown[] = [];
+  const fail = (error: unknown) => {
+    if (!(error instanceof Shutdown)) failures.push(error);
+    stop.abort(new Shutdown());
+  };
+  const all = beside.map((run) => run(AbortSignal.any([signal, stop.signal])).catch(fail));
+  await main(AbortSignal.any([signal, stop.signal])).catch(fail);
+  stop.abort(new Shutdown());
+  await Promise.all(all);
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Above half full, EVENTS is emptied early: finality arrives with later blocks, which a full stream would keep out. */

@@ -230,7 +230,7 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Checkpoint {
 }
 
 /** The draft with its place in the chain. Keys in the order of the format, whatever order the draft has. */
-function placed(draft: EntryDraft, last: StoredEntry | null, own: StoredEntry | null): ManifestEntry {
+export function placed(draft: EntryDraft, last: StoredEntry | null, own: StoredEntry | null): ManifestEntry {
   const { lineage, to, first, last: lastBlock, blocks, recent, finality, datasets, files, replaces, inputSeq } = draft;
   return {
     format: "sluice-lake",

@@ -56,6 +56,8 @@ export function makeClient(options: S3Options): S3Client {
       ? {}
       : { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === "" ? {} : { sessionToken }) } }),
     maxAttempts: 1,
+    // What goes wrong is thrown; the SDK would also say so on the console.
+    logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     // We send and compare SHA-256 ourselves; stores differ in what they make of the SDK's own checksums.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
@@ -67,6 +69,8 @@ export function makeClient(options: S3Options): S3Client {
     },
   });
 }
+
+const silent = () => undefined;
 
 function readCa(path: string): string {
   try {

@@ -49,11 +49,19 @@ const RULES: readonly Rule[] = [
     ),
   },
   {
-    codes: /^(ExpiredToken|ExpiredTokenException|TokenRefreshRequired|RequestExpired|CredentialsProviderError)$/,
+    codes: /^(ExpiredToken|ExpiredTokenException|TokenRefreshRequired|RequestExpired)$/,
     make: transient(
       "LAKE_S3_CREDENTIALS",
-      "there are no credentials, or they have run out",
-      "Renew them where they come from (AWS_* variables, profile, role, lake.s3.accessKeyId); they are read anew.",
+      "the credentials have run out",
+      "Renew them where they come from (profile, role, lake.s3.sessionToken); they are read anew.",
+    ),
+  },
+  {
+    codes: /^CredentialsProviderError$/,
+    make: fatal(
+      "LAKE_S3_CREDENTIALS",
+      "there are no credentials",
+      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, or lake.s3.accessKeyId and its secret.",
     ),
   },
   {
@@ -123,8 +131,10 @@ export function s3Error(cause: unknown, where: string): SluiceError {
   const say = [code || "no code", ...(status === null ? [] : [`HTTP ${status}`])].join(", ");
   const rule = RULES.find(({ codes }) => codes.test(code)) ?? ruleOfStatus(status);
   if (rule !== undefined) return rule.make(say, where, cause);
-  // Without a status nothing was said that could be understood: cut off, or not S3 at all.
-  return status === null || status < 400
+  // Nothing was said that could be understood: cut off, not S3 at all, or to a HEAD, which cannot say why (a token that has
+  // run out is such a 400).
+  const mute = status === 400 && /^(Unknown|UnknownError|400)?$/.test(code);
+  return status === null || status < 400 || mute
     ? new Transient("LAKE_S3_ANSWER", `the store's answer cannot be understood (${say})`, { where, cause })
     : new Fatal("LAKE_S3", `the store refused (${say})`, { where, cause });
 }

@@ -12,6 +12,7 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
@@ -19,7 +20,6 @@ import {
 import { Fatal, Transient } from "../../../pipeline/errors.ts";
 import type { World } from "../../../pipeline/world.ts";
 import type { FileCache } from "../file-cache.ts";
-import { sha256File } from "../files.ts";
 import { checkKey, isKey, type ObjectBody, type ObjectStore, type PutOutcome, sha256Of } from "../store.ts";
 import { type Bucket, makeClient, RETRY, type RetryLimits, retrying, type S3Options } from "./client.ts";
 import { isMissing, isTaken, s3Error } from "./errors.ts";
@@ -63,8 +63,10 @@ export class S3Store implements ObjectStore {
 
   async putIfAbsent(key: string, body: ObjectBody, sha256: string): Promise<PutOutcome> {
     checkKey(key);
-    const found = "path" in body ? await sha256File(body.path) : sha256Of(body);
-    if (found !== sha256) throw new Fatal("LAKE_CHECKSUM", "the bytes to store do not match their checksum");
+    // A file's is compared by the service, which gets it with the signature.
+    if (!("path" in body) && sha256Of(body) !== sha256) {
+      throw new Fatal("LAKE_CHECKSUM", "the bytes to store do not match their checksum");
+    }
     const bytes = "path" in body ? (await stat(body.path)).size : body.length;
     return this.retrying(key, () => {
       const put = () => this.put(key, body, bytes, sha256);
@@ -185,7 +187,7 @@ export class S3Store implements ObjectStore {
     const head = await this.connected()
       .send(new HeadObjectCommand(this.place(key)), this.limits(0))
       .catch(nullIfMissing);
-    return head === null ? null : { bytes: head.ContentLength ?? 0, sha256: head.Metadata?.["sha256"] ?? null };
+    return head === null ? null : this.seen(key, head);
   }
 
   /** Null when there is no such object. The body has a time limit as well: a store may stop in the middle. */
@@ -197,16 +199,22 @@ export class S3Store implements ObjectStore {
       .send(new GetObjectCommand(this.place(key)), this.limits(0))
       .catch(nullIfMissing);
     if (found === null) return null;
-    const bytes = found.ContentLength ?? 0;
+    const { bytes, sha256 } = this.seen(key, found);
     const { body, stop } = bodyOf(found);
     const { abortSignal } = this.limits(bytes);
     const onAbort = () => stop(abortSignal.reason);
     abortSignal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await use({ pieces: body, bytes, sha256: found.Metadata?.["sha256"] ?? null });
+      return await use({ pieces: body, bytes, sha256 });
     } finally {
       abortSignal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Every service names an object's ETag; a proxy that says 200 to what failed does not. */
+  private seen(key: string, { ETag, ContentLength, Metadata }: HeadObjectCommandOutput | GetObjectCommandOutput): Seen {
+    if (ETag !== undefined) return { bytes: ContentLength ?? 0, sha256: Metadata?.["sha256"] ?? null };
+    throw new Transient("LAKE_S3_ANSWER", "the answer is not that of an object", { where: this.name + key });
   }
 
   private async download(key: string, path: string): Promise<void> {
