@@ -192,7 +192,9 @@ describe("lake", () => {
       head: (key) => store.head(key),
       list: (prefix) => store.list(prefix),
       delete: (key) => store.delete(key),
+      checksum: (key) => store.checksum(key),
       localPath: (key) => store.localPath(key),
+      release: () => store.release(),
     };
     return { ...kept, ...change };
   };
