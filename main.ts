@@ -15,6 +15,7 @@ import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
+import * as spend from "./cli/spend.ts";
 import * as sql from "./cli/sql.ts";
 import * as stages from "./cli/stages.ts";
 import * as token from "./cli/token.ts";
@@ -54,6 +55,7 @@ const COMMANDS = [
   sql,
   verify,
   record,
+  spend,
   replay,
   simulate,
   idl,

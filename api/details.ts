@@ -4,6 +4,7 @@
  * of another type is left out.
  */
 import type { UnitReport } from "../pipeline/control.ts";
+import type { Amount, BudgetUse } from "../pipeline/spend.ts";
 
 type Details = UnitReport["details"];
 
@@ -127,6 +128,32 @@ export function sourceStatusOf(details: Details): SourceStatus | null {
     messages: number(status["messages"]),
     progress: progressOf(record(status["progress"])),
     lastError: typeof status["lastError"] === "string" ? status["lastError"] : null,
+  };
+}
+
+export interface SpendCounts {
+  readonly today: Amount;
+  readonly month: Amount;
+  readonly projectedMonth: Amount;
+  /** Of the tightest limit; null where there is none. */
+  readonly budget: BudgetUse | null;
+}
+
+/** From the details of the ingest unit; null where there is none. */
+export function spendOf(details: Details): SpendCounts | null {
+  const spend = record(details["spend"]);
+  if (Object.keys(spend).length === 0) return null;
+  const amount = (name: string) => {
+    const { blocks, bytes } = record(spend[name]);
+    return { blocks: number(blocks), bytes: number(bytes) };
+  };
+  const { percent, what, used, limit } = record(spend["budget"]);
+  return {
+    today: amount("today"),
+    month: amount("month"),
+    projectedMonth: amount("projectedMonth"),
+    budget:
+      typeof what === "string" ? { percent: number(percent), what, used: number(used), limit: number(limit) } : null,
   };
 }
 

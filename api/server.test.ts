@@ -123,6 +123,7 @@ describe("/api/indexer", () => {
       uptimeFormatted: "1h 0m",
       health: "healthy",
       blocksBehind: 12,
+      spend: null,
       connection: null,
       errors: [],
     });
@@ -159,6 +160,7 @@ describe("/api/indexer", () => {
       uptimeFormatted: "0h 0m",
       health: "syncing",
       blocksBehind: null,
+      spend: null,
       connection: null,
       errors: [],
     });
@@ -189,6 +191,20 @@ describe("/api/indexer", () => {
       running: false,
       connection: { state: "error", retryAt: null, lastSuccess: null },
     });
+  });
+
+  test("status, of what was spent", async () => {
+    const spend = {
+      today: { blocks: 1, bytes: 10 },
+      month: { blocks: 2, bytes: 20 },
+      projectedMonth: { blocks: 3, bytes: 30 },
+      budget: { percent: 50, what: "blocks of the month", used: 2, limit: 4 },
+    };
+    backend.change("ingest.main", { details: { spend } });
+    expect((await get("/api/indexer/status")).body).toMatchObject({ spend });
+    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect(metrics).toContain('sluice_source_spend_bytes{source="main",period="projected_month"} 30');
+    expect(metrics).toContain('sluice_source_budget_used_ratio{source="main"} 0.5');
   });
 
   test("status, near the head or not: fewer than a hundred blocks behind is healthy", async () => {

@@ -2,7 +2,7 @@
  * The metrics of Substreams' own sinks, by the names they have there (`sink/metrics.go` of streamingfast/substreams), so
  * that existing dashboards work; and those of the connection that the sinks do not have.
  */
-import { SOURCE_STATES, type SourceProgress, type SourceStatus, sourceStatusOf } from "./details.ts";
+import { SOURCE_STATES, type SourceProgress, type SourceStatus, sourceStatusOf, spendOf } from "./details.ts";
 import type { Page } from "./metrics.ts";
 import type { UnitView, View } from "./view.ts";
 
@@ -12,6 +12,7 @@ export function sinkMetrics(page: Page, view: View): void {
   const { ingest } = view;
   if (ingest === null) return;
   head(page, ingest);
+  spend(page, ingest);
   const status = sourceStatusOf(ingest.details);
   if (status === null) return;
   messages(page, ingest, status);
@@ -55,6 +56,19 @@ function progress(page: Page, source: string, { runningJobs, processedBlocks, st
     const contiguous = ranges[0]?.[1] ?? 0;
     page.gauge(name("last_contiguous_block"), "Last slot that it has completed without a gap", contiguous, labels);
   });
+}
+
+function spend(page: Page, { source, details }: UnitView): void {
+  const spent = spendOf(details);
+  if (spent === null) return;
+  const periods = { day: spent.today, month: spent.month, projected_month: spent.projectedMonth };
+  for (const [period, { blocks, bytes }] of Object.entries(periods)) {
+    page.gauge("sluice_source_spend_blocks", "Blocks received in the period (UTC)", blocks, { source, period });
+    page.gauge("sluice_source_spend_bytes", "Bytes received in the period (UTC)", bytes, { source, period });
+  }
+  if (spent.budget === null) return;
+  const help = "Share of the tightest budget that is used, 1 when nothing is left";
+  page.gauge("sluice_source_budget_used_ratio", help, spent.budget.percent / 100, { source });
 }
 
 function connection(page: Page, { source, stage, unit, node }: UnitView, status: SourceStatus): void {

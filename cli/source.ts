@@ -39,6 +39,7 @@ export async function openSource(
     stopBlock: config["source.stopBlock"],
     finalBlocksOnly: finalOnly === "auto" ? "auto" : finalOnly === "true",
     productionMode: config["source.productionMode"],
+    limitProcessedBlocks: config["source.limitProcessedBlocks"],
     protocol: config["source.protocol"],
     compression: compressionFor(config),
     maxMessageBytes: config["source.maxMessageBytes"],

@@ -20,6 +20,8 @@ import { parseLogLevels } from "./log-levels.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
+/** More than anybody will ever count. */
+const COUNT_MAX = 1e14;
 
 export const KNOBS = {
   "data.dir": text("data", "Folder of everything this host keeps: hot stores, the embedded server, the local lake.", {
@@ -130,6 +132,25 @@ export const KNOBS = {
     ["error", "warn", "ignore"],
     "What to do when the module's hash differs from the stored data's.",
     "ON_MODULE_HASH_MISMATCH",
+  ),
+
+  "source.limitProcessedBlocks": integer(
+    0,
+    "blocks",
+    0,
+    COUNT_MAX,
+    "Have the provider refuse a request that would make it process more blocks than this. 0: no limit.",
+  ),
+
+  "spend.maxBlocksPerDay": integer(0, "blocks", 0, COUNT_MAX, "Budget of a day (UTC). 0: none."),
+  "spend.maxBytesPerDay": integer(0, "bytes", 0, COUNT_MAX, "Budget of a day (UTC). 0: none."),
+  "spend.maxBlocksPerMonth": integer(0, "blocks", 0, COUNT_MAX, "Budget of a month (UTC). 0: none."),
+  "spend.maxBytesPerMonth": integer(0, "bytes", 0, COUNT_MAX, "Budget of a month (UTC). 0: none."),
+  "spend.alarmPercent": integer(80, "percent", 1, 100, "A warning is logged when so much of a budget is used."),
+  "spend.atLimit": choice(
+    "stop",
+    ["stop", "alarm"],
+    "When a budget is used up: stop receiving until the day or month is over, or only say so.",
   ),
 
   "batch.maxBlocks": integer(

@@ -6,6 +6,7 @@
 import type { Broker, Bucket } from "./broker.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import type { BlockRef, Position } from "./position.ts";
+import type { Ledger } from "./spend.ts";
 
 export interface Desired {
   readonly running: boolean;
@@ -99,6 +100,15 @@ export class Control {
 
   async setStanding(unit: string, standing: Standing): Promise<void> {
     await this.put("positions", unit, standing);
+  }
+
+  /** What a source has received, day by day. */
+  spend(source: string): Promise<Ledger | null> {
+    return this.get<Ledger>("control", `spend.${source}`);
+  }
+
+  async setSpend(source: string, ledger: Ledger): Promise<void> {
+    await this.put("control", `spend.${source}`, ledger);
   }
 
   /** Asks the producer of `stream` to replay it from the lowest position of its consumers. */

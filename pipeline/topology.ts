@@ -22,6 +22,8 @@ import { names, type StageName } from "./names.ts";
 import { quarantine } from "./quarantine.ts";
 import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
+import { budgetOf } from "./spend.ts";
+import { MeteredSource } from "./spend-meter.ts";
 import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
 import type { UnitContext, UnitSpec } from "./unit.ts";
@@ -93,13 +95,18 @@ export function units(d: Deployment, stages: readonly StageName[]): UnitSpec[] {
 async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const source = await d.openSource(c.log);
-  c.setDetails(() => ({ source: source.status, moduleHash: source.moduleHash }));
+  const metered = new MeteredSource({
+    ...{ source, budget: budgetOf(d.config), world: d.world, log: c.log },
+    read: () => d.control.spend(d.source),
+    write: (ledger) => d.control.setSpend(d.source, ledger),
+  });
+  c.setDetails(() => ({ source: source.status, moduleHash: source.moduleHash, spend: metered.report() }));
   const check = moduleHashCheck(d.config["source.moduleHashPolicy"], source.moduleHash, (m) => c.log("warning", m));
   const limits = { maxBlocks: d.config["batch.maxBlocks"], maxBytes: d.config["batch.maxBytes"] };
   await run(
     {
       ...common(d, c),
-      reader: new SourceReader(source, limits, check),
+      reader: new SourceReader(metered, limits, check),
       stage: ingestStage,
       sink: new StreamSink({
         ...output(d, c, signal),

@@ -2,7 +2,7 @@
 import { Type as t } from "@sinclair/typebox";
 import type { World } from "../../pipeline/world.ts";
 import { type Backend, chosen } from "../backend.ts";
-import { sourceStatusOf } from "../details.ts";
+import { sourceStatusOf, spendOf } from "../details.ts";
 import { unavailable } from "../errors.ts";
 import { blocksBehind, type HealthReader, LAG_BLOCKS_MAX } from "../health.ts";
 import { METRICS_CONTENT_TYPE } from "../metrics.ts";
@@ -33,6 +33,16 @@ const Started = t.Object({
   }),
 });
 const Stopped = t.Object({ success: t.Literal(true), message: t.String() });
+const Amount = t.Object({ blocks: t.Integer(), bytes: t.Integer() });
+const Spend = t.Object({
+  today: Amount,
+  month: Amount,
+  projectedMonth: Amount,
+  budget: t.Union([
+    t.Object({ percent: t.Number(), what: t.String(), used: t.Integer(), limit: t.Integer() }),
+    t.Null({ description: "no limit is set" }),
+  ]),
+});
 const Connection = t.Object({
   state: t.String({ description: "idle, connecting, streaming, backing-off, ended or error" }),
   attempts: t.Integer({ description: "calls made" }),
@@ -52,6 +62,7 @@ const STATUS = {
   uptimeFormatted: t.String(),
   health: t.String({ description: `healthy: fewer than ${LAG_BLOCKS_MAX} blocks behind the head; syncing: more` }),
   blocksBehind: t.Union([t.Integer(), t.Null()], { description: "null while nothing has come" }),
+  spend: t.Union([Spend, t.Null()], { description: "what was received from the provider; null while unknown" }),
   connection: t.Union([Connection, t.Null()], { description: "to the provider; null while no process runs ingest" }),
   errors: t.Array(
     t.Object({ time: t.Integer(), code: t.String(), message: t.String(), where: t.String(), unit: t.String() }),
@@ -153,6 +164,7 @@ function statusBody(view: View) {
     uptime: uptimeMs,
     uptimeFormatted: formatUptime(uptimeMs),
     ...syncBody(view),
+    spend: view.ingest === null ? null : spendOf(view.ingest.details),
     connection: connectionBody(view),
     errors,
   };

@@ -2,7 +2,9 @@
  * Goal: the source asks rightly in every version of the protocol, goes on exactly where it stood, and knows when a range
  * is complete. Method: scripted servers over real gRPC that note what they are asked.
  */
+
 import { describe, expect, test } from "bun:test";
+import { BinaryReader } from "@bufbuild/protobuf";
 import { Request } from "@substreams/core/proto";
 import { GrpcCode } from "./grpc-status.ts";
 import { PackageRequest, PROTOCOLS, type Protocol } from "./rpc.ts";
@@ -42,6 +44,20 @@ describe("asking", () => {
       productionMode: false,
     });
     expect(request.modules?.toBinary()).toEqual(testModule.modules.toBinary());
+  });
+
+  test("a limit of processed blocks is field 12 of every version's request", async () => {
+    for (const protocol of PROTOCOLS) {
+      const { asked } = await run([sends([], ok)], { ...options, protocol, limitProcessedBlocks: 300 });
+      const reader = new BinaryReader(asked[0]!.request);
+      const found: unknown[] = [];
+      while (reader.pos < reader.len) {
+        const [field, type] = reader.tag();
+        if (field === 12) found.push(Number(reader.uint64()));
+        else reader.skip(type);
+      }
+      expect(found).toEqual([300]);
+    }
   });
 
   test("the headers say gRPC, gzip where wanted, and who asks", async () => {

@@ -21,6 +21,7 @@ import { fatalStatus, judge } from "./retry.ts";
 import {
   type AnyResponse,
   blocksPath,
+  limitField,
   PackageRequest,
   PROTOCOLS,
   type Protocol,
@@ -49,6 +50,8 @@ export interface SubstreamsOptions {
   /** "auto": for bounded ranges. Without it, undo signals may come. */
   readonly finalBlocksOnly: "auto" | boolean;
   readonly productionMode: boolean;
+  /** The provider refuses requests that make it process more blocks; 0: no limit. */
+  readonly limitProcessedBlocks: number;
   /** "auto": the newest that the endpoint knows, remembered while this source lives. */
   readonly protocol: "auto" | Protocol;
   readonly compression: "gzip" | "none";
@@ -220,7 +223,7 @@ export class SubstreamsSource implements Source {
   }
 
   private request(protocol: Protocol, startCursor: string): Uint8Array {
-    const { module, productionMode } = this.options;
+    const { module, productionMode, limitProcessedBlocks } = this.options;
     const common = {
       startBlockNum: BigInt(this.range.start),
       startCursor,
@@ -229,9 +232,13 @@ export class SubstreamsSource implements Source {
       productionMode,
       outputModule: module.name,
     };
-    if (protocol === "v2") return new Request({ ...common, modules: module.modules }).toBinary();
+    const limit = limitField(limitProcessedBlocks);
+    if (protocol === "v2") {
+      return Buffer.concat([new Request({ ...common, modules: module.modules }).toBinary(), limit]);
+    }
     const { package: whole, params, network } = module;
-    return new PackageRequest({ ...common, package: whole, params: { ...params }, network }).toBinary();
+    const request = new PackageRequest({ ...common, package: whole, params: { ...params }, network });
+    return Buffer.concat([request.toBinary(), limit]);
   }
 
   private *take(message: AnyResponse, standing: Standing): Generator<BlockSignal> {
@@ -246,6 +253,9 @@ export class SubstreamsSource implements Source {
           traceId: status.traceId,
           resolvedStart: status.resolvedStart,
           chainHead: Number(message.value.chainHead),
+          // What the provider bills before and for the range, as far as it says.
+          blocksToPrepare: Number(message.value.effectiveBlocksToProcessBeforeStartBlock),
+          blocksToProcess: Number(message.value.effectiveBlocksToProcessAfterStartBlock),
         });
         return;
       case "progress":

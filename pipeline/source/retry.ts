@@ -49,7 +49,10 @@ const ADVICE: Readonly<Record<number, readonly [code: string, hint: string]>> = 
     "SUBSTREAMS_REQUEST",
     "The endpoint refuses the request: check package, module, params, start and stop block. A stored cursor of another network or module is refused as well.",
   ],
-  [GrpcCode.failedPrecondition]: ["SUBSTREAMS_REQUEST", "A limit set for the request was reached before it began."],
+  [GrpcCode.failedPrecondition]: [
+    "SUBSTREAMS_REQUEST",
+    "A limit set for the request was reached before it began: its message says how much source.limitProcessedBlocks would have to allow.",
+  ],
   [GrpcCode.resourceExhausted]: ["SUBSTREAMS_QUOTA", "The provider's quota is used up. It is raised or renewed there."],
   [GrpcCode.unimplemented]: ["SUBSTREAMS_UNSUPPORTED", "Check that source.endpoint is a Substreams endpoint."],
   [GrpcCode.notFound]: ["SUBSTREAMS_UNSUPPORTED", "Check that source.endpoint is a Substreams endpoint."],

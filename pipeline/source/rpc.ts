@@ -8,6 +8,7 @@
  */
 import { type Message, type MessageType, proto3, ScalarType } from "@bufbuild/protobuf";
 import { BlockRange, BlockScopedData, BlockUndoSignal, Error as FatalError, Package } from "@substreams/core/proto";
+import { varintSize, writeVarint } from "./framing.ts";
 
 /** Protocol versions, newest first: the order in which they are tried. */
 export const PROTOCOLS = ["v4", "v3", "v2"] as const;
@@ -52,6 +53,18 @@ export const PackageRequest: MessageType<PackageRequest> = proto3.makeMessageTyp
     { no: 9, name: "network", kind: "scalar", T: STRING },
   ],
 );
+
+/** Tag of `limit_processed_blocks` in the requests of all versions; `@substreams/core` does not know it. */
+const LIMIT_TAG = 0x60;
+
+/** The field encoded, to stand behind a request; empty for 0, no limit. */
+export function limitField(blocks: number): Uint8Array {
+  if (blocks === 0) return new Uint8Array(0);
+  const field = new Uint8Array(1 + varintSize(blocks));
+  field[0] = LIMIT_TAG;
+  writeVarint(blocks, field, 1);
+  return field;
+}
 
 /** Comes first in every stream. */
 export interface SessionInit extends Message<SessionInit> {

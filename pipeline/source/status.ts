@@ -42,6 +42,10 @@ export class SourceStatus {
   /** Of the current session; what the provider's support asks for. */
   traceId = "";
   resolvedStart = 0;
+  /** Slot of the chain's head when the session began; 0: the server did not say. */
+  chainHead = 0;
+  /** What the server says it has to process before the first block. */
+  blocksToPrepare = 0;
   progress: SourceProgress | null = null;
   lastError: string | null = null;
   /** When the token in use runs out, ms since the Unix epoch; 0: not known, or there is none. */
@@ -64,6 +68,8 @@ export class SourceStatus {
   session(session: SessionInit): void {
     this.traceId = session.traceId;
     this.resolvedStart = Number(session.resolvedStartBlock);
+    this.chainHead = Number(session.chainHead);
+    this.blocksToPrepare = Number(session.effectiveBlocksToProcessBeforeStartBlock);
     this.progress = null;
   }
 

@@ -168,6 +168,7 @@ export function openTestSource(
     stopBlock: "",
     finalBlocksOnly: false,
     productionMode: true,
+    limitProcessedBlocks: 0,
     protocol: "auto",
     compression: "none",
     maxMessageBytes: 128 * 1024 * 1024,

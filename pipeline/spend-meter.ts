@@ -1,0 +1,132 @@
+/** Counts what a source receives, writes it down where restarts find it, and holds it against the budget. */
+import { describe, Fatal } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { Position } from "./position.ts";
+import type { BlockSignal, Source } from "./source/source.ts";
+import {
+  type Amount,
+  addSpend,
+  type Budget,
+  type BudgetUse,
+  budgetUse,
+  type Ledger,
+  leftOf,
+  type Spend,
+  spendAt,
+} from "./spend.ts";
+import type { World } from "./world.ts";
+
+/** What came since is lost in a crash: not more than so much time. */
+const WRITE_EVERY_MS = 5_000;
+/** How often it is looked at in any case: days end. */
+const LOOK_EVERY_MS = 1_000;
+
+/** What was received since the process began, as the source counts. */
+export interface Received {
+  readonly blocks: number;
+  readonly receivedBytes: number;
+}
+
+export interface SpendMeterOptions {
+  readonly source: Source & { readonly status: Received };
+  readonly budget: Budget;
+  readonly read: () => Promise<Ledger | null>;
+  readonly write: (ledger: Ledger) => Promise<void>;
+  readonly world: World;
+  readonly log: Log;
+}
+
+/** The source itself, with a counter. */
+export class MeteredSource implements Source {
+  readonly name: string;
+  readonly moduleHash: string;
+  private readonly o: SpendMeterOptions;
+  private ledger: Ledger | null = null;
+  private counted: Received = { blocks: 0, receivedBytes: 0 };
+  private writtenAt = Number.NEGATIVE_INFINITY;
+  private alarmed: string | null = null;
+  /** When it is to be looked at next: nothing can be used up before. */
+  private due = { blocks: 0, bytes: 0, at: 0 };
+
+  constructor(options: SpendMeterOptions) {
+    this.o = options;
+    this.name = options.source.name;
+    this.moduleHash = options.source.moduleHash;
+  }
+
+  /** For reports: what was spent, and how much of the budget that is. */
+  report(): Spend & { readonly budget: BudgetUse | null } {
+    const spend = spendAt(this.ledger, this.o.world.now());
+    return { ...spend, budget: budgetUse(spend, this.o.budget) };
+  }
+
+  /** See `Source`. Also throws `Fatal` SPEND_LIMIT when the budget is used up: before it asks, or behind the last block. */
+  async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
+    this.ledger = await this.o.read();
+    this.hold();
+    try {
+      for await (const item of this.o.source.blocks(from, signal)) {
+        yield item;
+        if (!this.isDue()) continue;
+        this.count();
+        this.hold();
+        await this.write(false);
+      }
+    } finally {
+      this.count();
+      await this.write(true);
+    }
+  }
+
+  private isDue(): boolean {
+    const { status } = this.o.source;
+    const { blocks, bytes, at } = this.due;
+    return status.blocks >= blocks || status.receivedBytes >= bytes || this.o.world.monotonic() >= at;
+  }
+
+  private count(): void {
+    const { source, world } = this.o;
+    const { blocks, receivedBytes } = source.status;
+    const came: Amount = { blocks: blocks - this.counted.blocks, bytes: receivedBytes - this.counted.receivedBytes };
+    if (came.blocks === 0 && came.bytes === 0) return;
+    this.ledger = addSpend(this.ledger, world.now(), came);
+    this.counted = { blocks, receivedBytes };
+  }
+
+  /** What cannot be written now is written later, with what comes until then. */
+  private async write(now: boolean): Promise<void> {
+    const { world, write, log } = this.o;
+    if (this.ledger === null || (!now && world.monotonic() - this.writtenAt < WRITE_EVERY_MS)) return;
+    this.writtenAt = world.monotonic();
+    try {
+      await write(this.ledger);
+    } catch (error) {
+      log("debug", "what was received could not be written down", { reason: describe(error) });
+    }
+  }
+
+  private hold(): void {
+    const { budget, log, source, world } = this.o;
+    const spend = spendAt(this.ledger, world.now());
+    const use = budgetUse(spend, budget);
+    const left = leftOf(spend, budget);
+    this.due = {
+      blocks: source.status.blocks + left.blocks,
+      bytes: source.status.receivedBytes + left.bytes,
+      at: world.monotonic() + LOOK_EVERY_MS,
+    };
+    if (use === null || use.percent < budget.alarmPercent) return;
+    const full = use.percent >= 100;
+    const message = `${Math.floor(use.percent)} % of the budget is used: ${use.used} of ${use.limit} ${use.what}`;
+    if (full && budget.atLimit === "stop") {
+      throw new Fatal("SPEND_LIMIT", message, {
+        where: `source ${this.name}`,
+        hint: "It goes on by itself when the day or month is over. Raise spend.max*, or set spend.atLimit to alarm.",
+      });
+    }
+    const alarm = `${use.what} ${full}`;
+    if (this.alarmed === alarm) return;
+    this.alarmed = alarm;
+    log(full ? "error" : "warning", message, { source: this.name });
+  }
+}
