@@ -161,8 +161,9 @@ describe("paths and methods", () => {
     "/%zz",
     "/%c0%ae%c0%ae/etc/passwd",
     "/api/indexer",
-    "/indexer/status",
-    "/v1/api/indexer/status",
+    "/api/indexer/command",
+    "/indexer/command",
+    "/v1/indexer/status",
     "/__proto__",
   ]) {
     test(`${path} is nothing`, async () => {

@@ -4,11 +4,11 @@ import type { Command } from "commander";
 import type { AccessSettings } from "../api/access/access.ts";
 import type { RunningApi } from "../api/server.ts";
 import { type Config, sourceConfigs } from "../pipeline/config.ts";
-import type { Control } from "../pipeline/control.ts";
 import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
-import { answerLogRequests } from "../pipeline/log-exchange.ts";
+import { answerLogRequests, deploymentLogs } from "../pipeline/log-exchange.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import type { Connection } from "./deployment.ts";
 import { oneSource } from "./one-source.ts";
 import { tokensPath } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -37,11 +37,9 @@ Examples:
         for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
       });
       const { connectBroker } = await import("./deployment.ts");
-      const node = `${hostname()}-api-${process.pid}`;
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
-      answerLogRequests(connection.broker.connection, config["nats.prefix"], node, recentLog);
       try {
-        const api = await serveApi(config, connection.control, options.source);
+        const api = await serveApi(config, connection, options.source);
         context.stdout.write(json ? `${JSON.stringify({ url: api.url })}\n` : `${api.url}\n`);
         await told;
         await api.stop();
@@ -53,7 +51,11 @@ Examples:
 }
 
 /** Serves the API on the configured address: control of all sources, and what is known of the tokens of one. */
-export async function serveApi(config: Config, control: Control, sourceName?: string): Promise<RunningApi> {
+export async function serveApi(
+  config: Config,
+  { broker, control }: Pick<Connection, "broker" | "control">,
+  sourceName?: string,
+): Promise<RunningApi> {
   const served = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
   const [{ startApi }, { TokenFile }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] =
     await Promise.all([
@@ -76,6 +78,8 @@ export async function serveApi(config: Config, control: Control, sourceName?: st
   const backend = backends.find((own) => own.source === source)!;
   const others = backends.filter((own) => own !== backend);
   const reads = new JoinedReads({ folder: folders(served).hot, lanes, source, lake: await lakeStore(served) });
+  const own = { node: `${hostname()}-api-${process.pid}`, ring: recentLog };
+  const prefix = config["nats.prefix"];
   const api = await startApi({
     host: config["api.host"],
     port: config["api.port"],
@@ -84,13 +88,16 @@ export async function serveApi(config: Config, control: Control, sourceName?: st
     backend,
     others,
     reads,
+    logs: (query) => deploymentLogs(broker.connection, prefix, own, query),
     version: VERSION,
     log: logFor("api"),
   });
+  const answering = answerLogRequests(broker.connection, prefix, own.node, own.ring);
   return {
     url: api.url,
     async stop() {
       await api.stop();
+      answering.stop();
       reads.close();
     },
   };

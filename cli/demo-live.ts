@@ -41,7 +41,7 @@ export async function runLive(options: LiveOptions): Promise<void> {
     settings: DEMO_SETTINGS,
   });
   try {
-    const api = await listen(options, config, run.connection.control);
+    const api = await listen(options, config, run.connection);
     try {
       context.stdout.write(welcome(api.url, data));
       say(`${truth.transactions} transactions to come, ${options.speed} blocks a second; Ctrl-C ends the demo`);
@@ -63,13 +63,13 @@ export async function runLive(options: LiveOptions): Promise<void> {
 }
 
 /** On the asked port exactly; on the usual one unless it is taken. */
-async function listen(options: LiveOptions, config: Config, control: Parameters<typeof serveApi>[1]) {
-  if (options.port !== undefined) return serveApi({ ...config, "api.port": options.port }, control);
+async function listen(options: LiveOptions, config: Config, connection: Parameters<typeof serveApi>[1]) {
+  if (options.port !== undefined) return serveApi({ ...config, "api.port": options.port }, connection);
   try {
-    return await serveApi(config, control);
+    return await serveApi(config, connection);
   } catch (error) {
     if (!(error instanceof Fatal) || error.code !== "API_PORT") throw error;
-    return serveApi({ ...config, "api.port": 0 }, control);
+    return serveApi({ ...config, "api.port": 0 }, connection);
   }
 }
 

@@ -62,6 +62,21 @@ export async function collectLogs(
   return { nodes: nodes.sort(), entries: query.lines <= 0 ? [] : entries.slice(-query.lines) };
 }
 
+/** The same, of this process alone when the broker does not answer: it may be just that which one wants to read about. */
+export async function deploymentLogs(
+  connection: Pick<NatsConnection, "requestMany">,
+  prefix: string,
+  own: { readonly node: string; readonly ring: Pick<LogRing, "select"> },
+  query: LogQuery,
+): Promise<{ nodes: readonly string[]; entries: readonly NodeLogEntry[]; complete: boolean }> {
+  try {
+    return { ...(await collectLogs(connection, prefix, query)), complete: true };
+  } catch {
+    const entries = own.ring.select(query).map((entry) => ({ ...entry, node: own.node }));
+    return { nodes: [own.node], entries, complete: false };
+  }
+}
+
 /** What comes over the wire may be anybody's: a query that is none is not answered. */
 function queryFrom(data: Uint8Array): LogQuery | null {
   try {

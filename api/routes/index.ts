@@ -5,8 +5,10 @@ import { HealthReader } from "../health.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
 import type { TokenReads } from "../reads/index.ts";
+import { aliasesOf } from "./aliases.ts";
 import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
+import { logRoutes, type ReadLogs } from "./logs.ts";
 import { readPage } from "./page.ts";
 import { ok, type Route } from "./route.ts";
 import { eventRoutes } from "./spin/events.ts";
@@ -15,6 +17,7 @@ import { orderRoutes } from "./spin/orders.ts";
 import { timeRoutes } from "./spin/time.ts";
 import { tokenRoutes as spinTokenRoutes } from "./spin/tokens.ts";
 import { stagesRoutes } from "./stages.ts";
+import { syncRoutes } from "./sync.ts";
 import { candleRoutes } from "./v1/candles.ts";
 import { mintRoutes } from "./v1/mints.ts";
 import { userRoutes } from "./v1/users.ts";
@@ -24,6 +27,8 @@ export interface RouteOptions {
   /** Those of the other sources, where there are several. */
   readonly others?: readonly Backend[];
   readonly version: string;
+  /** Recent log lines of the deployment; without it there is no route that tells them. */
+  readonly logs?: ReadLogs;
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
   readonly world?: Pick<World, "now" | "sleep">;
@@ -32,13 +37,19 @@ export interface RouteOptions {
 }
 
 export async function allRoutes(options: RouteOptions): Promise<Route[]> {
-  const { backend, others = [], version, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const { backend, others = [], version, logs, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
   const backends = [backend, ...others];
   const health = new HealthReader(backends, world);
   const metrics = async () => ok(await renderMetrics((await health.read()).views, version));
+  const indexer = [
+    ...indexerRoutes({ backends, health, metrics, obeyWithinMs, world }),
+    ...(logs === undefined ? [] : logRoutes(logs)),
+  ];
   const routes: Route[] = [
     await readPage(),
-    ...indexerRoutes({ backends, health, metrics, obeyWithinMs, world }),
+    ...indexer,
+    ...aliasesOf(indexer),
+    ...syncRoutes({ backends, obeyWithinMs, world }),
     ...healthRoutes(health, version),
     {
       method: "GET",

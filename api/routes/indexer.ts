@@ -20,6 +20,9 @@ export interface IndexerOptions {
   readonly world: Pick<World, "now" | "sleep">;
 }
 
+/** What it takes to have a wish obeyed. */
+type Steering = Pick<IndexerOptions, "obeyWithinMs" | "world">;
+
 const POLL_MS = 100;
 
 const Started = t.Object({
@@ -93,7 +96,7 @@ export function indexerRoutes(options: IndexerOptions): Route[] {
       handle: async (asked) => {
         const wanted = chosen(backends, asked.params.source);
         // One that does not start keeps none of the others from starting.
-        const started = await Promise.allSettled(wanted.map((backend) => start(options, backend)));
+        const started = await Promise.allSettled(wanted.map((backend) => startIndexer(options, backend)));
         for (const result of started) if (result.status === "rejected") throw result.reason;
         const views = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
         const { startedAt, lastBlock, totalBlocks } = views[0]!;
@@ -194,7 +197,7 @@ function formatUptime(ms: number): string {
 }
 
 /** Records the wish and waits until ingest is seen at work: "started" is said of what runs, not of what was asked. */
-async function start(options: IndexerOptions, backend: Backend): Promise<View> {
+export async function startIndexer(options: Steering, backend: Backend): Promise<View> {
   let view = viewOf(await backend.snapshot(true), backend);
   // Units that have failed look again when they hear of a new wish.
   if (!view.wanted || view.units.some((unit) => unit.state === "failed")) {
@@ -215,7 +218,7 @@ async function start(options: IndexerOptions, backend: Backend): Promise<View> {
   throw unavailable("INDEXER_NOT_STARTED", `recorded, but ingest is still ${ingest.state}`);
 }
 
-async function stop(options: IndexerOptions, backend: Backend): Promise<void> {
+async function stop(options: Steering, backend: Backend): Promise<void> {
   const view = viewOf(await backend.snapshot(true), backend);
   if (view.wanted) {
     // What was processed since the start stays told while it is stopped.
@@ -231,7 +234,7 @@ async function stop(options: IndexerOptions, backend: Backend): Promise<void> {
 }
 
 /** Looks until `done` holds or the time is up, and gives what was seen last. */
-async function watch(options: IndexerOptions, backend: Backend, done: (view: View) => boolean): Promise<View> {
+async function watch(options: Steering, backend: Backend, done: (view: View) => boolean): Promise<View> {
   const { world, obeyWithinMs } = options;
   const deadline = world.now() + obeyWithinMs;
   for (;;) {
