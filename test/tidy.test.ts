@@ -6,6 +6,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { errorCodes } from "../cli/error-codes.ts";
+import { SETTING_VARIABLES } from "../pipeline/config.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const FOLDERS = "{pipeline,stages,storage,api,cli,simulator,test,bench}/**/*.ts";
@@ -123,4 +125,54 @@ test("stages have no clock, no randomness and no waiting", () => {
   const code = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
   const offences = SOURCES.filter((s) => s.file.startsWith("stages/") && !isTest(s.file) && banned.test(code(s.text)));
   expect(offences.map((s) => s.file)).toEqual([]);
+});
+
+describe("docs/errors.md, the registry of error codes", () => {
+  const CODE = "[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*";
+  /** `new Fatal("CODE"`, and the short forms of the API. */
+  const RAISED = new RegExp(
+    `(?:new (Fatal|Transient|Poison|Fenced|Rewind)|\\b(refused|refusedUntil|unavailable))\\(\\s*"(${CODE})"`,
+    "g",
+  );
+  /** A code handed to a function that makes the error, or in a table of advice. */
+  const HANDED_ON =
+    /(?:\b(?:broken|malformed|fail|failed|fatal|failure|poison|transient|wrong|super)\(|\[)\s*"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)",/g;
+  const KINDS: Readonly<Record<string, string>> = {
+    refused: "poison",
+    refusedUntil: "poison",
+    unavailable: "transient",
+  };
+  const ours = SOURCES.filter(
+    ({ file }) => !/^(test|bench)\//.test(file) && !isTest(file) && !/(fixture|testing)/.test(file),
+  );
+  const known = errorCodes();
+  const raised = ours.flatMap(({ file, text }) => [
+    ...[...text.matchAll(RAISED)].map((m) => {
+      const made = m[1] ?? m[2] ?? "";
+      return { code: m[3]!, kind: KINDS[made] ?? made.toLowerCase(), file };
+    }),
+    ...[...text.matchAll(HANDED_ON)]
+      .filter((m) => !SETTING_VARIABLES.has(m[1]!))
+      .map((m) => ({ code: m[1]!, kind: null, file })),
+  ]);
+
+  test("explains every code that can be raised", () => {
+    expect(new Set(raised.map(({ code }) => code)).size).toBeGreaterThan(100);
+    const missing = raised.filter(({ code }) => !known.has(code)).map(({ code, file }) => `${code} (${file})`);
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test("explains no code that nobody raises", () => {
+    const isThere = (code: string) =>
+      ours.some(({ text }) => text.includes(`"${code}"`) || text.includes(` ${code}: `));
+    expect([...known.keys()].filter((code) => !isThere(code))).toEqual([]);
+  });
+
+  test("says of each what happens next, as the code does", () => {
+    const wrong = raised.filter(({ code, kind }) => {
+      const told = known.get(code)?.kind.toLowerCase();
+      return kind !== null && told !== undefined && !told.split(" or ").includes(kind);
+    });
+    expect(wrong.map(({ code, kind, file }) => `${code} is ${kind} in ${file}`)).toEqual([]);
+  });
 });
