@@ -173,6 +173,19 @@ describe("read", () => {
     expect(slots).toEqual([1, 2, 3]);
   });
 
+  test("ends also when it is asked to before it has begun, or while it begins", async () => {
+    const { name, subject } = await stream();
+    await broker.publish(name, [messageOf(subject(0), 1, small(1))], 0);
+    for (const afterMs of [null, 0, 1, 2, 3, 5, 8]) {
+      const stop = new AbortController();
+      if (afterMs === null) stop.abort();
+      else setTimeout(() => stop.abort(), afterMs);
+      let read = 0;
+      for await (const _ of broker.read(name, { fromSeq: 1, subject: subject(0), signal: stop.signal })) read++;
+      expect(read).toBeLessThanOrEqual(1);
+    }
+  });
+
   test("from the middle of a body in chunks, it goes on with the next whole one", async () => {
     const { name, subject } = await stream();
     const last = await broker.publish(name, [messageOf(subject(0), 1, noise(1_200_000, 1))], 0);

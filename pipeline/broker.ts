@@ -309,7 +309,8 @@ export class Broker {
         abort_on_missing_resource: true,
       });
       options.signal.addEventListener("abort", stop, { once: true });
-      if (options.signal.aborted) return;
+      // Its end is carried out by whoever iterates: without the loop below, closing would wait for ever.
+      if (options.signal.aborted) stop();
       const assembler = new Assembler();
       for await (const message of messages) {
         const whole = assembler.add(message);

@@ -5,7 +5,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import { VirtualClock } from "../test/sim/clock.ts";
+import { Server } from "../test/sim/server.ts";
 import type { Bucket, Entry } from "./broker.ts";
+import { loadConfig } from "./config.ts";
 import { Control, type UnitReport } from "./control.ts";
 import { Fatal, Shutdown, Transient } from "./errors.ts";
 import { silentLog } from "./log.ts";
@@ -38,11 +40,13 @@ function memoryBucket(beforeCreate: () => Promise<void>): Bucket {
   };
 }
 
+const DEFAULTS = loadConfig({}).values;
+
 function supervise(beforeCreate: () => Promise<void>, run: (context: UnitContext) => Promise<void>): Supervisor {
   return supervised(controlInMemory(beforeCreate), run, systemWorld);
 }
 
-function controlInMemory(beforeCreate: () => Promise<void> = async () => undefined): Control {
+function controlInMemory(beforeCreate: () => Promise<void>): Control {
   const buckets = new Map<string, Bucket>();
   const kv = (name: string) => {
     const bucket = buckets.get(name) ?? memoryBucket(name.endsWith("_leases") ? beforeCreate : async () => undefined);
@@ -52,9 +56,15 @@ function controlInMemory(beforeCreate: () => Promise<void> = async () => undefin
   return new Control({ kv }, "test");
 }
 
-function supervised(control: Control, run: (context: UnitContext) => Promise<void>, world: World): Supervisor {
+function supervised(
+  control: Control,
+  run: (context: UnitContext) => Promise<void>,
+  world: World,
+  node = "a",
+  leaseTtlMs = 2_000,
+): Supervisor {
   return new Supervisor({
-    ...{ node: "a", version: "0", stages: ["decode"], world, control, log: silentLog, leaseTtlMs: 2_000 },
+    ...{ node, version: "0", stages: ["decode"], world, control, log: silentLog, leaseTtlMs },
     units: [{ name: "decode.main", stage: "decode", source: "main", inputStream: null, outputStream: null, run }],
     purge: async () => undefined,
     prepare: async () => undefined,
@@ -92,23 +102,99 @@ test("asked while a unit runs, and before anything has begun", async () => {
   }
 }, 20_000);
 
+function virtualWorld(clock: VirtualClock): World {
+  return {
+    now: () => 1_000_000 + clock.now,
+    monotonic: () => clock.now,
+    random: () => 0,
+    sleep: (ms, signal) => clock.sleep(ms, signal),
+  };
+}
+
+/** Key-value buckets whose entries end when the clock says so. */
+function virtualControl(clock: VirtualClock): Control {
+  const server = new Server(clock, true, () => undefined);
+  const kv = (name: string, ttlMs = 0): Bucket => ({
+    get: async (key) => server.get(name, ttlMs, key),
+    put: async (key, value) => server.put(name, ttlMs, key, value, null),
+    create: async (key, value) => server.put(name, ttlMs, key, value, 0),
+    update: async (key, value, revision) => server.put(name, ttlMs, key, value, revision),
+    delete: async (key, revision) => server.delete(name, ttlMs, key, revision ?? null),
+    keys: async () =>
+      (async function* () {
+        yield* server.keys(name, ttlMs);
+      })(),
+  });
+  return new Control({ kv }, "test");
+}
+
+describe("two nodes", () => {
+  /** Runs the unit on two nodes; whose turn it is and when it began, in the order of the runs. */
+  async function two(run: (node: string, context: UnitContext) => Promise<void>, ttlMs = DEFAULTS["lease.ttlMs"]) {
+    const clock = new VirtualClock();
+    const control = virtualControl(clock);
+    const dead = new Set<string>();
+    const runs: { node: string; at: number }[] = [];
+    for (const node of ["a", "b"]) {
+      // Of a dead process, nothing goes on: its timers never fire.
+      const world = virtualWorld(clock);
+      const sleep: World["sleep"] = async (ms, signal) => {
+        await clock.sleep(ms, signal);
+        if (dead.has(node)) await new Promise<never>(() => undefined);
+      };
+      const work = (context: UnitContext) => {
+        runs.push({ node, at: clock.now });
+        return run(node, context);
+      };
+      void supervised(control, work, { ...world, sleep }, node, ttlMs).run(new AbortController().signal);
+    }
+    await clock.run(10_000);
+    return { clock, control, runs, dead, ttlMs };
+  }
+
+  test("one runs it; when that one dies, the other does within ten seconds, with the default lease", async () => {
+    const { clock, runs, dead } = await two((_, context) => untilAborted(context));
+    expect(runs).toHaveLength(1);
+    const first = runs[0]!.node;
+    dead.add(first);
+    const diedAt = clock.now;
+    await clock.run(diedAt + 30_000);
+    expect(runs).toHaveLength(2);
+    expect(runs[1]!.node).not.toBe(first);
+    expect(runs[1]!.at - diedAt).toBeLessThanOrEqual(10_000);
+  });
+
+  test("a run that does not end though its lease is lost keeps nobody from going on, and is given up", async () => {
+    let first: string | null = null;
+    const { clock, control, runs, ttlMs } = await two((node, context) => {
+      const hangs = first === null;
+      first ??= node;
+      return hangs ? new Promise(() => undefined) : untilAborted(context);
+    });
+    expect(runs.map((r) => r.node)).toEqual([first!]);
+    await control.leases(ttlMs).put("decode.main", new TextEncoder().encode("somebody else, who ends at once"));
+    await clock.run(clock.now + 20_000);
+    // The other one runs it, though the first is still held up.
+    expect(runs.map((r) => r.node)).toEqual([first!, first === "a" ? "b" : "a"]);
+    const states = async () =>
+      Object.fromEntries((await control.nodes()).map((node) => [node.node, node.units[0]!.state]));
+    expect((await states())[first!]).toBe("stopped");
+    await clock.run(clock.now + 30_000);
+    expect((await states())[first!]).not.toBe("stopped");
+  });
+});
+
 describe("what fails for good", () => {
   /** Lets a unit run that fails as the script says, then works; tells when it was run and how it was reported. */
   class Failing {
     readonly runs: number[] = [];
     readonly clock = new VirtualClock();
-    readonly control = controlInMemory();
+    readonly control = virtualControl(this.clock);
     readonly supervisor: Supervisor;
     private readonly stop = new AbortController();
     private ended: Promise<void> | null = null;
 
     constructor(errors: readonly Error[], work: (context: UnitContext) => void = () => undefined) {
-      const world: World = {
-        now: () => 1_000_000 + this.clock.now,
-        monotonic: () => this.clock.now,
-        random: () => 0,
-        sleep: (ms, signal) => this.clock.sleep(ms, signal),
-      };
       const run = async (context: UnitContext) => {
         this.runs.push(Math.round(this.clock.now / 1000));
         const error = errors[this.runs.length - 1];
@@ -116,7 +202,7 @@ describe("what fails for good", () => {
         work(context);
         await untilAborted(context);
       };
-      this.supervisor = supervised(this.control, run, world);
+      this.supervisor = supervised(this.control, run, virtualWorld(this.clock));
     }
 
     /** Until then, in seconds; gives the report of that moment. */

@@ -1,6 +1,6 @@
 /** Keeps the units of one process going, each by itself (`unit-slot.ts`), reports how they do, and learns of other nodes. */
 import { hostname } from "node:os";
-import type { NodeReport } from "./control.ts";
+import type { NodeReport, UnitReport } from "./control.ts";
 import { classify, describe } from "./errors.ts";
 import { Lease, type LeaseOptions } from "./leases.ts";
 import { sameBlock } from "./position.ts";
@@ -69,9 +69,8 @@ export class Supervisor {
   }
 
   private candidates(unit: string): string[] {
-    const alive = this.nodes
-      .filter((n) => n.units.some((u) => u.unit === unit && u.state !== "failed"))
-      .map((n) => n.node);
+    const able = (u: UnitReport) => u.unit === unit && u.state !== "failed" && u.state !== "stopped";
+    const alive = this.nodes.filter((n) => n.units.some(able)).map((n) => n.node);
     return alive.includes(this.o.node) ? alive : [...alive, this.o.node];
   }
 

@@ -12,7 +12,7 @@
  * token or a broken disk, which somebody has put right since, and nobody should have to restart a daemon for that.
  */
 import type { Control, Standing, UnitError, UnitReport, UnitState } from "./control.ts";
-import { classify, describe, Shutdown, type SluiceError } from "./errors.ts";
+import { classify, describe, Shutdown, type SluiceError, Transient } from "./errors.ts";
 import type { Lease } from "./leases.ts";
 import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -37,6 +37,8 @@ const TELL_AGAIN_MS = 10_000;
 const BACKOFF = { baseMs: 200, capMs: 15_000, floorMs: 100 };
 /** Between looks at what has failed: the first one soon, for what has passed by itself; then rarely. */
 const LOOK_AGAIN = { baseMs: 15_000, capMs: 600_000 };
+/** How long a run has to finish its commit and end. */
+const OVERDUE_MS = 30_000;
 /** Who has failed and then runs for so long without a commit has nothing to do, but works. */
 const WORKS_AFTER_MS = 60_000;
 
@@ -163,20 +165,41 @@ export class UnitSlot {
     this.atWork();
     this.endedAt = null;
     const watching = this.watch(stop);
+    const over = new AbortController();
     try {
-      await this.o.prepare(this.spec);
-      await this.answerReplayRequest();
-      await this.spec.run(this.context(stop.signal));
+      await Promise.race([this.work(stop.signal), this.overdue(stop.signal, over.signal)]);
       return null;
     } catch (error) {
       return stop.signal.aborted && classify(error).kind !== "fatal" ? null : classify(error);
     } finally {
+      over.abort(new Shutdown());
       stop.abort(new Shutdown());
       signal.removeEventListener("abort", onAbort);
       await watching;
       this.blocked = false;
-      if (this.state === "running" || this.state === "paused") this.enter("waiting");
+      if (this.state !== "failed" && this.state !== "backing-off") this.enter("waiting");
     }
+  }
+
+  private async work(signal: AbortSignal): Promise<void> {
+    await this.o.prepare(this.spec);
+    await this.answerReplayRequest();
+    await this.spec.run(this.context(signal));
+  }
+
+  /**
+   * Rejects when a run has not ended long after it was asked to. Nobody waits for it any more, and nobody has to stop it:
+   * the next owner of its output has fenced it.
+   */
+  private async overdue(stop: AbortSignal, over: AbortSignal): Promise<never> {
+    await new Promise<void>((resolve) => {
+      if (stop.aborted) resolve();
+      stop.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await this.o.world.sleep(OVERDUE_MS, over);
+    const message = `was asked to end ${OVERDUE_MS / 1000} s ago and has not: going on without it`;
+    this.o.log("warning", message, { unit: this.spec.name, code: "UNIT_HANGS" });
+    throw new Transient("UNIT_HANGS", message);
   }
 
   /** Renews the lease; ends the unit when it is lost, when a better owner is there, or when a replay is asked of it. */
@@ -195,6 +218,8 @@ export class UnitSlot {
       if (kept && !handOver && !replay) continue;
       if (!kept) this.o.log("warning", "the lease is lost", { unit: this.spec.name });
       else this.o.log("info", replay ? "asked to replay" : "handing over to a new node", { unit: this.spec.name });
+      // While it ends, others need not wait for us.
+      if (this.state !== "failed") this.enter("stopped");
       stop.abort(new Shutdown());
     }
   }
