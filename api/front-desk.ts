@@ -8,6 +8,7 @@ import type { Access } from "./access/access.ts";
 import { requestTime } from "./clock.ts";
 import type { Asking, Responder } from "./respond.ts";
 import type { Audience, Route } from "./routes/route.ts";
+import type { Traffic } from "./traffic.ts";
 
 const HEADERS = {
   "cache-control": "no-store",
@@ -30,11 +31,13 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 export class FrontDesk {
   private readonly access: Access;
   private readonly responder: Responder;
-  private readonly world: Pick<World, "now">;
+  private readonly traffic: Traffic;
+  private readonly world: Pick<World, "now" | "monotonic">;
   /** Where requests come from. */
   private readonly peers = new WeakMap<Request, string>();
 
-  constructor(access: Access, responder: Responder, world: Pick<World, "now">) {
+  constructor(access: Access, responder: Responder, traffic: Traffic, world: Pick<World, "now" | "monotonic">) {
+    this.traffic = traffic;
     this.access = access;
     this.responder = responder;
     this.world = world;
@@ -46,6 +49,13 @@ export class FrontDesk {
   }
 
   async answer(route: Route, asking: Omit<Asking, "at">): Promise<Response> {
+    const started = this.world.monotonic();
+    const response = await this.judged(route, asking);
+    this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
+    return response;
+  }
+
+  private async judged(route: Route, asking: Omit<Asking, "at">): Promise<Response> {
     const { request } = asking;
     try {
       this.access.admit(request, route.audience, this.peers.get(request) ?? "", route.uncounted);

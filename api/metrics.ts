@@ -7,6 +7,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import type { UnitReport, UnitState } from "../pipeline/control.ts";
 import { decoderCountsOf, decodersOf, lakeOf, type ProgramCounts } from "./details.ts";
 import { sinkMetrics } from "./sink-metrics.ts";
+import type { Traffic } from "./traffic.ts";
 import type { View } from "./view.ts";
 
 /** `text/plain; version=0.0.4`: Prometheus' text format, which is UTF-8 by definition. */
@@ -74,8 +75,9 @@ const UNIT_GAUGES: readonly Reading[] = [
 const STATES: readonly UnitState[] = ["waiting", "running", "paused", "backing-off", "failed", "stopped"];
 
 /** `views`: one for each source; empty: the broker did not answer, so nothing is known beyond this process. */
-export async function renderMetrics(views: readonly View[], version: string): Promise<string> {
+export async function renderMetrics(views: readonly View[], version: string, traffic?: Traffic): Promise<string> {
   const page = new Page();
+  traffic?.fill(page);
   page.gauge("sluice_build_info", "Version of the process that answers", 1, { version });
   page.gauge("sluice_broker_up", "Whether the broker answers", views.length === 0 ? 0 : 1);
   const [first] = views;
@@ -90,7 +92,7 @@ export async function renderMetrics(views: readonly View[], version: string): Pr
     lake(page, view);
     sinkMetrics(page, view);
   }
-  return page.text();
+  return `${await page.text()}${traffic?.histogram() ?? ""}`;
 }
 
 /** Of all sources together; what is true of one is in the metrics with a source label. */

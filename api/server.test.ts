@@ -256,9 +256,20 @@ describe("/health and /ready", () => {
     expect(status).toBe(200);
     const since = (body as { checks: { since: number }[] }).checks[0]!.since;
     expect(body).toEqual({
+      server_id: "sluice",
       status: "healthy",
-      timestamp: new Date(since).toISOString(),
+      timestamp: `${new Date(since).toISOString().slice(0, 19)}Z`,
       version: "0.1.0",
+      healthy: true,
+      running: true,
+      uptime: expect.any(Number),
+      // There is no such thing here, and none is pretended; no hot store is on this host.
+      features: { wasm: false, zk_proof: false, databases: false, d1: false, kv: true, durable_objects: false },
+      active_connections: expect.any(Number),
+      rocksdb_status: "unavailable",
+      solana_listener_status: "connected",
+      mint_count: 0,
+      recent_events_count: 0,
       checks: [
         { name: "broker", ok: true, detail: "answers", since },
         { name: "stages", ok: true, detail: "1 live process", since },
@@ -436,6 +447,7 @@ describe("the page and the document", () => {
     // The other addresses of the indexer's routes are held in operations.test.ts.
     expect(all.filter((path) => !/^(\/v1\/api)?\/indexer\//.test(path))).toEqual([
       "/",
+      "/api/cluster/health",
       "/api/indexer/health",
       "/api/indexer/metrics",
       "/api/indexer/start",

@@ -15,6 +15,7 @@ import { FrontDesk } from "./front-desk.ts";
 import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
 import type { Route } from "./routes/route.ts";
+import { Traffic } from "./traffic.ts";
 import { pathOf, socketHandlers, type Transport } from "./transport.ts";
 
 /** Requests carry hardly anything; more is refused. */
@@ -44,8 +45,9 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const { host, port, log, transports = [], tokens = NO_TOKENS, world = systemWorld } = options;
   const settings = options.access ?? {};
   const access = new Access({ host, tokens, settings, world: { monotonic: systemWorld.monotonic } });
-  const desk = new FrontDesk(access, new Responder(log), world);
-  const app = appOf(await allRoutes(options), desk);
+  const { traffic = new Traffic() } = options;
+  const desk = new FrontDesk(access, new Responder(log), traffic, { ...systemWorld, now: () => world.now() });
+  const app = appOf(await allRoutes({ ...options, traffic }), desk);
   let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
@@ -65,6 +67,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
       cause,
     });
   }
+  traffic.connections = () => server.pendingWebSockets + server.pendingRequests;
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   return {
     url: `http://${name}:${server.port}`,

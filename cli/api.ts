@@ -90,6 +90,7 @@ export async function serveApi(
     reads,
     logs: (query) => deploymentLogs(broker.connection, prefix, own, query),
     version: VERSION,
+    serverId: `${hostname()}-api`,
     log: logFor("api"),
   });
   const answering = answerLogRequests(broker.connection, prefix, own.node, own.ring);

@@ -34,6 +34,8 @@ import type {
 
 /** The lake's manifest is looked at again after this long, ms. Old rows do not change, only how far they reach. */
 const MANIFEST_MS = 5_000;
+/** Counts of everything held are made anew after this long, ms: every probe asks for them. */
+const STATS_MS = 1_000;
 /** "Recent" events are those of so many seconds. */
 const RECENT_SECONDS = 60;
 
@@ -53,6 +55,7 @@ export class JoinedReads implements TokenReads {
   private readonly lake: LakeRows | null;
   private readonly activity: Activity;
   private readonly world: Pick<World, "monotonic" | "sleep">;
+  private counted: { readonly at: number; readonly stats: ReadStats } | null = null;
 
   constructor({ folder, lanes, source, lake, world = systemWorld }: JoinedReadsOptions) {
     this.world = world;
@@ -185,6 +188,12 @@ export class JoinedReads implements TokenReads {
   }
 
   stats(): ReadStats {
+    const now = this.world.monotonic();
+    if (this.counted === null || now - this.counted.at >= STATS_MS) this.counted = { at: now, stats: this.count() };
+    return this.counted.stats;
+  }
+
+  private count(): ReadStats {
     const readers = this.lanes.all();
     const appended = new Map<string, number>();
     let recentEvents = 0;

@@ -5,6 +5,7 @@ import { HealthReader } from "../health.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
 import type { TokenReads } from "../reads/index.ts";
+import { Traffic } from "../traffic.ts";
 import { aliasesOf } from "./aliases.ts";
 import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
@@ -32,15 +33,20 @@ export interface RouteOptions {
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
   readonly world?: Pick<World, "now" | "sleep">;
+  /** Names this server among others. */
+  readonly serverId?: string;
+  /** What it has answered. */
+  readonly traffic?: Traffic;
   /** How long start and stop wait to see their wish obeyed, ms. */
   readonly obeyWithinMs?: number;
 }
 
 export async function allRoutes(options: RouteOptions): Promise<Route[]> {
   const { backend, others = [], version, logs, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const { serverId = "sluice", traffic = new Traffic() } = options;
   const backends = [backend, ...others];
   const health = new HealthReader(backends, world);
-  const metrics = async () => ok(await renderMetrics((await health.read()).views, version));
+  const metrics = async () => ok(await renderMetrics((await health.read()).views, version, traffic));
   const indexer = [
     ...indexerRoutes({ backends, health, metrics, obeyWithinMs, world }),
     ...(logs === undefined ? [] : logRoutes(logs)),
@@ -50,7 +56,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     ...indexer,
     ...aliasesOf(indexer),
     ...syncRoutes({ backends, obeyWithinMs, world }),
-    ...healthRoutes(health, version),
+    ...healthRoutes({ health, version, serverId, traffic, ...(reads && { reads }) }),
     {
       method: "GET",
       path: "/metrics",
@@ -61,7 +67,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     },
     ...stagesRoutes(backends),
     ...timeRoutes(world),
-    ...(reads === undefined ? [] : tokenRoutes(reads, options)),
+    ...(reads === undefined ? [] : tokenRoutes(reads, options).map((timed) => ({ ...timed, timed: true as const }))),
   ];
   const openApi: Route = {
     method: "GET",

@@ -26,6 +26,8 @@ export interface Route<P extends Params = Params> {
   readonly audience: Audience;
   /** Not counted by the rate limit: for probes. */
   readonly uncounted?: true;
+  /** It reads tokens: how long it takes is measured. */
+  readonly timed?: true;
   /** Of path and query. */
   readonly params?: P;
   readonly body?: TSchema;

@@ -198,6 +198,31 @@ describe("/api", () => {
     );
   });
 
+  test("/health, /api/cluster/health and metrics tell what is held and what was asked", async () => {
+    const last = Math.max(...linesOf("candles_s1").map((fields) => Number(fields[0])));
+    const headTime = reads.stats().headTime!;
+    expect(headTime).toBeGreaterThanOrEqual(last);
+    const recent = EVENTS.flatMap(linesOf).concat(linesOf("quarantine"));
+    const held = {
+      rocksdb_status: "healthy",
+      mint_count: market.truth.mints.length,
+      recent_events_count: recent.filter((fields) => Number(fields[1]) >= headTime - 60).length,
+    };
+    const health = await get("/health");
+    expect(health).toMatchObject({ ...held, features: { databases: true, kv: true, zk_proof: false } });
+    expect(await get("/api/cluster/health")).toEqual({
+      ...held,
+      server_id: "sluice",
+      status: health["status"],
+      timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      active_connections: expect.any(Number),
+      solana_listener_status: "connected",
+    });
+    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect(metrics).toMatch(/^spin_server_requests_total\{method="GET",path="\/api\/mints",status="200"\} [1-9]/m);
+    expect(metrics).toMatch(/^spin_server_mint_query_duration_seconds_count\{path="\/api\/mints"\} [1-9]/m);
+  });
+
   test("/api/mint_orders: up by rising, down by falling start price; with what is known of the token", async () => {
     for (const mint of busiest().slice(0, 5)) {
       for (const [type, side] of [
