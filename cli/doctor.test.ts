@@ -12,6 +12,7 @@ import { natsServerBinary } from "../pipeline/embedded-nats.ts";
 import { type Replay, serveReplay } from "../pipeline/source/replay.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { writeSimulation } from "../simulator/index.ts";
+import { S3Server } from "../storage/lake/s3/server-fixture.ts";
 import type { CheckResult } from "./doctor/check.ts";
 import { examine, GROUPS } from "./doctor.ts";
 import { BufferOutput } from "./output.ts";
@@ -157,6 +158,38 @@ test("nats: a server without JetStream", async () => {
   const { url } = await natsServer("bare");
   const { of } = await doctor({ "nats.url": url }, { groups: ["nats"] });
   expect(of("server")).toMatchObject({ state: "fail", evidence: expect.stringContaining("NATS_NO_JETSTREAM") });
+});
+
+test("lake in a bucket: there, missing, and on a store that ignores conditional writes", async () => {
+  const [good, careless] = [new S3Server(), new S3Server({ conditional: false })];
+  const at = (server: S3Server, more: Record<string, unknown> = {}) => ({
+    "lake.url": "s3://bucket/lake",
+    "lake.s3.endpoint": server.url,
+    "lake.s3.accessKeyId": "key",
+    "lake.s3.secretAccessKey": "s3cret",
+    ...more,
+  });
+  const look = (flags: Record<string, unknown>) => doctor(flags, { groups: ["lake"] });
+  try {
+    const missing = await look(at(good));
+    expect(missing.of("bucket")).toMatchObject({
+      state: "fail",
+      evidence: expect.stringContaining("LAKE_BUCKET_MISSING"),
+    });
+    expect(missing.of("put, get, delete").state).toBe("skip");
+    expect((await look(at(good, { "lake.s3.createBucket": true }))).of("bucket").state).toBe("skip");
+    expect(good.buckets.size).toBe(0);
+    for (const server of [good, careless]) server.buckets.set("bucket", new Map());
+    expect((await look(at(good))).checks.map((check) => check.state)).toEqual(["ok", "ok", "ok", "ok"]);
+    expect((await look(at(careless))).of("conditional put").state).toBe("fail");
+    const leased = await look(at(careless, { "lake.s3.conditionalWrites": "lease" }));
+    expect(leased.of("conditional put").state).toBe("warn");
+    expect([...good.buckets.get("bucket")!.keys()]).toEqual([]);
+  } finally {
+    await Promise.all([good.stop(), careless.stop()]);
+  }
+  const away = await look(at({ url: "http://127.0.0.1:1" } as S3Server));
+  expect(away.of("bucket")).toMatchObject({ state: "fail", fix: expect.any(String) });
 });
 
 test("host, lake and API: folders that cannot be, and a port that is taken", async () => {

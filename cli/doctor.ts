@@ -7,6 +7,7 @@ import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, oneOf } from "./context.ts";
 import { type Check, type CheckResult, type CheckState, fail, ok, once, runChecks } from "./doctor/check.ts";
 import { type Clock, hostChecks } from "./doctor/host.ts";
+import type { LakeProbe } from "./doctor/lake.ts";
 import { type CommandIo, EXIT, type Output, paint, toJson } from "./output.ts";
 import { tokensPath } from "./token.ts";
 
@@ -92,13 +93,24 @@ async function checksFor(options: DoctorOptions): Promise<{ checks: Check[]; clo
     ...hostChecks(config, clocks),
     ...natsChecks({ config, broker, monitor }),
     ...sourceChecks({ config, offline }),
-    ...lakeChecks({ store: async () => (await import("./lake.ts")).lakeStore(config) }),
+    ...lakeChecks(lakeProbe(config)),
     { group: "api", name: "port", run: () => apiPort(config) },
   ];
   const close = async () => {
     await opened?.then((connection) => connection.close()).catch(() => undefined);
   };
   return { checks, close };
+}
+
+function lakeProbe(config: Config): LakeProbe {
+  const store = async () => (await import("./lake.ts")).lakeStore(config);
+  if (config["lake.url"] === "") return { store };
+  const bucket = {
+    conditionalWrites: config["lake.s3.conditionalWrites"],
+    mayCreate: config["lake.s3.createBucket"],
+    probe: async () => (await import("./lake.ts")).probeLake(config, false),
+  };
+  return { store, bucket };
 }
 
 /** A clock that cannot be asked is not missed here: the check of its own group says what is wrong. */

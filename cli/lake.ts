@@ -15,6 +15,7 @@ import { FileCache } from "../storage/lake/file-cache.ts";
 import { FolderStore } from "../storage/lake/folder-store.ts";
 import type { LakeOutput } from "../storage/lake/output.ts";
 import type { S3Options } from "../storage/lake/s3/client.ts";
+import type { ProbeResult } from "../storage/lake/s3/probe.ts";
 import type { WriteLock } from "../storage/lake/s3/store.ts";
 import { LakeSink, type LakeSinkOptions } from "../storage/lake/sink.ts";
 import { Spool } from "../storage/lake/spool.ts";
@@ -33,22 +34,30 @@ export async function lakeStore(config: Config): Promise<ObjectStore> {
  */
 export async function prepareLake(config: Config, log: Log): Promise<void> {
   if (config["lake.url"] === "") return;
-  const [{ noConditionalWrites, probeBucket }, { parseBucketUrl }] = await Promise.all([
+  const { created, conditionalWrites } = await probeLake(config, config["lake.s3.createBucket"]);
+  if (created) log("info", "made the bucket of the lake", { url: config["lake.url"] });
+  if (conditionalWrites) return;
+  if (config["lake.s3.conditionalWrites"] === "required") {
+    const { noConditionalWrites } = await import("../storage/lake/s3/probe.ts");
+    throw noConditionalWrites(config["lake.url"]);
+  }
+  log("warning", "the store ignores conditional writes: a lease in NATS keeps two archives apart");
+}
+
+/** What the bucket of `lake.url` can do. Throws what `probeBucket` throws. */
+export async function probeLake(config: Config, createBucket: boolean): Promise<ProbeResult> {
+  const [{ probeBucket }, { parseBucketUrl }] = await Promise.all([
     import("../storage/lake/s3/probe.ts"),
     import("../storage/lake/s3/client.ts"),
   ]);
-  const { created, conditionalWrites } = await probeBucket({
+  return probeBucket({
     ...s3Options(config),
     bucket: parseBucketUrl(config["lake.url"]),
     world: systemWorld,
-    createBucket: config["lake.s3.createBucket"],
+    createBucket,
     // Whoever waits for this has better things to do while the bucket is away.
     retry: { tries: 3, forMs: 10_000 },
   });
-  if (created) log("info", "made the bucket of the lake", { url: config["lake.url"] });
-  if (conditionalWrites) return;
-  if (config["lake.s3.conditionalWrites"] === "required") throw noConditionalWrites(config["lake.url"]);
-  log("warning", "the store ignores conditional writes: a lease in NATS keeps two archives apart");
 }
 
 /** At the start of a process that archives: what is wrong with the bucket is said at once; that it is away may pass. */

@@ -1,29 +1,79 @@
 /** Checks of the lake: that objects can be put, read and deleted where it lies, that a taken name stays taken, and DuckDB. */
 import { randomUUID } from "node:crypto";
+import { classify } from "../../pipeline/errors.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { sha256Of } from "../../storage/lake/store.ts";
-import { type Check, type Finding, fail, ok, once } from "./check.ts";
+import { type Check, type Finding, fail, ok, once, skip, warn } from "./check.ts";
 
 export interface LakeProbe {
   store(): Promise<ObjectStore>;
+  /** Of a lake in a bucket. */
+  readonly bucket?: BucketProbe;
+}
+
+export interface BucketProbe {
+  /** Settings lake.s3.conditionalWrites and lake.s3.createBucket. */
+  readonly conditionalWrites: "required" | "lease";
+  readonly mayCreate: boolean;
+  /** Looks, and creates nothing. Throws LAKE_BUCKET_MISSING and whatever else is wrong. */
+  probe(): Promise<{ readonly conditionalWrites: boolean }>;
 }
 
 const text = (value: string) => new TextEncoder().encode(value);
 
-export function lakeChecks(probe: LakeProbe): Check[] {
-  const store = once(() => probe.store());
+export function lakeChecks({ store, bucket }: LakeProbe): Check[] {
+  const opened = once(store);
+  const probed = bucket === undefined ? null : once(() => bucket.probe());
+  const roundTripped = async () => roundTrip(await opened());
+  if (bucket === undefined || probed === null) {
+    return [
+      { group: "lake", name: "put, get, delete", run: roundTripped },
+      {
+        group: "lake",
+        name: "conditional put",
+        needs: "put, get, delete",
+        run: async () => conditionalPut(await opened()),
+      },
+      { group: "lake", name: "duckdb", run: duckdb },
+    ];
+  }
   return [
-    { group: "lake", name: "put, get, delete", run: async () => roundTrip(await store()) },
+    { group: "lake", name: "bucket", run: () => bucketThere(bucket, probed) },
+    { group: "lake", name: "put, get, delete", needs: "bucket", run: roundTripped },
     {
       group: "lake",
       name: "conditional put",
-      needs: "put, get, delete",
-      run: async () => conditionalPut(await store()),
+      needs: "bucket",
+      run: async () => judgeConditional((await probed()).conditionalWrites, bucket.conditionalWrites),
     },
     { group: "lake", name: "duckdb", run: duckdb },
   ];
 }
 
+async function bucketThere({ mayCreate }: BucketProbe, probe: () => Promise<unknown>): Promise<Finding> {
+  try {
+    await probe();
+    return ok("it is there");
+  } catch (error) {
+    const { code } = classify(error);
+    if (code === "LAKE_BUCKET_MISSING" && mayCreate) return skip("it is missing, and will be made at the start");
+    throw error;
+  }
+}
+
+/** Whether the store honours If-None-Match, and what the settings say should hold two archives apart. */
+export function judgeConditional(honoured: boolean, setting: "required" | "lease"): Finding {
+  if (honoured) return ok("of several writers at once exactly one succeeds");
+  const evidence = "the store ignores If-None-Match";
+  if (setting === "required") return fail(evidence, CONDITIONAL_FIX);
+  return warn(
+    `${evidence}; a lease in NATS stands in for it`,
+    "See that all archives of this bucket use the same NATS server.",
+  );
+}
+
+const CONDITIONAL_FIX =
+  "Use a store with conditional writes (AWS S3, R2, Garage 2, versitygw), or set lake.s3.conditionalWrites to lease.";
 const STORE_FIX =
   "Check that the user may put, get, list and delete there (s3:PutObject, GetObject, ListBucket, DeleteObject).";
 
@@ -50,10 +100,7 @@ async function conditionalPut(store: ObjectStore): Promise<Finding> {
     if (outcome === "exists-other" && kept !== null && sha256Of(kept) === sha256Of(body)) {
       return ok(`${store.name}: a name that is taken stays taken`);
     }
-    return fail(
-      `${store.name}: an object was overwritten although it must not be`,
-      "Use a store with conditional writes (AWS S3, R2, Garage, versitygw), or set lake.s3.conditionalWrites to lease.",
-    );
+    return fail(`${store.name}: an object was overwritten although it must not be`, CONDITIONAL_FIX);
   });
 }
 
