@@ -11,6 +11,7 @@ import { errorCodes } from "./cli/error-codes.ts";
 import * as explain from "./cli/explain.ts";
 import * as idl from "./cli/idl.ts";
 import * as init from "./cli/init.ts";
+import * as map from "./cli/map.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
@@ -59,6 +60,7 @@ const COMMANDS = [
   replay,
   simulate,
   idl,
+  map,
   config,
   explain,
   completions,

@@ -83,7 +83,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
   const { broker, control } = connection;
   const paths = folders(config);
   for (const path of [paths.hot, paths.temp]) await mkdir(path, { recursive: true });
-  const { programs, effects, catalog } = await decodersFor(config);
+  const { programs, maps, effects, catalog } = await decodersFor(config);
   const codec = rowCodec(catalog);
   if (broker.maxPayload < LIMITS.messageBytesMax + 64 * 1024) {
     throw new Fatal(
@@ -99,6 +99,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     config,
     source: config["source.name"],
     programs,
+    maps,
     effects,
     catalog,
     rowCodec: codec,

@@ -1,29 +1,18 @@
-/** Where IDLs come from: a file, or an https URL that is read once and then kept, so that decoding stays what it was. */
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+/** Where IDLs come from: a file, or an https URL. */
 import { classify, Fatal, Transient } from "../pipeline/errors.ts";
 import { readPackage } from "../pipeline/source/package-file.ts";
 import { parseIdl } from "../stages/decode/idl-account.ts";
+import { keptBytes } from "./kept-download.ts";
 
 /** No program's IDL comes near. */
 const LIMITS = { bytesMax: 16 * 1024 * 1024, timeoutMs: 30_000 } as const;
 
 /**
- * The IDL at a path or https URL, as JSON. What was downloaded is kept in `cache` (a folder; null: it is not kept) and read
- * from there ever after: delete the file to have it fetched again. Throws `Fatal` IDL_FILE or IDL_INVALID, `Transient`
- * IDL_DOWNLOAD.
+ * The IDL at a path or https URL, as JSON. What is downloaded is kept in the folder `kept` (null: it is not). Throws `Fatal`
+ * IDL_FILE or IDL_INVALID, `Transient` IDL_DOWNLOAD.
  */
-export async function loadIdl(location: string, cache: string | null): Promise<unknown> {
-  if (cache === null || !/^https?:/i.test(location)) return parseIdl(await read(location), location);
-  const kept = join(cache, `${new Bun.CryptoHasher("sha256").update(location).digest("hex").slice(0, 16)}.json`);
-  if (await Bun.file(kept).exists()) return parseIdl(await Bun.file(kept).bytes(), kept);
-  const bytes = await read(location);
-  const idl = parseIdl(bytes, location.replace(/\?.*$/, ""));
-  await mkdir(cache, { recursive: true });
-  const part = `${kept}.${process.pid}.part`;
-  await writeFile(part, bytes);
-  await rename(part, kept);
-  return idl;
+export async function loadIdl(location: string, kept: string | null): Promise<unknown> {
+  return parseIdl(await keptBytes(location, kept, read), location.replace(/\?.*$/, ""));
 }
 
 /** IDLs are fetched as packages are; what goes wrong is told of the IDL. */

@@ -8,6 +8,7 @@ import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { datasetCatalog } from "../stages/decode/catalog.ts";
 import { type IdlOptions, programFromIdl } from "../stages/decode/idl.ts";
 import type { InstructionChoice } from "../stages/decode/idl-instructions.ts";
+import type { MapSpec } from "../stages/decode/map/map-spec.ts";
 import { snakeCase } from "../stages/decode/names.ts";
 import type { ProgramSpec, TradeMapping } from "../stages/decode/program.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
@@ -17,20 +18,23 @@ import { PRESETS, type Preset, withInstructions } from "./presets.ts";
 /** Everything that follows from what is to be decoded. */
 export interface Decoders {
   readonly programs: readonly ProgramSpec[];
+  readonly maps: readonly MapSpec[];
   readonly catalog: DatasetCatalog;
   readonly effects: Effects;
 }
 
 /** Reads the IDLs that the settings name. Throws `Fatal` CONFIG_VALUE, IDL_*, PROGRAM_* or DATASET_NAME with the path of the setting. */
 export async function decodersFor(config: Config): Promise<Decoders> {
-  const cache = join(config["data.dir"], "idl");
+  const kept = join(config["data.dir"], "kept");
   const short = config["decode.programs"];
-  const listed = short.length === 0 && config.programs.length === 0 ? ["spinpet"] : short;
+  const asked = [short, config.programs, config.maps].some((list) => list.length > 0);
+  const listed = asked ? short : ["spinpet"];
   const chosen = listed.map(presetInShort);
-  for (const [i, setting] of config.programs.entries()) chosen.push(await chosenBy(setting, `programs[${i}]`, cache));
+  for (const [i, setting] of config.programs.entries()) chosen.push(await chosenBy(setting, `programs[${i}]`, kept));
   const programs = chosen.flatMap((choice) => choice.programs);
   const effects = new Map(chosen.flatMap((choice) => [...(choice.effects ?? [])]));
-  return { programs, effects, catalog: datasetCatalog(programs) };
+  const maps = config.maps.length === 0 ? [] : await (await import("./maps.ts")).mapsFor(config, kept);
+  return { programs, maps, effects, catalog: datasetCatalog(programs, maps) };
 }
 
 type Chosen = Pick<Preset, "programs" | "effects">;
@@ -41,7 +45,7 @@ function presetInShort(entry: string): Chosen {
   return chosenPreset({ preset: name, ...(id === undefined ? {} : { id }) }, "decode.programs");
 }
 
-async function chosenBy(setting: ProgramSetting, where: string, cache: string): Promise<Chosen> {
+async function chosenBy(setting: ProgramSetting, where: string, kept: string): Promise<Chosen> {
   if (setting.preset !== undefined) return chosenPreset({ ...setting, preset: setting.preset }, where);
   if (setting.idl === undefined) {
     throw new Fatal("CONFIG_VALUE", `${where} names neither a preset nor an IDL`, {
@@ -49,8 +53,8 @@ async function chosenBy(setting: ProgramSetting, where: string, cache: string): 
       hint: `Give \`idl\`, or \`preset\`: ${Object.keys(PRESETS).join(", ")}.`,
     });
   }
-  const idl = await loadIdl(setting.idl, cache);
-  const earlier = await Promise.all((setting.earlier ?? []).map((location) => loadIdl(location, cache)));
+  const idl = await loadIdl(setting.idl, kept);
+  const earlier = await Promise.all((setting.earlier ?? []).map((location) => loadIdl(location, kept)));
   return { programs: [within(where, () => programFromIdl(idl, { ...idlOptions(setting), earlier }))] };
 }
 

@@ -11,6 +11,7 @@ import { API_KNOBS } from "./config-api.ts";
 import { readConfigFile } from "./config-file.ts";
 import { choice, flag, integer, type Knob, list, parseValue, text } from "./config-knob.ts";
 import { LAKE_KNOBS } from "./config-lake.ts";
+import { MAPS } from "./config-maps.ts";
 import { PROGRAMS } from "./config-programs.ts";
 import { parseSection, type Section, shownSection } from "./config-section.ts";
 import { type SourceEntry, settingOf, sourcesSection } from "./config-sources.ts";
@@ -251,7 +252,8 @@ export const KNOBS = {
 /** What a flat setting cannot say: lists and objects, each described by a schema. Their names stand beside those of the settings. */
 export const SECTIONS = {
   programs: PROGRAMS,
-  sources: sourcesSection(KNOBS, { programs: PROGRAMS }),
+  maps: MAPS,
+  sources: sourcesSection(KNOBS, { programs: PROGRAMS, maps: MAPS }),
 } as const satisfies Record<string, Section>;
 
 export type SectionName = keyof typeof SECTIONS;

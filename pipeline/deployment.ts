@@ -1,6 +1,7 @@
 /** What units need to know of the deployment they belong to. Put together by the composition root, and only there. */
 
 import type { RollLimits } from "../stages/archive/stage.ts";
+import type { MapSpec } from "../stages/decode/map/map-spec.ts";
 import type { ProgramSpec } from "../stages/decode/program.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
 import type { HotStore } from "../storage/hot/store.ts";
@@ -19,6 +20,8 @@ export interface Deployment {
   /** Name of the source; streams and units carry it. */
   readonly source: string;
   readonly programs: readonly ProgramSpec[];
+  /** Outputs that are not blocks of transactions. */
+  readonly maps: readonly MapSpec[];
   /** Effects of the programs' events on hot state. */
   readonly effects: Effects;
   readonly catalog: DatasetCatalog;

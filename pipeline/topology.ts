@@ -126,6 +126,7 @@ async function decode(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = new DecodeStage({
     programs: d.programs,
+    maps: d.maps,
     failedTransactions: d.config["decode.failedTransactions"],
   });
   c.setDetails(() => ({ decoders: stage.health() }));

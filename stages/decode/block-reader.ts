@@ -108,7 +108,7 @@ export class BlockReader {
     const field = TRANSACTIONS_FIELD.get(typeName);
     if (field === undefined) {
       throw new Fatal("DECODE_TYPE", `blocks of type "${typeName}" cannot be decoded`, {
-        hint: `Choose a module whose output is one of: ${[...TRANSACTIONS_FIELD.keys()].join(", ")}.`,
+        hint: `Choose a module whose output is one of: ${[...TRANSACTIONS_FIELD.keys()].join(", ")}. Any other takes a mapping in \`maps\`: \`sluice map\` proposes one.`,
       });
     }
     const wanted = bytesTag(field);

@@ -9,6 +9,8 @@ import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
+import { MapDecoder } from "./map/map-decoder.ts";
+import type { MapSpec } from "./map/map-spec.ts";
 import type { ProgramSpec } from "./program.ts";
 import { ProgramDecoder } from "./program-decoder.ts";
 
@@ -19,27 +21,36 @@ const RESERVED: ReadonlySet<string> = new Set([BLOCKS.name, MINTS.name, ORDERS.n
  * `trades`, `quarantine` and one dataset per event, by name. Two deployments of one program may share their datasets; two
  * programs with different events of one name may not (`Fatal`).
  */
-export function datasetCatalog(programs: readonly ProgramSpec[]): DatasetCatalog {
-  return catalogOf(programs.map((spec) => new ProgramDecoder(spec)));
+export function datasetCatalog(programs: readonly ProgramSpec[], maps: readonly MapSpec[] = []): DatasetCatalog {
+  return catalogOf(
+    programs.map((spec) => new ProgramDecoder(spec)),
+    maps.map((spec) => new MapDecoder(spec)),
+  );
 }
 
-export function catalogOf(programs: readonly ProgramDecoder[]): DatasetCatalog {
+export function catalogOf(programs: readonly ProgramDecoder[], maps: readonly MapDecoder[]): DatasetCatalog {
   const catalog = new Map<string, DatasetSpec>([
     [TRADES.name, TRADES],
     [QUARANTINE.name, QUARANTINE],
   ]);
   for (const program of programs) {
     for (const { name, dataset } of [...program.events, ...program.instructions]) {
-      if (dataset === null) continue;
-      const known = catalog.get(dataset.name);
-      if (RESERVED.has(dataset.name) || (known !== undefined && !Bun.deepEquals(known, dataset, true))) {
-        throw new Fatal("DATASET_NAME", `the name ${dataset.name} is taken by another dataset`, {
-          where: `${program.name}.${name}`,
-          hint: "Give it another name (`dataset`), or the program a prefix (`prefix`).",
-        });
-      }
-      catalog.set(dataset.name, known ?? dataset);
+      if (dataset !== null) enter(catalog, dataset, `${program.name}.${name}`);
     }
   }
+  for (const map of maps) {
+    for (const { dataset } of map.datasets) enter(catalog, dataset, `maps ${map.typeName}`);
+  }
   return catalog;
+}
+
+function enter(catalog: Map<string, DatasetSpec>, dataset: DatasetSpec, where: string): void {
+  const known = catalog.get(dataset.name);
+  if (RESERVED.has(dataset.name) || (known !== undefined && !Bun.deepEquals(known, dataset, true))) {
+    throw new Fatal("DATASET_NAME", `the name ${dataset.name} is taken by another dataset`, {
+      where,
+      hint: "Give it another name (`dataset`), or the program a prefix (`prefix`).",
+    });
+  }
+  catalog.set(dataset.name, known ?? dataset);
 }

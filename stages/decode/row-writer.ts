@@ -7,13 +7,14 @@ import { QUARANTINE, type QuarantineReason } from "../../pipeline/datasets/quara
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import { SIGNATURE_BYTES } from "./block-reader.ts";
-import { DoubleReports } from "./double-reports.ts";
+import { DoubleReports, type ReportedTrade } from "./double-reports.ts";
 import type { EventDecoder } from "./event-decoder.ts";
 import type { CompiledForm } from "./instruction-decoder.ts";
 import type { CompiledLayout } from "./layout-choice.ts";
 import { DISCRIMINATOR_BYTES } from "./program-decoder.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
 import type { Found, Surroundings } from "./surroundings.ts";
+import type { TradeWriter } from "./trade-mapping.ts";
 
 /** What a message can carry must also hold the bytes that were set aside. */
 export const MAX_QUARANTINED_BYTES = 256 * 1024;
@@ -78,21 +79,23 @@ export class RowWriter {
     const { trade } = compiled;
     if (trade === null) return true;
     if (!trade.prepare(bytes, this.around)) return false;
-    const { columns, length } = this.builder(TRADES);
     const mint = trade.mint ?? this.mintOf(compiled, bytes);
-    appendPlace(columns, place, mint);
-    trade.append(bytes, columns, COMMON);
-    if (this.doubles === null) return true;
-    const venue = trade.venue(bytes);
-    this.doubles.add({
-      row: length,
-      mint: mint === null ? "" : addressKey(mint.in, mint.at),
-      isBuy: trade.isBuy(bytes),
-      base: trade.baseAmount(bytes),
-      program: addressKey(place.program, 0),
-      venue: venue === null ? null : addressKey(venue.in, venue.at),
-    });
+    const report = this.doubles === null ? null : reportOf(place, mint, trade, bytes);
+    this.appendTrade(place, mint, report, (columns, first) => trade.append(bytes, columns, first));
     return true;
+  }
+
+  /** Appends a row of `trades`; `fill` writes its own columns. */
+  appendTrade(
+    place: Place,
+    mint: Found | null,
+    report: Omit<ReportedTrade, "row"> | null,
+    fill: (columns: TableBuilder["columns"], first: number) => void,
+  ): void {
+    const table = this.table(TRADES);
+    if (report !== null) this.doubles?.add({ ...report, row: table.length });
+    appendPlace(table.columns, place, mint);
+    fill(table.columns, COMMON);
   }
 
   endTransaction(): void {
@@ -109,7 +112,7 @@ export class RowWriter {
     end: number,
     discriminated: boolean,
   ): void {
-    const { columns } = this.builder(QUARANTINE);
+    const { columns } = this.table(QUARANTINE);
     appendPlace(columns, place, null);
     const cut = end - start > MAX_QUARANTINED_BYTES;
     columns[COMMON]!.string(reason);
@@ -142,7 +145,7 @@ export class RowWriter {
   /** Appends the common columns and the first `count` of the row's own. */
   private fields(place: Place, dataset: DatasetSpec, compiled: CompiledLayout, bytes: Uint8Array, count: number) {
     const { layout, leafOfColumn } = compiled;
-    const { columns } = this.builder(dataset);
+    const { columns } = this.table(dataset);
     appendPlace(columns, place, this.mintOf(compiled, bytes));
     for (let c = 0; c < count; c++) {
       const leaf = leafOfColumn[c]!;
@@ -167,7 +170,8 @@ export class RowWriter {
     return JSON.stringify(texts);
   }
 
-  private builder(spec: DatasetSpec): TableBuilder {
+  /** The table of a dataset in the batch at hand. */
+  table(spec: DatasetSpec): TableBuilder {
     let builder = this.builders.get(spec.name);
     if (builder === undefined) {
       builder = new TableBuilder(spec, Math.max(CAPACITY_MIN, Math.ceil((this.rowsBefore.get(spec.name) ?? 0) * 1.25)));
@@ -189,6 +193,17 @@ export function appendPlace(columns: TableBuilder["columns"], place: Place, mint
   columns[7]!.bytes(place.program);
   if (mint === null) columns[8]!.null();
   else columns[8]!.bytes(mint.in, mint.at, mint.at + ADDRESS_BYTES);
+}
+
+function reportOf(place: Place, mint: Found | null, trade: TradeWriter, bytes: Uint8Array): Omit<ReportedTrade, "row"> {
+  const venue = trade.venue(bytes);
+  return {
+    mint: mint === null ? "" : addressKey(mint.in, mint.at),
+    isBuy: trade.isBuy(bytes),
+    base: trade.baseAmount(bytes),
+    program: addressKey(place.program, 0),
+    venue: venue === null ? null : addressKey(venue.in, venue.at),
+  };
 }
 
 function addressKey(bytes: Uint8Array, at: number): string {

@@ -10,6 +10,8 @@ import type { Stage } from "../stage.ts";
 import { BlockReader, SIGNATURE_BYTES } from "./block-reader.ts";
 import { catalogOf } from "./catalog.ts";
 import { type DecodeHealth, emptyProgramHealth, type ProgramHealth } from "./health.ts";
+import { MapDecoder } from "./map/map-decoder.ts";
+import type { MapSpec } from "./map/map-spec.ts";
 import type { ProgramSpec } from "./program.ts";
 import { ProgramDecoder } from "./program-decoder.ts";
 import { ADDRESS_BYTES, ProgramSet } from "./program-set.ts";
@@ -19,6 +21,8 @@ import { TransactionDecoder } from "./transaction-decoder.ts";
 
 export interface DecodeOptions {
   readonly programs: readonly ProgramSpec[];
+  /** Outputs that are not blocks of transactions, by the type of the module's output. */
+  readonly maps?: readonly MapSpec[];
   /** Decode transactions that failed on chain, too. Their effects never happened, so the default is false. */
   readonly failedTransactions?: boolean;
 }
@@ -32,6 +36,8 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
   /** The datasets whose rows this stage makes. */
   readonly catalog: DatasetCatalog;
   private readonly programs: readonly ProgramDecoder[];
+  private readonly maps: ReadonlyMap<string, MapDecoder>;
+  private readonly mapHealth = new Map<string, ProgramHealth>();
   private readonly failedTransactions: boolean;
   private readonly programHealth: readonly ProgramHealth[];
   private readonly reader: BlockReader;
@@ -45,11 +51,14 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
   constructor(options: DecodeOptions) {
     requireDistinct(options.programs);
     this.programs = options.programs.map((spec) => new ProgramDecoder(spec));
-    this.catalog = catalogOf(this.programs);
+    const maps = (options.maps ?? []).map((spec) => new MapDecoder(spec));
+    this.maps = new Map(maps.map((map) => [map.typeName, map]));
+    for (const { typeName } of maps) this.mapHealth.set(typeName, emptyProgramHealth());
+    this.catalog = catalogOf(this.programs, maps);
     this.failedTransactions = options.failedTransactions === true;
     this.programHealth = this.programs.map(emptyProgramHealth);
     const set = new ProgramSet(this.programs.map((program) => program.id));
-    const { reader, around, writer } = this.partsFor(set, options.programs);
+    const { reader, around, writer } = this.partsFor(set, options);
     this.reader = reader;
     this.around = around;
     this.writer = writer;
@@ -71,19 +80,29 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
       blocks: this.blocks,
       badBlocks: this.badBlocks,
       unattributedData: this.transactions.unattributedData,
-      programs: Object.fromEntries(this.programs.map((p, i) => [p.name, { ...this.programHealth[i]! }])),
+      programs: Object.fromEntries([
+        ...this.programs.map((p, i) => [p.name, { ...this.programHealth[i]! }] as const),
+        ...[...this.mapHealth].map(([typeName, health]) => [typeName, { ...health }] as const),
+      ]),
     };
   }
 
-  private partsFor(set: ProgramSet, programs: readonly ProgramSpec[]) {
+  private partsFor(set: ProgramSet, { programs, maps = [] }: DecodeOptions) {
     const reader = new BlockReader(set, { balances: programs.some(needsBalances) });
     const around = new Surroundings(reader, this.programs);
-    const aggregators = this.programs.some(({ events }) => events.some(({ isAggregator }) => isAggregator));
+    const aggregators =
+      this.programs.some(({ events }) => events.some(({ isAggregator }) => isAggregator)) ||
+      maps.some(({ datasets }) => datasets.some(({ trade }) => trade?.aggregators !== undefined));
     return { reader, around, writer: new RowWriter(around, aggregators) };
   }
 
   private decodeBlock(block: BlockMeta, payload: Uint8Array, typeName: string): void {
     const place = startOf(block);
+    const map = this.maps.get(typeName);
+    if (map !== undefined) {
+      this.mapBlock(map, place, payload);
+      return;
+    }
     const readable = this.readBlock(place, payload, typeName);
     this.blocks++;
     if (!readable) return;
@@ -106,13 +125,27 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
       this.reader.read(payload, typeName);
       return true;
     } catch (error) {
-      const e = classify(error);
-      if (e.kind !== "poison") throw e;
-      this.badBlocks++;
-      const detail = describe(e).split("\n", 1)[0]!;
-      this.writer.quarantine(place, "bad_block", detail, payload, 0, payload.length, false);
+      this.setAside(error, place, payload);
       return false;
     }
+  }
+
+  private mapBlock(map: MapDecoder, place: Place, payload: Uint8Array): void {
+    this.blocks++;
+    try {
+      map.decode(payload, place, this.writer, this.mapHealth.get(map.typeName)!);
+    } catch (error) {
+      this.setAside(error, place, payload);
+    }
+  }
+
+  /** A block that cannot be read is kept with its bytes; what is not the block's fault is thrown. */
+  private setAside(error: unknown, place: Place, payload: Uint8Array): void {
+    const e = classify(error);
+    if (e.kind !== "poison") throw e;
+    this.badBlocks++;
+    const detail = describe(e).split("\n", 1)[0]!;
+    this.writer.quarantine(place, "bad_block", detail, payload, 0, payload.length, false);
   }
 
   private countFailed(t: number): void {

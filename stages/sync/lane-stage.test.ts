@@ -60,6 +60,19 @@ describe("the lane's stage", () => {
     expect(state.puts).toEqual([]);
   });
 
+  test("tokens of programs without effects are listed from their first event on, once", () => {
+    const state = new MapState();
+    const plain = [
+      blockOf(10, event("milestone_discount"), event("milestone_discount")),
+      blockOf(11, event("milestone_discount")),
+    ];
+    new LaneStage(state, new Map()).apply(laneBatch(plain));
+    expect(state.puts).toEqual([MINTS.name]);
+    expect(state.mint()).toMatchObject({ first_slot: 10n, latest_price: null, name: null });
+    new LaneStage(state, new Map()).apply(laneBatch([blockOf(12, event("milestone_discount"))]));
+    expect(state.puts).toEqual([MINTS.name]);
+  });
+
   test("a new token's row has every column of its dataset", () => {
     expect(Object.keys(newMint(address(1), 1n, 2n))).toEqual(MINTS.columns.map((c) => c.name));
   });

@@ -4,6 +4,8 @@
  * transaction that the lane's sink commits.
  */
 
+import { latin1 } from "../../pipeline/datasets/key.ts";
+import { MINTS, type MintRow, newMint } from "../../pipeline/datasets/mints.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
 import { ChainWalk } from "../../pipeline/wire/chain-order.ts";
@@ -11,6 +13,19 @@ import type { Table } from "../../pipeline/wire/table.ts";
 import { TradeFold } from "../aggregate/trade-fold.ts";
 import type { Stage, State } from "../stage.ts";
 import { type Effects, EventRow } from "./event-row.ts";
+
+/**
+ * Every event of a token that nothing is known of begins its row, so that tokens of programs without effects of their own are
+ * listed, too. `appeared`: those that this batch has looked up already.
+ */
+function appear(event: EventRow, state: State, appeared: Set<string>): void {
+  const mint = event.bytes("mint");
+  const key = latin1(mint);
+  if (appeared.has(key)) return;
+  appeared.add(key);
+  if (state.get<MintRow>(MINTS.name, key) !== undefined) return;
+  state.put<MintRow>(MINTS.name, key, newMint(mint, event.bigint("slot"), event.bigint("block_time")));
+}
 
 type Apply = (row: number) => void;
 
@@ -40,9 +55,10 @@ export class LaneStage implements Stage<RowBatch, RowBatch> {
     const finalSlot = batch.blocks.reduce((max, block) => Math.max(max, block.finalSlot), 0);
     const tables: Table[] = [];
     const appliers: Apply[] = [];
+    const appeared = new Set<string>();
     for (const [dataset, table] of batch.tables) {
-      const effect = this.effects.get(dataset);
-      if (effect === undefined) continue;
+      if (dataset === TRADES.name) continue;
+      const effect = this.effects.get(dataset) ?? ((event: EventRow) => appear(event, state, appeared));
       const mints = table.column("mint");
       tables.push(table);
       appliers.push((row) => {

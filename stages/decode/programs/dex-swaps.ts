@@ -1,0 +1,64 @@
+/**
+ * Swaps of all DEXs as Pinax's `dex_swaps` package tells them: `dex.swaps.v1.Events`, whose addresses are bytes. It names no
+ * instruction, so a swap is known by its place in the transaction; and no decimals, so those of launchpads are taken.
+ */
+import { proto3, ScalarType } from "@bufbuild/protobuf";
+import type { MapSpec } from "../map/map-spec.ts";
+import { JUPITER_V6 } from "./jupiter.ts";
+
+const scalar = (no: number, name: string, T: ScalarType, more: object = {}) =>
+  ({ no, name, kind: "scalar", T, ...more }) as const;
+const { BYTES, UINT64 } = ScalarType;
+
+const Swap = proto3.makeMessageType("dex.swaps.v1.Swap", () => [
+  scalar(1, "amm", BYTES),
+  scalar(2, "amm_pool", BYTES),
+  scalar(3, "user", BYTES),
+  scalar(4, "input_mint", BYTES),
+  scalar(5, "input_amount", UINT64),
+  scalar(6, "output_mint", BYTES),
+  scalar(7, "output_amount", UINT64),
+]);
+
+const Transaction = proto3.makeMessageType("dex.swaps.v1.Transaction", () => [
+  scalar(1, "signature", BYTES),
+  scalar(2, "fee_payer", BYTES),
+  scalar(3, "signers", BYTES, { repeated: true }),
+  scalar(4, "fee", UINT64),
+  scalar(5, "compute_units_consumed", UINT64),
+  { no: 6, name: "swaps", kind: "message", T: Swap, repeated: true },
+]);
+
+const Events = proto3.makeMessageType("dex.swaps.v1.Events", () => [
+  { no: 1, name: "transactions", kind: "message", T: Transaction, repeated: true },
+]);
+
+/** Programs that route swaps to pools, which then report them as well. */
+const AGGREGATORS = [
+  JUPITER_V6.programId,
+  "JUP4Fb2cqiRUcaTHdrPC8h2gNsA2ETXiPDD33WcGuJB", // Jupiter v4
+  "6m2CDdhRgxpH4WjvdzxAYbGxwdGUz5MziiL5jek2kBma", // OKX
+];
+
+export const DEX_SWAPS: MapSpec = {
+  type: Events,
+  datasets: [
+    {
+      dataset: "dex_swap",
+      doc: "Swaps of all DEXs.",
+      rows: "transactions.swaps",
+      parents: ["transactions.fee_payer", "transactions.fee", "transactions.compute_units_consumed"],
+      signature: "transactions.signature",
+      program: "amm",
+      mint: { of: ["input_mint", "output_mint"], rule: "token" },
+      trade: {
+        user: "user",
+        input: { mint: "input_mint", amount: "input_amount" },
+        output: { mint: "output_mint", amount: "output_amount" },
+        decimals: 6,
+        venue: "amm",
+        aggregators: AGGREGATORS,
+      },
+    },
+  ],
+};
