@@ -182,8 +182,8 @@ async function decodeOne(config: Config, batch: BlockBatch, protocol: string): P
     import("../../stages/decode/stage.ts"),
     import("../programs.ts"),
   ]);
-  const { programs } = await decodersFor(config);
-  const stage = new DecodeStage({ programs });
+  const { programs, maps } = await decodersFor(config);
+  const stage = new DecodeStage({ programs, maps });
   const { tables } = stage.apply(batch);
   const rows = [...tables].reduce((sum, [name, table]) => sum + (name === "quarantine" ? 0 : table.length), 0);
   return judgeDecoded(batch, rows, tables.get("quarantine")?.length ?? 0, protocol);
