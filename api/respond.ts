@@ -59,7 +59,11 @@ export class Responder {
   private async make(route: Route, asked: Asked, keep: { key: string; tag: string } | null): Promise<Response> {
     const { status, body, headers } = await route.handle(asked);
     if (route.contentType !== undefined) {
-      return new Response(String(body), { status, headers: { ...headers, "content-type": route.contentType } });
+      const cached = keep === null ? {} : cacheHeaders(keep.tag);
+      return new Response(String(body), {
+        status,
+        headers: { ...cached, ...headers, "content-type": route.contentType },
+      });
     }
     const text = toJson(body);
     if (keep === null) return new Response(text, { status, headers: { ...JSON_TYPE, ...headers } });

@@ -88,6 +88,7 @@ export async function serveApi(
     backend,
     others,
     reads,
+    stores: reads,
     logs: (query) => deploymentLogs(broker.connection, prefix, own, query),
     version: VERSION,
     serverId: `${hostname()}-api`,

@@ -13,6 +13,7 @@ import type { ObjectStore } from "../../storage/lake/store.ts";
 import { type Active, Activity } from "./activity.ts";
 import { HotLanes } from "./hot-lanes.ts";
 import { LakeRows } from "./lake-rows.ts";
+import type { StoreReads } from "./store-reads.ts";
 import type {
   Answered,
   CandleRange,
@@ -50,7 +51,7 @@ export interface JoinedReadsOptions {
   readonly world?: Pick<World, "monotonic" | "sleep">;
 }
 
-export class JoinedReads implements TokenReads {
+export class JoinedReads implements TokenReads, StoreReads {
   private readonly lanes: HotLanes;
   private readonly lake: LakeRows | null;
   private readonly activity: Activity;
@@ -218,6 +219,15 @@ export class JoinedReads implements TokenReads {
         .map((reader) => reader.lastEvent())
         .reduce((a, b) => ((a?.time ?? 0) >= (b?.time ?? 0) ? a : b), null),
     };
+  }
+
+  async lakeNow(): Promise<LakeSnapshot | null> {
+    return this.lake === null ? null : this.lake.snapshot(this.world.monotonic(), MANIFEST_MS);
+  }
+
+  newest(dataset: string, limit: number): Row[] {
+    const rows = this.lanes.all().flatMap((reader) => reader.newest(dataset, limit));
+    return rows.sort((a, b) => chainOrder(b, a)).slice(0, limit);
   }
 
   close(): void {

@@ -4,13 +4,13 @@ import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
-import type { TokenReads } from "../reads/index.ts";
+import type { StoreReads, TokenReads } from "../reads/index.ts";
 import { Traffic } from "../traffic.ts";
 import { aliasesOf } from "./aliases.ts";
 import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
 import { logRoutes, type ReadLogs } from "./logs.ts";
-import { readPage } from "./page.ts";
+import { pageRoutes } from "./page.ts";
 import { ok, type Route } from "./route.ts";
 import { eventRoutes } from "./spin/events.ts";
 import { klineRoutes } from "./spin/kline.ts";
@@ -20,7 +20,9 @@ import { tokenRoutes as spinTokenRoutes } from "./spin/tokens.ts";
 import { stagesRoutes } from "./stages.ts";
 import { syncRoutes } from "./sync.ts";
 import { candleRoutes } from "./v1/candles.ts";
+import { lakeRoutes } from "./v1/lake.ts";
 import { mintRoutes } from "./v1/mints.ts";
+import { quarantineRoutes } from "./v1/quarantine.ts";
 import { userRoutes } from "./v1/users.ts";
 
 export interface RouteOptions {
@@ -32,6 +34,8 @@ export interface RouteOptions {
   readonly logs?: ReadLogs;
   /** What is known of tokens; without it there are no routes that tell it. */
   readonly reads?: TokenReads;
+  /** What is known of the stores beside tokens; without it there are no routes that tell it. */
+  readonly stores?: StoreReads;
   readonly world?: Pick<World, "now" | "sleep">;
   /** Names this server among others. */
   readonly serverId?: string;
@@ -42,7 +46,7 @@ export interface RouteOptions {
 }
 
 export async function allRoutes(options: RouteOptions): Promise<Route[]> {
-  const { backend, others = [], version, logs, reads, world = systemWorld, obeyWithinMs = 5_000 } = options;
+  const { backend, others = [], version, logs, reads, stores, world = systemWorld, obeyWithinMs = 5_000 } = options;
   const { serverId = "sluice", traffic = new Traffic() } = options;
   const backends = [backend, ...others];
   const health = new HealthReader(backends, world);
@@ -52,7 +56,6 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     ...(logs === undefined ? [] : logRoutes(logs)),
   ];
   const routes: Route[] = [
-    await readPage(),
     ...indexer,
     ...aliasesOf(indexer),
     ...syncRoutes({ backends, obeyWithinMs, world }),
@@ -68,6 +71,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     ...stagesRoutes(backends),
     ...timeRoutes(world),
     ...(reads === undefined ? [] : tokenRoutes(reads, options).map((timed) => ({ ...timed, timed: true as const }))),
+    ...(stores === undefined ? [] : [...lakeRoutes(stores), ...quarantineRoutes(stores)]),
   ];
   const openApi: Route = {
     method: "GET",
@@ -78,7 +82,8 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
   };
   routes.push(openApi);
   const document = openApiOf(routes, version);
-  return routes;
+  // The page is for people: it is no part of the document.
+  return [...routes, ...(await pageRoutes())];
 }
 
 /** Two faces of the same reads: `/api` as existing clients know it, and `/v1`. */

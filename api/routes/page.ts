@@ -1,29 +1,38 @@
-/** `/`: a status page that needs no build and no network, fed by `/v1/stages`. */
+/** `/` and `/assets/...`: the dashboard. It may run its own scripts only, and talk to this server only. */
+import { type Asset, readAssets } from "../dashboard/assets.ts";
 import type { Route } from "./route.ts";
 
-export async function readPage(): Promise<Route> {
-  const html = await Bun.file(new URL("../dashboard/status.html", import.meta.url)).text();
-  const policy = [
-    "default-src 'none'",
-    `script-src ${hashOf(html, "script")}`,
-    `style-src ${hashOf(html, "style")}`,
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; ");
-  return {
-    method: "GET",
-    path: "/",
-    audience: "anyone",
-    summary: "Status page for a browser",
-    contentType: "text/html; charset=utf-8",
-    handle: async () => ({ status: 200, body: html, headers: { "content-security-policy": policy } }),
-  };
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+export async function pageRoutes(): Promise<Route[]> {
+  const [page, ...parts] = await readAssets();
+  return [
+    {
+      ...routeOf(page!),
+      handle: () => ({ status: 200, body: page!.body, headers: { "content-security-policy": POLICY } }),
+    },
+    // Browsers keep the parts, and ask whether they still hold.
+    ...parts.map((part) => ({ ...routeOf(part), version: () => part.hash })),
+  ];
 }
 
-/** Allows exactly the page's own inline element. */
-function hashOf(html: string, element: "script" | "style"): string {
-  const content = new RegExp(`<${element}>([^]*?)</${element}>`).exec(html)?.[1] ?? "";
-  return `'sha256-${new Bun.CryptoHasher("sha256").update(content).digest("base64")}'`;
+function routeOf({ path, contentType, body }: Asset): Route {
+  return {
+    method: "GET",
+    path,
+    audience: "anyone",
+    uncounted: true,
+    summary: "Part of the dashboard",
+    contentType,
+    handle: () => ({ status: 200, body }),
+  };
 }

@@ -203,6 +203,14 @@ export class HotReader {
     });
   }
 
+  /** The newest rows of a dataset of events, newest first. */
+  newest(dataset: string, limit: number): Row[] {
+    return this.read(() => {
+      const [, spec] = this.stored(dataset);
+      return this.rows(spec, "ORDER BY t._row DESC LIMIT ?", [limit]);
+    });
+  }
+
   /** How many events of a token are held. */
   eventCount(mint: Uint8Array): number {
     return this.count("_events WHERE mint_id = (SELECT id FROM _mint_ids WHERE mint = ?)", [mint]);

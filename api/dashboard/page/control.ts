@@ -1,0 +1,97 @@
+/** Whether it runs, and the button that starts or stops it, which asks before it does. */
+import { h, setAttribute, setText } from "./dom.ts";
+import { explain, type Part } from "./panel.ts";
+import { post } from "./server.ts";
+import type { Store } from "./store.ts";
+
+type Wish = "start" | "stop";
+
+const WORDS = {
+  stop: {
+    title: "Stop indexing?",
+    text: "No more blocks are taken from the provider. Everything stored stays and can be read; a start goes on where this stopped. The wish is kept over restarts.",
+    action: "Stop",
+    doing: "Stopping…",
+  },
+  start: {
+    title: "Start indexing?",
+    text: "Blocks are taken from the provider again, from where it stopped.",
+    action: "Start",
+    doing: "Starting…",
+  },
+} as const;
+
+export function control({ pipeline, live }: Store): Part {
+  const pill = h("span", { class: "pill", role: "status" }, "connecting");
+  const feed = h("span", { class: "feed" });
+  const button = h("button", { type: "button", class: "small", hidden: true });
+  const ask = confirmation(() => pipeline.refresh());
+  let wish: Wish = "stop";
+  button.addEventListener("click", () => ask.open(wish));
+
+  const show = () => {
+    const { data, error } = pipeline.current;
+    const freshness = pipeline.freshness;
+    const [mood, text] = conditionOf(data?.answer ?? null, freshness === "stale" || freshness === "error");
+    setText(pill, text);
+    setAttribute(pill, "data-mood", mood);
+    pill.title = explain(error);
+    setText(feed, live.status === "up" ? "live" : "not live");
+    setAttribute(feed, "data-status", live.status);
+    feed.title =
+      live.status === "up" ? "Told as it happens" : "The live feed is not connected: asking every few seconds";
+    button.hidden = data === null;
+    wish = data?.answer.wanted === false ? "start" : "stop";
+    setText(button, wish === "stop" ? "Stop…" : "Start…");
+  };
+  const ends = [pipeline.watch(show), live.watch(show)];
+  const element = h("div", { class: "control" }, feed, pill, button, ask.element);
+  return { element, stop: () => ends.forEach((end) => void end()) };
+}
+
+function conditionOf(answer: { running: boolean; wanted: boolean } | null, isStale: boolean): [string, string] {
+  if (isStale) return ["bad", "no answer"];
+  if (answer === null) return ["idle", "connecting"];
+  if (answer.running) return ["ok", "running"];
+  return answer.wanted ? ["bad", "not running"] : ["idle", "stopped"];
+}
+
+/** A dialog of the browser's own: it keeps the focus, and Escape leaves it. */
+function confirmation(done: () => void) {
+  const title = h("h2", { id: "confirm-title" });
+  const text = h("p");
+  const trouble = h("p", { class: "bad", role: "alert" });
+  const cancel = h("button", { type: "button", click: () => element.close() }, "Cancel");
+  const confirm = h("button", { type: "button", class: "primary", click: () => void obey() });
+  const actions = h("div", { class: "actions" }, cancel, confirm);
+  const element = h("dialog", { "aria-labelledby": "confirm-title" }, title, text, trouble, actions);
+  let wish: Wish = "stop";
+
+  const obey = async () => {
+    confirm.disabled = true;
+    setText(confirm, WORDS[wish].doing);
+    setText(trouble, "");
+    try {
+      await post(`/api/indexer/${wish}`);
+      element.close();
+    } catch (error) {
+      setText(trouble, explain(error as Error));
+    }
+    confirm.disabled = false;
+    setText(confirm, WORDS[wish].action);
+    done();
+  };
+  return {
+    element,
+    open(asked: Wish) {
+      wish = asked;
+      setText(title, WORDS[wish].title);
+      setText(text, WORDS[wish].text);
+      setText(trouble, "");
+      setText(confirm, WORDS[wish].action);
+      setAttribute(confirm, "data-wish", wish);
+      element.showModal();
+      cancel.focus();
+    },
+  };
+}

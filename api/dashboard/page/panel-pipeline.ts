@@ -1,0 +1,83 @@
+/** The pipeline as a picture: what each part does now, where blocks flow, and which part holds the others back. */
+import { h, setAttribute, setText } from "./dom.ts";
+import { count, rate } from "./format.ts";
+import { type Part as Panel, panel } from "./panel.ts";
+import { type Part, type PartName, partsOf } from "./pipeline-model.ts";
+import type { Store } from "./store.ts";
+
+const NAMES: Readonly<Record<PartName, string>> = {
+  source: "Source",
+  ingest: "Ingest",
+  decode: "Decode",
+  shard: "Shard",
+  lane: "Lanes",
+  hot: "Hot store",
+  archive: "Archive",
+  lake: "Lake",
+};
+const HINTS: Readonly<Record<PartName, string>> = {
+  source: "the Substreams provider",
+  ingest: "takes blocks from the provider and keeps their bytes",
+  decode: "bytes to typed rows",
+  shard: "rows by token",
+  lane: "state, candles and undo, in one transaction",
+  hot: "SQLite: what this API answers from",
+  archive: "final blocks to sorted Parquet",
+  lake: "Parquet and its manifest: the durable copy",
+};
+const ORDER = Object.keys(NAMES) as PartName[];
+
+export function pipelinePanel({ pipeline }: Store): Panel {
+  const boxes = new Map(ORDER.map((name) => [name, box(name)]));
+  const picture = h("ol", { class: "picture" }, ...[...boxes.values()].map(({ element }) => element));
+  const limiter = h("p", { class: "limiter" });
+  return panel({
+    title: "Pipeline",
+    resource: pipeline,
+    className: "pipeline",
+    body: h("div", {}, picture, limiter),
+    show({ answer, samples }) {
+      for (const part of partsOf(answer, samples)) boxes.get(part.name)!.update(part);
+      const { stage, unit, reason } = answer.limiter;
+      setText(limiter, stage === "none" ? sentence(reason) : `Limited by ${unit ?? stage}: ${reason}.`);
+      setAttribute(limiter, "data-limited", String(stage !== "none" && stage !== "source"));
+    },
+  });
+}
+
+function box(name: PartName) {
+  const state = h("span", { class: "state" });
+  const speed = h("span", { class: "speed" });
+  const lag = h("span", { class: "lag" });
+  const units = h("span", { class: "units" });
+  const fill = h("i");
+  const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": "0", "aria-valuemax": "100" }, fill);
+  const title = h("h3", {}, NAMES[name], units);
+  const element = h("li", { class: `part part-${name}`, title: HINTS[name] }, title, state, speed, lag, meter);
+  return {
+    element,
+    update(part: Part) {
+      setAttribute(element, "data-mood", part.mood);
+      setAttribute(element, "data-limits", part.limits ? "true" : null);
+      setAttribute(element, "data-flows", (part.blocksPerSecond ?? 0) > 0 ? "true" : null);
+      setText(units, part.units > 1 ? ` × ${part.units}` : "");
+      setText(state, part.state);
+      setText(speed, part.blocksPerSecond === null ? "" : `${rate(part.blocksPerSecond)} blocks/s`);
+      setText(lag, part.lagBlocks === null || name === "ingest" ? "" : lagText(part.lagBlocks));
+      meter.hidden = part.busy === null;
+      const busy = Math.round((part.busy ?? 0) * 100);
+      setAttribute(meter, "aria-valuenow", String(busy));
+      setAttribute(meter, "aria-label", `${NAMES[name]} is at work ${busy}% of the time`);
+      meter.title = `at work ${busy}% of the time`;
+      fill.style.width = `${busy}%`;
+    },
+  };
+}
+
+function lagText(blocks: number): string {
+  return blocks === 0 ? "in step" : `${count(blocks)} behind`;
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+}

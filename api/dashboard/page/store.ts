@@ -1,0 +1,65 @@
+/** Everything that the page knows, in one place: answers that are kept up to date while a panel watches, and the live feed. */
+import type {
+  HealthAnswer,
+  LakeAnswer,
+  Listed,
+  MintAnswer,
+  QuarantineAnswer,
+  RankedAnswer,
+  StagesAnswer,
+} from "./answers.ts";
+import { Live, overWebSocket } from "./live.ts";
+import { addSamples, type Figures, figuresOf, type Samples } from "./pipeline-model.ts";
+import { Resource } from "./resource.ts";
+import { get } from "./server.ts";
+
+/** Looks at the pipeline that are kept for the small curves: two minutes. */
+const HISTORY_MAX = 120;
+const LISTED = 12;
+
+export interface PipelineNow {
+  readonly answer: StagesAnswer;
+  readonly samples: Samples;
+  readonly figures: Figures;
+  /** Oldest first. */
+  readonly history: readonly Figures[];
+}
+
+export class Store {
+  readonly pipeline: Resource<PipelineNow>;
+  readonly health = polled<HealthAnswer>("/health", 3_000);
+  readonly hot = polled<Listed<RankedAnswer>>(`/v1/mints/ranked?by=hot&limit=${LISTED}`, 5_000);
+  readonly recent = polled<Listed<MintAnswer>>(`/v1/mints?limit=${LISTED}`, 10_000);
+  readonly lake = polled<LakeAnswer>("/v1/lake", 10_000);
+  readonly quarantine = polled<QuarantineAnswer>("/v1/quarantine?limit=20", 10_000);
+  readonly live = new Live({ connect: overWebSocket(liveUrl()) });
+
+  constructor() {
+    let samples: Samples = new Map();
+    let history: readonly Figures[] = [];
+    this.pipeline = new Resource({
+      everyMs: 1_000,
+      load: async (signal) => {
+        const answer = await get<StagesAnswer>("/v1/stages", signal);
+        samples = addSamples(samples, answer);
+        const figures = figuresOf(answer, samples);
+        history = [...history, figures].slice(-HISTORY_MAX);
+        return { answer, samples, figures, history };
+      },
+    });
+  }
+
+  /** Time has passed: whoever shows how old something is looks again. */
+  look(): void {
+    const all: Resource<unknown>[] = [this.pipeline, this.health, this.hot, this.recent, this.lake, this.quarantine];
+    for (const resource of all) resource.look();
+  }
+}
+
+export function polled<T>(path: string, everyMs: number): Resource<T> {
+  return new Resource<T>({ load: (signal) => get<T>(path, signal), everyMs });
+}
+
+function liveUrl(): string {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`;
+}
