@@ -62,7 +62,7 @@ export class Responder {
       const cached = keep === null ? {} : cacheHeaders(keep.tag);
       return new Response(String(body), {
         status,
-        headers: { ...cached, ...headers, "content-type": route.contentType },
+        headers: { "content-type": route.contentType, ...cached, ...headers },
       });
     }
     const text = toJson(body);

@@ -61,7 +61,14 @@ test("every route says who may use it, and what changes something needs control"
     if (method !== "GET" && path !== "/api/details") expect({ path, audience }).toEqual({ path, audience: "control" });
   }
   const open = routes.filter((route) => route.audience === "anyone").map((route) => route.path);
-  expect(open.toSorted()).toEqual(["/", "/api/cluster/health", "/health", "/ready", "/v1/openapi.json"]);
+  expect(open.toSorted()).toEqual([
+    "/",
+    "/api/cluster/health",
+    "/assets/:name",
+    "/health",
+    "/ready",
+    "/v1/openapi.json",
+  ]);
 });
 
 describe("where others can come in", () => {

@@ -7,8 +7,8 @@ import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 export interface Asset {
-  /** Path of its URL. */
-  readonly path: string;
+  /** Its URL is `/assets/` and this. */
+  readonly name: string;
   readonly contentType: string;
   readonly body: string;
   /** Tells this content from every other. */
@@ -19,18 +19,16 @@ const HERE = new URL("./", import.meta.url);
 /** Stands in the page where its modules are announced, so that the browser asks for all of them at once. */
 const MODULES = "<!-- modules -->";
 
-/** The page itself comes first. */
-export async function readAssets(): Promise<Asset[]> {
+export async function readAssets(): Promise<{ readonly page: string; readonly parts: readonly Asset[] }> {
   const modules = await Promise.all((await moduleFiles()).map(readModule));
-  const page = await text("index.html");
-  const announced = modules.map(({ path }) => `<link rel="modulepreload" href="${path}">`).join("\n");
-  return [
-    asset("/", "text/html; charset=utf-8", page.replace(MODULES, announced)),
-    asset("/assets/page.css", "text/css; charset=utf-8", await text("page.css")),
-    asset("/assets/icon.svg", "image/svg+xml", await text("icon.svg")),
-    asset("/assets/lightweight-charts.js", SCRIPT, await chartLibrary()),
+  const announced = modules.map(({ name }) => `<link rel="modulepreload" href="/assets/${name}">`).join("\n");
+  const parts = [
+    asset("page.css", "text/css; charset=utf-8", await text("page.css")),
+    asset("icon.svg", "image/svg+xml", await text("icon.svg")),
+    asset("lightweight-charts.js", SCRIPT, await chartLibrary()),
     ...modules,
   ];
+  return { page: (await text("index.html")).replace(MODULES, announced), parts };
 }
 
 const SCRIPT = "text/javascript; charset=utf-8";
@@ -43,7 +41,7 @@ async function moduleFiles(): Promise<string[]> {
 /** Modules import each other by their file names, so they keep them. */
 async function readModule(name: string): Promise<Asset> {
   const transpiler = new Bun.Transpiler({ loader: "ts", target: "browser" });
-  return asset(`/assets/${name}`, SCRIPT, transpiler.transformSync(await text(`page/${name}`)));
+  return asset(name, SCRIPT, transpiler.transformSync(await text(`page/${name}`)));
 }
 
 /** The build that needs no other package; the package does not export it by name. */
@@ -56,7 +54,7 @@ function text(name: string): Promise<string> {
   return Bun.file(new URL(name, HERE)).text();
 }
 
-function asset(path: string, contentType: string, body: string): Asset {
+function asset(name: string, contentType: string, body: string): Asset {
   const hash = new Bun.CryptoHasher("sha256").update(body).digest("base64url").slice(0, 22);
-  return { path, contentType, body, hash };
+  return { name, contentType, body, hash };
 }

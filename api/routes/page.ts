@@ -1,6 +1,8 @@
 /** `/` and `/assets/...`: the dashboard. It may run its own scripts only, and talk to this server only. */
 import { type Asset, readAssets } from "../dashboard/assets.ts";
-import type { Route } from "./route.ts";
+import { refused } from "../errors.ts";
+import { text } from "../params.ts";
+import { type Route, route } from "./route.ts";
 
 const POLICY = [
   "default-src 'none'",
@@ -14,25 +16,36 @@ const POLICY = [
 ].join("; ");
 
 export async function pageRoutes(): Promise<Route[]> {
-  const [page, ...parts] = await readAssets();
-  return [
-    {
-      ...routeOf(page!),
-      handle: () => ({ status: 200, body: page!.body, headers: { "content-security-policy": POLICY } }),
-    },
-    // Browsers keep the parts, and ask whether they still hold.
-    ...parts.map((part) => ({ ...routeOf(part), version: () => part.hash })),
-  ];
-}
-
-function routeOf({ path, contentType, body }: Asset): Route {
-  return {
+  const { page, parts } = await readAssets();
+  const byName = new Map(parts.map((part) => [part.name, part]));
+  const found = (name: string): Asset => {
+    const part = byName.get(name);
+    if (part === undefined) throw refused("NOT_FOUND", "the page has no such part");
+    return part;
+  };
+  const about = {
     method: "GET",
-    path,
     audience: "anyone",
     uncounted: true,
-    summary: "Part of the dashboard",
-    contentType,
-    handle: () => ({ status: 200, body }),
-  };
+    contentType: "text/html; charset=utf-8",
+  } as const;
+  return [
+    {
+      ...about,
+      path: "/",
+      summary: "The dashboard",
+      handle: () => ({ status: 200, body: page, headers: { "content-security-policy": POLICY } }),
+    },
+    route({
+      ...about,
+      path: "/assets/:name",
+      summary: "Parts of the dashboard: browsers keep them, and ask whether they still hold",
+      params: { name: text("file", { min: 1, max: 64 }) },
+      version: ({ params }) => found(params.name).hash,
+      handle({ params }) {
+        const { body, contentType } = found(params.name);
+        return { status: 200, body, headers: { "content-type": contentType } };
+      },
+    }),
+  ];
 }

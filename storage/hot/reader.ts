@@ -205,10 +205,7 @@ export class HotReader {
 
   /** The newest rows of a dataset of events, newest first. */
   newest(dataset: string, limit: number): Row[] {
-    return this.read(() => {
-      const [, spec] = this.stored(dataset);
-      return this.rows(spec, "ORDER BY t._row DESC LIMIT ?", [limit]);
-    });
+    return this.read(() => this.rows(this.stored(dataset)[1], "ORDER BY t._row DESC LIMIT ?", [limit]));
   }
 
   /** How many events of a token are held. */
