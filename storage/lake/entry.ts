@@ -97,7 +97,9 @@ const EntrySchema = Type.Object(
     datasets: Type.Array(DatasetSchema, { description: "All that the entry covers, with rows or without." }),
     files: Type.Array(FileSchema),
     replaces: Type.Array(Type.String(), { description: "Keys of files that are no longer part of the lake." }),
-    inputSeq: Type.Integer({ minimum: 0, description: "Sequence in the writer's input stream; a hint for seeking." }),
+    inputSeq: Type.Optional(
+      Type.Integer({ minimum: 0, description: "In older entries: sequence in the writer's input stream. Not used." }),
+    ),
   },
   strict,
 );

@@ -14,7 +14,6 @@ export interface Committed {
   readonly to: Position;
   /** The last blocks, oldest first; ends with `to`. */
   readonly recent: readonly BlockRef[];
-  readonly inputSeq: number;
 }
 
 export interface Journal {
@@ -59,6 +58,6 @@ export class ManifestJournal implements Journal {
   }
 }
 
-function committed({ entry: { number, to, recent, inputSeq } }: StoredEntry): Committed {
-  return { number, to, recent, inputSeq };
+function committed({ entry: { number, to, recent } }: StoredEntry): Committed {
+  return { number, to, recent };
 }

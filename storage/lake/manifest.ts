@@ -231,7 +231,7 @@ export function decodeCheckpoint(bytes: Uint8Array, where: string): Checkpoint {
 
 /** The draft with its place in the chain. Keys in the order of the format, whatever order the draft has. */
 export function placed(draft: EntryDraft, last: StoredEntry | null, own: StoredEntry | null): ManifestEntry {
-  const { lineage, to, first, last: lastBlock, blocks, recent, finality, datasets, files, replaces, inputSeq } = draft;
+  const { lineage, to, first, last: lastBlock, blocks, recent, finality, datasets, files, replaces } = draft;
   return {
     format: "sluice-lake",
     version: 1,
@@ -250,7 +250,6 @@ export function placed(draft: EntryDraft, last: StoredEntry | null, own: StoredE
     datasets,
     files,
     replaces,
-    inputSeq,
   };
 }
 

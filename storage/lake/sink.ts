@@ -116,7 +116,6 @@ export class LakeSink implements Sink<Roll> {
       datasets: datasets.map(describeDataset),
       files,
       replaces: [],
-      inputSeq: step.inputSeq,
     });
     this.committed.entries++;
     this.committed.files += files.length;
@@ -213,8 +212,12 @@ function recentBlocks(step: Step, last: BlockMeta): BlockRef[] {
   return blocks.map(({ slot, hash }) => ({ slot, hash }));
 }
 
-function headOf({ to, recent, inputSeq }: Committed): Head {
-  return { position: to, finalSlot: to.slot, recent, inputSeq };
+/**
+ * Where a stream has the next message is no fact about the chain, so the lake does not remember it: the same input would
+ * give other bytes. Its reader begins at the oldest message, which is near, since streams are trimmed behind us.
+ */
+function headOf({ to, recent }: Committed): Head {
+  return { position: to, finalSlot: to.slot, recent, inputSeq: 0 };
 }
 
 function checkPrev(step: Step, own: Committed | null): void {

@@ -349,6 +349,6 @@ function bytesOf(entries: readonly StoredEntry[]): number {
   return entries.reduce((sum, { entry }) => sum + entry.files.reduce((bytes, file) => bytes + file.bytes, 0), 0);
 }
 
-function committed({ number, to, recent, inputSeq }: ManifestEntry): Committed {
-  return { number, to, recent, inputSeq };
+function committed({ number, to, recent }: ManifestEntry): Committed {
+  return { number, to, recent };
 }

@@ -153,8 +153,8 @@ export class ArchiveSink extends DurableSink<readonly Kept[]> {
         const final = block.slot <= this.w.network.final.slot && this.w.network.isValid(block);
         if (!final) this.w.violation(`${this.name}: ${block.hash} is archived and not final`);
       }
-      const { finalSlot, inputSeq } = step;
-      this.durable.head = { position, finalSlot, recent: [position], inputSeq };
+      // As the lake, it does not remember where it stands in its input.
+      this.durable.head = { position, finalSlot: step.finalSlot, recent: [position], inputSeq: 0 };
     });
     return position;
   }
