@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 /** The command line. Commands live in `cli/`, one file each; heavy modules are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
+import * as alive from "./cli/alive.ts";
 import * as api from "./cli/api.ts";
 import * as completions from "./cli/completions.ts";
 import * as config from "./cli/config.ts";
@@ -62,6 +63,7 @@ const COMMANDS = [
   idl,
   map,
   config,
+  alive,
   explain,
   completions,
 ];

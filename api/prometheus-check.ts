@@ -34,7 +34,9 @@ export function parseExposition(text: string): Exposition {
     const sample = SAMPLE.exec(line);
     if (sample === null) throw fail("neither comment nor sample");
     const [, name, labels = "", value] = sample as unknown as [string, string, string | undefined, string];
-    if (!help.has(name) || !type.has(name)) throw fail("no HELP or TYPE before it");
+    const base = name.replace(/_(bucket|sum|count)$/, "");
+    const metric = type.get(base) === "histogram" ? base : name;
+    if (!help.has(metric) || !type.has(metric)) throw fail("no HELP or TYPE before it");
     if (labels !== "" && !LABELS.test(labels)) throw fail("malformed labels");
     if (samples.has(name + labels)) throw fail("series comes twice");
     if (Number.isNaN(Number(value)) && value !== "NaN" && !/^[+-]Inf$/.test(value)) throw fail("not a number");
