@@ -57,16 +57,13 @@ export async function serveApi(
   sourceName?: string,
 ): Promise<RunningApi> {
   const served = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
-  const [{ startApi }, { TokenFile }, { ControlBackend }, { JoinedReads }, { names }, { folders }, { lakeStore }] =
-    await Promise.all([
-      import("../api/server.ts"),
-      import("../api/access/tokens.ts"),
-      import("../api/control-backend.ts"),
-      import("../api/reads/index.ts"),
-      import("../pipeline/names.ts"),
-      import("./folders.ts"),
-      import("./lake.ts"),
-    ]);
+  const [{ startApi }, { TokenFile }, { ControlBackend }, { names }, { openReads }] = await Promise.all([
+    import("../api/server.ts"),
+    import("../api/access/tokens.ts"),
+    import("../api/control-backend.ts"),
+    import("../pipeline/names.ts"),
+    import("./token-reads.ts"),
+  ]);
   const sources = sourceConfigs(config);
   const backends = sources.map((own) => {
     const source = own["source.name"];
@@ -74,10 +71,10 @@ export async function serveApi(
     const laneUnits = Array.from({ length: own.lanes }, (_, lane) => n.unit("lane", lane));
     return new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
   });
-  const { lanes, "source.name": source } = served;
+  const source = served["source.name"];
   const backend = backends.find((own) => own.source === source)!;
   const others = backends.filter((own) => own !== backend);
-  const reads = new JoinedReads({ folder: folders(served).hot, lanes, source, lake: await lakeStore(served) });
+  const known = await openReads(served);
   const own = { node: `${hostname()}-api-${process.pid}`, ring: recentLog };
   const prefix = config["nats.prefix"];
   const api = await startApi({
@@ -87,8 +84,8 @@ export async function serveApi(
     access: accessSettings(config),
     backend,
     others,
-    reads,
-    stores: reads,
+    ...known,
+    stores: known.reads,
     logs: (query) => deploymentLogs(broker.connection, prefix, own, query),
     version: VERSION,
     serverId: `${hostname()}-api`,
@@ -100,7 +97,7 @@ export async function serveApi(
     async stop() {
       await api.stop();
       answering.stop();
-      reads.close();
+      await known.close();
     },
   };
 }

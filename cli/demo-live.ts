@@ -63,7 +63,9 @@ export async function runLive(options: LiveOptions): Promise<void> {
 }
 
 /** On the asked port exactly; on the usual one unless it is taken. */
-async function listen(options: LiveOptions, config: Config, connection: Parameters<typeof serveApi>[1]) {
+async function listen(options: LiveOptions, configured: Config, connection: Parameters<typeof serveApi>[1]) {
+  // A simulated token's `uri` leads nowhere.
+  const config = { ...configured, "api.metadata": false };
   if (options.port !== undefined) return serveApi({ ...config, "api.port": options.port }, connection);
   try {
     return await serveApi(config, connection);

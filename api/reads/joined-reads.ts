@@ -48,6 +48,8 @@ export interface JoinedReadsOptions {
   readonly source: string;
   /** Without it, only what is hot is answered. */
   readonly lake?: ObjectStore;
+  /** Of what is told of tokens and not stored here: answers hold until it changes. */
+  readonly revision?: () => number;
   readonly world?: Pick<World, "monotonic" | "sleep">;
 }
 
@@ -56,9 +58,11 @@ export class JoinedReads implements TokenReads, StoreReads {
   private readonly lake: LakeRows | null;
   private readonly activity: Activity;
   private readonly world: Pick<World, "monotonic" | "sleep">;
+  private readonly revision: () => number;
   private counted: { readonly at: number; readonly stats: ReadStats } | null = null;
 
-  constructor({ folder, lanes, source, lake, world = systemWorld }: JoinedReadsOptions) {
+  constructor({ folder, lanes, source, lake, revision, world = systemWorld }: JoinedReadsOptions) {
+    this.revision = revision ?? (() => 0);
     this.world = world;
     this.lanes = new HotLanes({ folder, lanes, world });
     this.lake = lake === undefined ? null : new LakeRows(lake, source);
@@ -66,11 +70,8 @@ export class JoinedReads implements TokenReads, StoreReads {
   }
 
   version(mint: Uint8Array | null): string {
-    if (mint !== null) return this.lanes.ofMint(mint).version();
-    return this.lanes
-      .all()
-      .map((reader) => reader.version())
-      .join(".");
+    const readers = mint === null ? this.lanes.all() : [this.lanes.ofMint(mint)];
+    return [...readers.map((reader) => reader.version()), this.revision()].join(".");
   }
 
   standing(mint: Uint8Array | null): Standing {

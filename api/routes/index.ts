@@ -2,9 +2,10 @@
 import { systemWorld, type World } from "../../pipeline/world.ts";
 import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
+import type { TokenMetadata } from "../metadata/metadata.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
-import type { StoreReads, TokenReads } from "../reads/index.ts";
+import type { Row, StoreReads, TokenReads } from "../reads/index.ts";
 import { Traffic } from "../traffic.ts";
 import { aliasesOf } from "./aliases.ts";
 import { healthRoutes } from "./health.ts";
@@ -37,6 +38,8 @@ export interface RouteOptions {
   /** What is known of the stores beside tokens; without it there are no routes that tell it. */
   readonly stores?: StoreReads;
   readonly world?: Pick<World, "now" | "sleep">;
+  /** What tokens' `uri` say. */
+  readonly metadata?: Pick<TokenMetadata, "of">;
   /** Names this server among others. */
   readonly serverId?: string;
   /** What it has answered. */
@@ -87,8 +90,8 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
 }
 
 /** Two faces of the same reads: `/api` as existing clients know it, and `/v1`. */
-function tokenRoutes(reads: TokenReads, { backend }: RouteOptions): Route[] {
-  const metadataOf = () => null;
+function tokenRoutes(reads: TokenReads, { backend, metadata }: RouteOptions): Route[] {
+  const metadataOf = (mint: Row) => metadata?.of(mint["uri"] as string | null) ?? null;
   return [
     ...mintRoutes(reads, metadataOf),
     ...candleRoutes(reads),
