@@ -13,6 +13,7 @@ import {
   keyOf,
   messageField,
 } from "./block-fixture.ts";
+import type { InstructionSpec, ProgramSpec } from "./program.ts";
 import { discriminatorOf } from "./program-decoder.ts";
 import { parseAddress } from "./program-set.ts";
 import { SPINPET } from "./programs/spinpet.ts";
@@ -22,6 +23,19 @@ import { batchOf, rowsOf } from "./stage-fixture.ts";
 const MUTATIONS = 10_000;
 /** Fates that this program, or this block, cannot meet. */
 const UNREACHABLE = ["unwanted", "tradesWithoutPrice"];
+/** The block's call of it begins as an event does; the others are begun so by damage, or are known and not asked for. */
+const instruction = (name: string, begins: readonly number[], more: object = {}): InstructionSpec => ({
+  name,
+  forms: [{ discriminator: begins, accounts: ["payer", "mint"], layouts: [[{ name: "text", type: "string" }]] }],
+  ...more,
+});
+const PROGRAM: ProgramSpec = {
+  ...SPINPET,
+  instructions: [
+    instruction("first", [...discriminatorOf(SPINPET.events[0]!, "spinpet")], { dataset: "ix_first", mint: "mint" }),
+    instruction("second", [...discriminatorOf(SPINPET.events[1]!, "spinpet")]),
+  ],
+};
 const OURS = parseAddress(SPINPET.programId, "test");
 
 /** A block in which every event is logged once and called once. `change` may alter any payload and any log line. */
@@ -43,7 +57,7 @@ function blockOf(change: (bytes: Uint8Array) => Uint8Array): Uint8Array {
     return {
       signature: new Uint8Array(64).fill(i + 1),
       keys: [keyOf(1), OURS, keyOf(9)],
-      instructions: [{ program: 2 }, { program: 1, data: payload.subarray(0, 20) }],
+      instructions: [{ program: 2 }, { program: 1, data: change(payload.subarray(0, 20)) }],
       inner: [{ index: 1, instructions: [{ program: 1, height: 2, data }] }],
       logs: lines.map((line) => Buffer.from(change(new TextEncoder().encode(line))).toString("latin1")),
       failed: i === 6,
@@ -92,7 +106,7 @@ test(`${MUTATIONS} mutated blocks: rows or quarantine, and every payload has one
   /** Every other block is damaged in its parts, so that its frame holds and the damage reaches the events. */
   const damaged = (i: number) =>
     i % 2 === 0 ? mutate(intact, random) : blockOf((bytes) => (random() < 0.1 ? mutate(bytes, random) : bytes));
-  const stage = new DecodeStage({ programs: [SPINPET] });
+  const stage = new DecodeStage({ programs: [PROGRAM] });
   const before = retainedBytes();
   const reached = { rows: 0, quarantined: 0 };
   for (let i = 0; i < MUTATIONS; i += 10) {
@@ -112,6 +126,9 @@ test(`${MUTATIONS} mutated blocks: rows or quarantine, and every payload has one
     h.decoded + h.unwanted + h.unknownDiscriminator + h.unknownLength + h.badValue + h.truncatedPayload,
   );
   expect(blocks).toBe(MUTATIONS + MUTATIONS / 100);
+  expect(h.instructionsSeen).toBe(
+    h.instructionsDecoded + h.instructionsUnwanted + h.instructionsUnknown + h.instructionsBad,
+  );
   // The mutations must reach every branch, or they show nothing.
   for (const [fate, count] of Object.entries({ ...reached, badBlocks, ...h })) {
     if (!UNREACHABLE.includes(fate)) expect({ [fate]: count > 0 }).toEqual({ [fate]: true });

@@ -10,7 +10,7 @@ import { type AddressSource, addressSource } from "./address-source.ts";
 import { setApart, twoFields, unionOfColumns } from "./dataset-columns.ts";
 import { Layout } from "./layout.ts";
 import { type CompiledLayout, LayoutChoice, leavesOfColumns } from "./layout-choice.ts";
-import { requireIdentifier, snakeCase } from "./names.ts";
+import { columnNameOf, requireIdentifier } from "./names.ts";
 import type { InstructionForm, InstructionSpec, ProgramSpec } from "./program.ts";
 
 export const REMAINING_ACCOUNTS = "remaining_accounts";
@@ -94,7 +94,7 @@ function datasetOf(
 ): DatasetSpec {
   const taken = new Set(args.map((column) => column.name));
   const columns = accounts.map((account): ColumnSpec => {
-    const own = setApart(snakeCase(account).replaceAll(".", "_"), "account");
+    const own = setApart(columnNameOf(account).replaceAll(".", "_"), "account");
     const column = requireIdentifier(taken.has(own) ? `account_${own}` : own, "column", where);
     if (taken.has(column)) throw twoFields(column, where);
     taken.add(column);

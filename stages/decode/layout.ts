@@ -16,7 +16,7 @@ import {
   readLength,
   TOO_SHORT,
 } from "./borsh.ts";
-import { snakeCase } from "./names.ts";
+import { columnNameOf } from "./names.ts";
 
 /** How a located value becomes a cell. */
 type Form =
@@ -138,7 +138,7 @@ function leavesOf(fields: readonly BorshField[], path: string, name: string): Le
   return fields.flatMap((field) => {
     const nested = nestedFields(field.type);
     const here = `${path}${field.name}`;
-    const column = `${name}${snakeCase(field.name)}`;
+    const column = `${name}${columnNameOf(field.name)}`;
     return nested === null ? [leafOf(field, here, column)] : leavesOf(nested, `${here}.`, `${column}_`);
   });
 }

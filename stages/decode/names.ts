@@ -1,7 +1,7 @@
 /** Names from an IDL become names of datasets and columns, in SQL and in file paths: nothing else may pass. */
 import { Fatal } from "../../pipeline/errors.ts";
 
-const IDENTIFIER = /^[a-z_][a-z0-9_]{0,62}$/;
+const IDENTIFIER = /^[a-z][a-z0-9_]{0,62}$/;
 
 /** "orderPda" and "OrderPDA" become "order_pda"; what is snake_case already stays. */
 export function snakeCase(name: string): string {
@@ -11,10 +11,15 @@ export function snakeCase(name: string): string {
     .toLowerCase();
 }
 
+/** The name that a field has as a column: in snake_case, without what it may begin with to say that it is private. */
+export function columnNameOf(field: string): string {
+  return snakeCase(field).replace(/^_+/, "");
+}
+
 export function requireIdentifier(name: string, what: string, where: string): string {
   if (IDENTIFIER.test(name)) return name;
   throw new Fatal("DATASET_NAME", `${JSON.stringify(name)} cannot be the name of a ${what}`, {
     where,
-    hint: "Names are letters, digits and underscores, at most 63, and do not begin with a digit.",
+    hint: "Names are letters, digits and underscores, at most 63, and begin with a letter.",
   });
 }

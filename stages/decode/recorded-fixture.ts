@@ -5,7 +5,14 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import bs58 from "bs58";
-import type { FixtureInstruction, FixtureTransaction } from "./block-fixture.ts";
+import {
+  concat,
+  type FixtureInstruction,
+  type FixtureTransaction,
+  messageField,
+  textField,
+  varintField,
+} from "./block-fixture.ts";
 
 const ROOT = new URL("../../../shared/data/", import.meta.url);
 
@@ -38,18 +45,21 @@ export function invocationsOf(logs: readonly string[]): Invocation[] {
   });
 }
 
-/** A transaction of that tree; `data` gives instruction data by path. */
+/** A transaction of that tree; `data` and `accounts` are those of instructions by path. */
 export function transactionOf(
   logs: readonly string[],
   data: ReadonlyMap<string, Uint8Array>,
   signature: Uint8Array,
+  accounts: ReadonlyMap<string, readonly string[]> = new Map(),
 ): FixtureTransaction {
   const invocations = invocationsOf(logs);
-  const programs = [...new Set(invocations.map((invocation) => invocation.program))];
+  const named = [...accounts.values()].flat();
+  const programs = [...new Set([...invocations.map((invocation) => invocation.program), ...named])];
   const instruction = ({ program, height, path }: Invocation): FixtureInstruction => ({
     program: programs.indexOf(program),
     height,
     data: data.get(path) ?? new Uint8Array(0),
+    accounts: Uint8Array.from((accounts.get(path) ?? []).map((account) => programs.indexOf(account))),
   });
   const tops = invocations.filter(({ height }) => height === 1);
   return {
@@ -67,6 +77,7 @@ export function transactionOf(
 interface VixenInstruction {
   readonly ix_index: readonly [number, number];
   readonly program: readonly number[];
+  readonly accounts: readonly (readonly number[])[];
   readonly data: readonly number[];
   readonly inner: readonly VixenInstruction[];
 }
@@ -78,6 +89,7 @@ export function vixenTransaction(signature: string): { transaction: FixtureTrans
   );
   const invocations = invocationsOf(recorded.log_messages);
   const data = new Map<string, Uint8Array>();
+  const accounts = new Map<string, string[]>();
   const place = (instruction: VixenInstruction): void => {
     const [top, index] = instruction.ix_index;
     const program = bs58.encode(Uint8Array.from(instruction.program));
@@ -86,10 +98,14 @@ export function vixenTransaction(signature: string): { transaction: FixtureTrans
     const path = candidates.find((p) => !data.has(p) && invocations.some((i) => i.path === p && i.program === program));
     if (path === undefined) throw new Error(`${signature}: nothing ran ${program} at ${candidates.join(" or ")}`);
     data.set(path, Uint8Array.from(instruction.data));
+    accounts.set(
+      path,
+      instruction.accounts.map((account) => bs58.encode(Uint8Array.from(account))),
+    );
     instruction.inner.forEach(place);
   };
   recorded.instructions.forEach(place);
-  const transaction = transactionOf(recorded.log_messages, data, bs58.decode(signature));
+  const transaction = transactionOf(recorded.log_messages, data, bs58.decode(signature), accounts);
   return { transaction, recordedPaths: [...data.keys()] };
 }
 
@@ -97,6 +113,7 @@ interface CarbonMeta {
   readonly innerInstructions: readonly {
     readonly index: number;
     readonly instructions: readonly {
+      readonly accounts: readonly number[];
       readonly data: string;
       readonly programIdIndex: number;
       readonly stackHeight: number;
@@ -105,6 +122,20 @@ interface CarbonMeta {
   readonly loadedAddresses: { readonly writable: readonly string[]; readonly readonly: readonly string[] };
   readonly logMessages: readonly string[];
   readonly postBalances: readonly number[];
+  readonly postTokenBalances?: readonly TokenBalance[] | null;
+}
+
+/** As the RPC writes it. */
+export interface TokenBalance {
+  readonly accountIndex: number;
+  readonly mint: string;
+  readonly uiTokenAmount: { readonly decimals: number };
+}
+
+/** `sf.solana.type.v1.TokenBalance`, as `field` of the meta. */
+export function balanceField(field: number, { accountIndex, mint, uiTokenAmount }: TokenBalance): Uint8Array {
+  const amount = messageField(3, [varintField(2, uiTokenAmount.decimals)]);
+  return messageField(field, [varintField(1, accountIndex), textField(2, mint), amount]);
 }
 
 /**
@@ -139,8 +170,10 @@ export function carbonTransaction(name: string, topLevelIndexes: readonly number
         program: i.programIdIndex,
         height: i.stackHeight,
         data: bs58.decode(i.data),
+        accounts: Uint8Array.from(i.accounts),
       })),
     })),
     logs: meta.logMessages,
+    moreMeta: concat((meta.postTokenBalances ?? []).map((balance) => balanceField(8, balance))),
   };
 }

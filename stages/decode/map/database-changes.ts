@@ -6,7 +6,7 @@ import type { FieldInfo, MessageType } from "@bufbuild/protobuf";
 import bs58 from "bs58";
 import type { ColumnSpec, ColumnType } from "../../../pipeline/datasets/dataset.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
-import { snakeCase } from "../names.ts";
+import { columnNameOf } from "../names.ts";
 import { broken } from "./map-addresses.ts";
 import type { MapColumn } from "./map-columns.ts";
 import type { Fields } from "./message-path.ts";
@@ -67,10 +67,10 @@ export class TableChanges {
   private typed(columns: Readonly<Record<string, ColumnType>>): MapColumn[] {
     return Object.entries(columns).map(([name, type]): MapColumn => {
       const spec: ColumnSpec = {
-        name: snakeCase(name),
+        name: columnNameOf(name),
         type,
         nullable: true,
-        ...(snakeCase(name) === name ? {} : { field: name }),
+        ...(columnNameOf(name) === name ? {} : { field: name }),
         doc: `Column ${name} of the table.`,
       };
       const read = () => {

@@ -3,7 +3,7 @@ import type { FieldInfo, MessageType, OneofInfo } from "@bufbuild/protobuf";
 import type { ColumnSpec } from "../../../pipeline/datasets/dataset.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
 import { setApart, twoFields } from "../dataset-columns.ts";
-import { requireIdentifier, snakeCase } from "../names.ts";
+import { columnNameOf, requireIdentifier } from "../names.ts";
 import type { BytesForm, MapDataset } from "./map-spec.ts";
 import { type Fields, follow, messageOf, resolvePath, type Step, stepOf } from "./message-path.ts";
 import { type ValueForm, valueForm } from "./values.ts";
@@ -54,7 +54,7 @@ function parentColumn(
 ): MapColumn {
   const { level, rest } = leave(levels, resolvePath(type, path, where));
   const { field } = rest.at(-1)!;
-  const name = rest.map((step) => snakeCase(step.field.name)).join("_");
+  const name = rest.map((step) => columnNameOf(step.field.name)).join("_");
   return columnOf(name, path, level, rest, valueForm(field, bytesForm(setting, path)), true);
 }
 
@@ -85,14 +85,14 @@ function ownColumns(
   if (nested !== null && steps.length < FLAT_DEPTH && !contains(nested) && nested.fields.list().length > 0) {
     return fieldColumns(nested, level, steps, setting);
   }
-  const name = steps.map((step) => snakeCase(step.field.name)).join("_");
+  const name = steps.map((step) => columnNameOf(step.field.name)).join("_");
   const isOptional = field.opt || field.req || field.oneof !== undefined || nested !== null || steps.length > 1;
   return [columnOf(name, path, level, steps, valueForm(field, bytesForm(setting, path)), isOptional)];
 }
 
 /** Says which case of a oneof is set. */
 function caseColumn(oneof: OneofInfo, level: number, before: readonly Step[]): MapColumn {
-  const name = [...before.map((step) => snakeCase(step.field.name)), snakeCase(oneof.name)].join("_");
+  const name = [...before.map((step) => columnNameOf(step.field.name)), columnNameOf(oneof.name)].join("_");
   const names = new Map(oneof.fields.map((field) => [field.localName, field.name]));
   return {
     spec: { name, type: "utf8", nullable: true, doc: `Which of ${[...names.values()].join(", ")} is set.` },

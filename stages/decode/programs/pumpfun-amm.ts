@@ -1,6 +1,6 @@
 /**
  * pump.fun's AMM. Its swap events name the pool, not the tokens: those are accounts of the instruction that emitted them.
- * Fields were appended twice (creator fees, then volume tracking); what comes later decodes with bytes left over.
+ * Fields were appended (creator fees, volume tracking of buys, cashback of sells); what comes later decodes with bytes left over.
  */
 import type { BorshField } from "../borsh.ts";
 import type { EventName, MintRule, ProgramSpec } from "../program.ts";
@@ -45,6 +45,7 @@ const sellV0 = [
   ...swapEnd,
 ];
 const sellV1 = [...sellV0, ...creatorFees];
+const sellV2 = [...sellV1, ...u64s("cashback_fee_basis_points cashback")];
 
 const createPoolV0: readonly BorshField[] = [
   timestamp,
@@ -105,7 +106,7 @@ export const PUMPFUN_AMM: ProgramSpec = {
       dataset: "pump_amm_sell",
       doc: "Base was sold to a pool.",
       mintField: TOKENS,
-      layouts: [sellV1, sellV0],
+      layouts: [sellV2, sellV1, sellV0],
       trade: {
         user: "user",
         input: { mint: "accounts.base_mint", amount: "base_amount_in" },
