@@ -5,7 +5,10 @@ import { section } from "./config-section.ts";
 const closed = { additionalProperties: false } as const;
 const path = (description: string) => Type.String({ minLength: 1, maxLength: 200, description });
 const identifier = (description: string) =>
-  Type.String({ pattern: "^[a-z][a-z0-9_]{0,62}$", description: `${description} (a-z, 0-9 and _, at most 63, a letter first)` });
+  Type.String({
+    pattern: "^[a-z][a-z0-9_]{0,62}$",
+    description: `${description} (a-z, 0-9 and _, at most 63, a letter first)`,
+  });
 const bytes = Type.Union([Type.Literal("base58"), Type.Literal("hex"), Type.Literal("raw")], {
   description: "base58, hex or raw",
 });

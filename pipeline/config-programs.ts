@@ -4,7 +4,10 @@ import { section } from "./config-section.ts";
 
 const closed = { additionalProperties: false } as const;
 const identifier = (description: string) =>
-  Type.String({ pattern: "^[a-z][a-z0-9_]{0,62}$", description: `${description} (a-z, 0-9 and _, at most 63, a letter first)` });
+  Type.String({
+    pattern: "^[a-z][a-z0-9_]{0,62}$",
+    description: `${description} (a-z, 0-9 and _, at most 63, a letter first)`,
+  });
 const address = (description: string) => Type.String({ minLength: 32, maxLength: 44, description });
 const fieldPath = (description: string) => Type.String({ minLength: 1, maxLength: 200, description });
 const location = Type.String({
