@@ -109,7 +109,7 @@ describe("the source", () => {
   const ingest = async (...settings: string[]) => {
     const { code, said } = await fails(["stages", "ingest", ...set(...settings)], { LOG_FORMAT: "json" });
     expect(code).toBe(1);
-    const error = said.split("\n").find((line) => line.includes('"ERROR"'));
+    const error = said.split("\n").find((line) => line.includes('"level":"error"'));
     return JSON.parse(error ?? said) as { code: string; message: string; hint: string; where: string };
   };
 
@@ -146,7 +146,7 @@ describe("the source", () => {
     const replay = ["--token", "s3cret-right"];
     const market = await Market.open(ground, { blocks: 5, seed: 51, replay, env });
     const stages = market.start();
-    const error = JSON.parse(await market.logged(stages, '"ERROR"')) as { code: string; hint: string };
+    const error = JSON.parse(await market.logged(stages, '"level":"error"')) as { code: string; hint: string };
     expect(error).toMatchObject({ code: "SUBSTREAMS_AUTH", unit: "ingest.main" });
     expect(error.hint).toContain("SUBSTREAMS_JWT_TOKEN");
 
@@ -165,7 +165,10 @@ describe("the source", () => {
     expect(await api("POST", "/api/indexer/stop")).toMatchObject({ code: 200 });
     const failed = { success: false, error: { code: "INDEXER_FAILED" } };
     expect(await api("POST", "/api/indexer/start")).toMatchObject({ code: 503, body: failed });
-    await until("a second attempt", async () => (await readFile(stages.log, "utf8")).match(/"ERROR"/g)?.length === 2);
+    await until(
+      "a second attempt",
+      async () => (await readFile(stages.log, "utf8")).match(/"level":"error"/g)?.length === 2,
+    );
     // The process lives on for the units that can work.
     expect(await stages.stop()).toBe(0);
     expect(await readFile(stages.log, "utf8")).not.toContain("s3cret");

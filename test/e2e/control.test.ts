@@ -72,7 +72,7 @@ test("start and stop through the API: obeyed, kept over restarts, the same when 
 }, 300_000);
 
 test("two ingesters on one source: every commit is one's own or the other's, and the chain stays whole", async () => {
-  const market = await Market.open(ground, { blocks: 120, seed: 22, blocksPerSecond: 25 });
+  const market = await Market.open(ground, { blocks: 300, seed: 22, blocksPerSecond: 30 });
   // Makes the streams, and nothing else: without a wanted stage in it, the process has nothing to do.
   const helper = market.start(["janitor"]);
   const { broker } = await market.connection();

@@ -119,7 +119,7 @@ test("live: the API and the first rows are there soon; Ctrl-C ends everything", 
   expect(demo.stderr).not.toContain("sluice:");
   expect(processesOf(ground.folder)).toEqual([]);
   expect(existsSync(join(data, "stages.log"))).toBeTrue();
-  expect(await Bun.file(join(data, "stages.log")).text()).not.toContain('"level":"ERROR"');
+  expect(await Bun.file(join(data, "stages.log")).text()).not.toContain('"level":"error"');
 }, 300_000);
 
 test("live: a demo that is killed takes its processes with it", async () => {

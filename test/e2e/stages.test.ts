@@ -111,7 +111,7 @@ describe("a bounded range", () => {
 
     const warned = market.start(["--exit-at-end"], [...changed, "source.moduleHashPolicy=warn"]);
     expect(await warned.exited).toBe(0);
-    await market.logged(warned, '"WARN"', "the module's hash is");
+    await market.logged(warned, '"level":"warning"', "the module's hash is");
     expect(breaksOf(await market.links("blocks"))).toEqual([]);
     expect(await market.differences()).toEqual([]);
   }, 300_000);
