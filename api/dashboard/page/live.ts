@@ -181,10 +181,10 @@ export class Live {
   }
 }
 
-/** Over a WebSocket of the browser's. */
-export function overWebSocket(url: string): LiveOptions["connect"] {
+/** Over a WebSocket of the browser's, which can carry a token only as a protocol. */
+export function overWebSocket(url: string, token: string | null): LiveOptions["connect"] {
   return ({ opened, heard, closed }) => {
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, token === null ? [] : ["sluice", `bearer.${token}`]);
     socket.onopen = opened;
     socket.onmessage = ({ data }) => heard(String(data));
     socket.onclose = closed;

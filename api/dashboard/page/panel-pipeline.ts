@@ -30,16 +30,17 @@ const ORDER = Object.keys(NAMES) as PartName[];
 export function pipelinePanel({ pipeline }: Store): Panel {
   const boxes = new Map(ORDER.map((name) => [name, box(name)]));
   const picture = h("ol", { class: "picture" }, ...[...boxes.values()].map(({ element }) => element));
-  const limiter = h("p", { class: "limiter" });
+  const limiter = h("p", { class: "limiter", role: "status" });
   return panel({
     title: "Pipeline",
     resource: pipeline,
     className: "pipeline",
-    body: h("div", {}, picture, limiter),
+    body: picture,
+    aside: limiter,
     show({ answer, samples }) {
       for (const part of partsOf(answer, samples)) boxes.get(part.name)!.update(part);
       const { stage, unit, reason } = answer.limiter;
-      setText(limiter, stage === "none" ? sentence(reason) : `Limited by ${unit ?? stage}: ${reason}.`);
+      setText(limiter, stage === "none" ? sentence(reason) : `Limited by ${unit ?? stage}: ${reason}`);
       setAttribute(limiter, "data-limited", String(stage !== "none" && stage !== "source"));
     },
   });
@@ -58,11 +59,12 @@ function box(name: PartName) {
     element,
     update(part: Part) {
       setAttribute(element, "data-mood", part.mood);
-      setAttribute(element, "data-limits", part.limits ? "true" : null);
+      // Waiting for the chain is how it should be; a stage that holds the others back is not.
+      setAttribute(element, "data-limits", part.limits ? (name === "source" ? "source" : "stage") : null);
       setAttribute(element, "data-flows", (part.blocksPerSecond ?? 0) > 0 ? "true" : null);
       setText(units, part.units > 1 ? ` × ${part.units}` : "");
       setText(state, part.state);
-      setText(speed, part.blocksPerSecond === null ? "" : `${rate(part.blocksPerSecond)} blocks/s`);
+      setText(speed, part.blocksPerSecond === null ? part.detail : `${rate(part.blocksPerSecond)} blocks/s`);
       setText(lag, part.lagBlocks === null || name === "ingest" ? "" : lagText(part.lagBlocks));
       meter.hidden = part.busy === null;
       const busy = Math.round((part.busy ?? 0) * 100);
@@ -79,5 +81,5 @@ function lagText(blocks: number): string {
 }
 
 function sentence(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }

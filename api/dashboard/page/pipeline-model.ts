@@ -3,6 +3,7 @@
  * the reports of the process that runs a unit, since its counters only move with them.
  */
 import type { StagesAnswer, UnitAnswer } from "./answers.ts";
+import { bytes, count, short } from "./format.ts";
 
 /** Parts of the picture in flow order; `archive` and `lake` branch off behind `decode`. */
 export const PARTS = ["source", "ingest", "decode", "shard", "lane", "hot", "archive", "lake"] as const;
@@ -22,6 +23,8 @@ export interface Part {
   readonly busy: number | null;
   /** Slots behind ingest, of the unit that is furthest behind. */
   readonly lagBlocks: number | null;
+  /** What else is worth a word. */
+  readonly detail: string;
   /** Units that it stands for. */
   readonly units: number;
   readonly limits: boolean;
@@ -101,7 +104,7 @@ function stagePart(name: PartName, { units: all, limiter }: StagesAnswer, sample
   const known = rates.filter((rate) => rate !== null);
   const lags = units.map((u) => u.lag.blocks).filter((blocks) => blocks !== null);
   return {
-    ...{ name, mood, state, units: units.length },
+    ...{ name, mood, state, detail: "", units: units.length },
     // Every lane gets every block: the slowest one is how fast they are.
     blocksPerSecond: known.length === 0 ? null : Math.min(...known),
     busy: units.length === 0 ? null : Math.max(...units.map((u) => u.busy)),
@@ -126,21 +129,22 @@ const NO_UNIT = { blocksPerSecond: null, busy: null, lagBlocks: null, units: 0 }
 
 function sourcePart({ units, limiter }: StagesAnswer): Part {
   const ingest = units.find((u) => u.stage === "ingest");
-  const state = ingest?.state === "paused" ? "not connected" : connectionOf(ingest);
+  const source = record(ingest?.details["source"]);
+  const state = ingest === undefined || ingest.state === "paused" ? "not connected" : String(source["state"] ?? "idle");
   const mood = state === "streaming" ? "ok" : state === "ended" || state === "not connected" ? "idle" : "trouble";
-  return { ...NO_UNIT, name: "source", mood, state, limits: limiter.stage === "source" };
+  const received = Number(source["receivedBytes"] ?? 0);
+  const detail = received > 0 ? `${bytes(received)} received` : "";
+  return { ...NO_UNIT, name: "source", mood, state, detail, limits: limiter.stage === "source" };
 }
 
-function connectionOf(ingest: UnitAnswer | undefined): string {
-  const source = ingest?.details["source"] as { state?: string } | undefined;
-  return source?.state ?? "not connected";
-}
-
+/** Stores do nothing of their own: they are where their writers have come to. */
 function storePart(name: "hot" | "lake", { units }: StagesAnswer): Part {
-  const writer = units.filter((u) => u.stage === (name === "hot" ? "lane" : "archive"));
-  const slots = writer.map((u) => u.position?.slot).filter((slot) => slot !== undefined);
-  const state = slots.length === 0 ? "empty" : `slot ${Math.min(...slots).toLocaleString("en")}`;
-  return { ...NO_UNIT, name, mood: slots.length === 0 ? "idle" : "ok", state, limits: false };
+  const writers = units.filter((u) => u.stage === (name === "hot" ? "lane" : "archive"));
+  const slots = writers.map((u) => u.position?.slot).filter((slot) => slot !== undefined);
+  if (slots.length === 0) return { ...NO_UNIT, name, mood: "idle", state: "empty", detail: "", limits: false };
+  const rows = sum(writers.map((u) => Number(record(u.details["lake"])["rows"] ?? 0))) ?? 0;
+  const detail = `slot ${count(Math.min(...slots))}`;
+  return { ...NO_UNIT, name, mood: "ok", state: rows > 0 ? `${short(rows)} rows` : "serving", detail, limits: false };
 }
 
 function decodedOf({ details }: UnitAnswer): number {

@@ -2,6 +2,7 @@
  * One answer of the API that the page keeps: asked for again every so often while somebody looks, kept when an attempt
  * fails, and honest about its age.
  */
+import { Problem } from "./server.ts";
 
 export type Freshness = "loading" | "ready" | "stale" | "error";
 
@@ -121,7 +122,11 @@ export class Resource<T> {
   }
 
   private nextInMs(): number {
-    if (this.failures > 0) return Math.min(1_000 * 2 ** (this.failures - 1), RETRY_MS_MAX);
+    if (this.failures > 0) {
+      const { error } = this.held;
+      const wanted = error instanceof Problem ? error.retryAfterMs : 0;
+      return Math.max(wanted, Math.min(1_000 * 2 ** (this.failures - 1), RETRY_MS_MAX));
+    }
     return this.isWished ? BETWEEN_MS : this.every();
   }
 }

@@ -9,11 +9,14 @@ export class Problem extends Error {
   readonly status: number;
   /** The API's own, or UNREACHABLE. */
   readonly code: string;
+  /** Not to be asked again before; 0 where the API does not say. */
+  readonly retryAfterMs: number;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, retryAfterMs = 0) {
     super(message);
     this.status = status;
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** A token is needed, or another one. */
@@ -67,5 +70,6 @@ async function problemOf(response: Response): Promise<Problem> {
   const told = (body ?? {}) as { code?: string; detail?: string; error?: { code?: string; message?: string } };
   const code = told.code ?? told.error?.code ?? `HTTP_${response.status}`;
   const message = told.detail ?? told.error?.message ?? `The API answered with status ${response.status}.`;
-  return new Problem(response.status, code, message);
+  const seconds = Number(response.headers.get("retry-after") ?? 0);
+  return new Problem(response.status, code, message, Number.isFinite(seconds) ? seconds * 1_000 : 0);
 }

@@ -11,7 +11,7 @@ import type {
 import { Live, overWebSocket } from "./live.ts";
 import { addSamples, type Figures, figuresOf, type Samples } from "./pipeline-model.ts";
 import { Resource } from "./resource.ts";
-import { get } from "./server.ts";
+import { get, token } from "./server.ts";
 
 /** Looks at the pipeline that are kept for the small curves: two minutes. */
 const HISTORY_MAX = 120;
@@ -32,7 +32,7 @@ export class Store {
   readonly recent = polled<Listed<MintAnswer>>(`/v1/mints?limit=${LISTED}`, 10_000);
   readonly lake = polled<LakeAnswer>("/v1/lake", 10_000);
   readonly quarantine = polled<QuarantineAnswer>("/v1/quarantine?limit=20", 10_000);
-  readonly live = new Live({ connect: overWebSocket(liveUrl()) });
+  readonly live = new Live({ connect: overWebSocket(liveUrl(), token()) });
 
   constructor() {
     let samples: Samples = new Map();

@@ -2,7 +2,7 @@
  * Candles and volume of one token. Prices are drawn in lamports per token, because the chart's axis is not made for numbers
  * with ten zeros behind the point, and written in SOL. A line says up to where the candles are final.
  */
-import type { CandlestickData, HistogramData, IChartApi, ISeriesApi, UTCTimestamp } from "lightweight-charts";
+import type { CandlestickData, HistogramData, IChartApi, ISeriesApi, Logical, UTCTimestamp } from "lightweight-charts";
 import type { CandleRow } from "./answers.ts";
 import { h } from "./dom.ts";
 import { price, sol } from "./format.ts";
@@ -12,6 +12,10 @@ type Library = typeof import("lightweight-charts");
 /** Served from the package; loaded when the first chart is drawn. */
 const LIBRARY: string = "./lightweight-charts.js";
 const LAMPORTS = 1e9;
+/** Of a chart that nobody has zoomed yet, pixels. */
+const BAR_SPACING = 9;
+/** Bars of empty room behind the newest. */
+const RIGHT_OFFSET = 4;
 
 export class TokenChart {
   readonly element: HTMLElement;
@@ -23,6 +27,7 @@ export class TokenChart {
   private finalTime: number | null = null;
   private seconds = 60;
   private isFitted = false;
+  private isStopped = false;
   private readonly repaint = () => this.paint();
 
   constructor() {
@@ -38,9 +43,14 @@ export class TokenChart {
 
   async start(): Promise<void> {
     const library = (await import(LIBRARY)) as Library;
+    if (this.isStopped) return;
     this.parts = draw(library, this.canvas);
     const { chart } = this.parts;
     chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.placeFinality());
+    chart.timeScale().subscribeSizeChange(() => {
+      this.fit();
+      this.placeFinality();
+    });
     chart.subscribeCrosshairMove(({ time }) => this.tell(this.rows.find((row) => row[0] === time)));
     document.addEventListener(THEME_CHANGED, this.repaint);
     this.paint();
@@ -48,6 +58,7 @@ export class TokenChart {
   }
 
   stop(): void {
+    this.isStopped = true;
     document.removeEventListener(THEME_CHANGED, this.repaint);
     this.parts?.chart.remove();
     this.parts = null;
@@ -77,12 +88,19 @@ export class TokenChart {
       parts.volume.setData(rows.map((row) => volumeOf(row, parts.colors)));
     }
     parts.drawn = rows;
-    if (!this.isFitted && rows.length > 0) {
-      parts.chart.timeScale().setVisibleLogicalRange({ from: Math.max(rows.length - 120, -10), to: rows.length + 4 });
-      this.isFitted = true;
-    }
+    this.fit();
     this.tell(undefined);
     this.placeFinality();
+  }
+
+  /** Shows the newest candles, once: from then on the view is the reader's. */
+  private fit(): void {
+    const scale = this.parts?.chart.timeScale();
+    // Without a width, the library makes bars as narrow as can be.
+    if (scale === undefined || this.isFitted || this.rows.length === 0 || scale.width() === 0) return;
+    scale.applyOptions({ barSpacing: BAR_SPACING });
+    scale.scrollToPosition(RIGHT_OFFSET, false);
+    this.isFitted = true;
   }
 
   /** Between the last candle that will not change and the first that may. */
@@ -91,7 +109,8 @@ export class TokenChart {
     if (parts === null || finalTime === null) return;
     const first = rows.findIndex((row) => row[0] + seconds > finalTime);
     const scale = parts.chart.timeScale();
-    const at = first <= 0 ? null : scale.logicalToCoordinate((first - 0.5) as never);
+    const center = first <= 0 ? null : scale.logicalToCoordinate(first as Logical);
+    const at = center === null ? null : center - scale.options().barSpacing / 2;
     const isSeen = at !== null && at > 0 && at < scale.width();
     this.finality.hidden = !isSeen;
     if (isSeen) this.finality.style.left = `${at}px`;
@@ -158,7 +177,7 @@ function draw({ createChart, CandlestickSeries, HistogramSeries, CrosshairMode }
     // The attribution is in the page's footer: the library's own logo comes with a style element, which the page's policy refuses.
     layout: { attributionLogo: false, fontFamily: "inherit", fontSize: 11 },
     crosshair: { mode: CrosshairMode.Normal },
-    timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4 },
+    timeScale: { timeVisible: true, secondsVisible: true, rightOffset: RIGHT_OFFSET, barSpacing: BAR_SPACING },
     rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.24 } },
     localization: { locale: "en-GB" },
   });

@@ -52,6 +52,7 @@ export function tokenView(store: Store, mint: string): Part {
   const draw = () => {
     chart.show(state.candles, state.finalTime, INTERVALS[interval]);
     trades.show(state.trades, state.finalUpTo);
+    drawOrders();
   };
   const drawOrders = () => {
     const held = book.current.data;
