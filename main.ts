@@ -21,6 +21,7 @@ import * as spend from "./cli/spend.ts";
 import * as sql from "./cli/sql.ts";
 import * as stages from "./cli/stages.ts";
 import * as token from "./cli/token.ts";
+import * as upgrade from "./cli/upgrade.ts";
 import * as verify from "./cli/verify.ts";
 import { VERSION } from "./cli/version.ts";
 import { classify, describe } from "./pipeline/errors.ts";
@@ -58,6 +59,7 @@ const COMMANDS = [
   verify,
   record,
   spend,
+  upgrade,
   replay,
   simulate,
   idl,

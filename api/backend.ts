@@ -18,7 +18,10 @@ export interface Snapshot {
 }
 
 export interface Backend {
+  /** As units and streams carry it. */
   readonly source: string;
+  /** As the settings name it, where that differs: a later generation of a source has a name of its own. */
+  readonly settingsName?: string;
   /** Names of the units that must run: ingest, and all lanes. */
   readonly ingestUnit: string;
   readonly laneUnits: readonly string[];
@@ -31,8 +34,8 @@ export interface Backend {
 /** The backends that a request means: that of the named source, or all. Throws `Poison` NOT_FOUND. */
 export function chosen(backends: readonly Backend[], source: string | null): readonly Backend[] {
   if (source === null) return backends;
-  const found = backends.filter((backend) => backend.source === source);
+  const found = backends.filter((backend) => backend.source === source || backend.settingsName === source);
   if (found.length > 0) return found;
-  const known = backends.map((backend) => backend.source).join(", ");
+  const known = backends.map((backend) => backend.settingsName ?? backend.source).join(", ");
   throw refused("NOT_FOUND", `there is no source of this name; there is: ${known}`);
 }

@@ -12,6 +12,7 @@ const ANSWER_WITHIN_MS = 3_000;
 export interface ControlBackendOptions {
   readonly control: Pick<Control, "nodes" | "desired" | "setDesired" | "standing">;
   readonly source: string;
+  readonly settingsName?: string;
   /** Names of the units, as `names()` of the topology gives them. */
   readonly ingestUnit: string;
   readonly laneUnits: readonly string[];
@@ -21,6 +22,7 @@ export interface ControlBackendOptions {
 
 export class ControlBackend implements Backend {
   readonly source: string;
+  readonly settingsName: string;
   readonly ingestUnit: string;
   readonly laneUnits: readonly string[];
   private readonly control: ControlBackendOptions["control"];
@@ -30,6 +32,7 @@ export class ControlBackend implements Backend {
 
   constructor(options: ControlBackendOptions) {
     this.source = options.source;
+    this.settingsName = options.settingsName ?? options.source;
     this.ingestUnit = options.ingestUnit;
     this.laneUnits = options.laneUnits;
     this.control = options.control;

@@ -36,6 +36,8 @@ export interface ApiOptions extends RouteOptions {
 export interface RunningApi {
   /** Without a slash at the end. */
   readonly url: string;
+  /** From the next request on, answers from what is given: another generation of the source. */
+  replace(options: RouteOptions): Promise<void>;
   /** Answers what has been asked, then closes. */
   stop(): Promise<void>;
 }
@@ -47,7 +49,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const access = new Access({ host, tokens, settings, world: { monotonic: systemWorld.monotonic } });
   const { traffic = new Traffic() } = options;
   const desk = new FrontDesk(access, new Responder(log), traffic, { ...systemWorld, now: () => world.now() });
-  const app = appOf(await allRoutes({ ...options, traffic }), desk);
+  let app = appOf(await allRoutes({ ...options, traffic }), desk);
   let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
@@ -71,6 +73,9 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   return {
     url: `http://${name}:${server.port}`,
+    async replace(others) {
+      app = appOf(await allRoutes({ ...others, traffic }), desk);
+    },
     async stop() {
       await Promise.all(transports.map((transport) => transport.stop()));
       await server.stop();

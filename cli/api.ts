@@ -4,11 +4,13 @@ import type { Command } from "commander";
 import type { AccessSettings } from "../api/access/access.ts";
 import type { RunningApi } from "../api/server.ts";
 import { type Config, sourceConfigs } from "../pipeline/config.ts";
+import { describe } from "../pipeline/errors.ts";
 import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
 import { answerLogRequests, deploymentLogs } from "../pipeline/log-exchange.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import type { Connection } from "./deployment.ts";
+import { type AllGenerations, activeConfig, activeConfigs, readGenerations } from "./generations.ts";
 import { oneSource } from "./one-source.ts";
 import { tokensPath } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -50,56 +52,114 @@ Examples:
     });
 }
 
-/** Serves the API on the configured address: control of all sources, and what is known of the tokens of one. */
+/**
+ * Serves the API on the configured address: control of all sources, and what is known of the tokens of one. When another
+ * generation of a source becomes the active one, it answers from that, without a pause.
+ */
 export async function serveApi(
   config: Config,
   { broker, control }: Pick<Connection, "broker" | "control">,
   sourceName?: string,
 ): Promise<RunningApi> {
-  const served = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
-  const [{ startApi }, { TokenFile }, { ControlBackend }, { names }, { openReads }] = await Promise.all([
+  const [{ startApi }, { TokenFile }] = await Promise.all([
     import("../api/server.ts"),
     import("../api/access/tokens.ts"),
-    import("../api/control-backend.ts"),
-    import("../pipeline/names.ts"),
-    import("./token-reads.ts"),
   ]);
-  const sources = sourceConfigs(config);
-  const backends = sources.map((own) => {
-    const source = own["source.name"];
-    const n = names(own["nats.prefix"], source);
-    const laneUnits = Array.from({ length: own.lanes }, (_, lane) => n.unit("lane", lane));
-    return new ControlBackend({ control, source, ingestUnit: n.unit("ingest"), laneUnits });
-  });
-  const source = served["source.name"];
-  const backend = backends.find((own) => own.source === source)!;
-  const others = backends.filter((own) => own !== backend);
-  const known = await openReads(served);
   const own = { node: `${hostname()}-api-${process.pid}`, ring: recentLog };
   const prefix = config["nats.prefix"];
+  const log = logFor("api");
+  const common = {
+    logs: (query: Parameters<typeof deploymentLogs>[3]) => deploymentLogs(broker.connection, prefix, own, query),
+    version: VERSION,
+    serverId: `${hostname()}-api`,
+  };
+  let generations = await readGenerations(config, control);
+  let now = await openActive(config, control, generations, sourceName);
   const api = await startApi({
+    ...{ ...common, ...now.routes, log },
     host: config["api.host"],
     port: config["api.port"],
     tokens: new TokenFile(tokensPath(config), systemWorld),
     access: accessSettings(config),
-    backend,
-    others,
-    ...known,
-    stores: known.reads,
-    logs: (query) => deploymentLogs(broker.connection, prefix, own, query),
-    version: VERSION,
-    serverId: `${hostname()}-api`,
-    log: logFor("api"),
+  });
+  const stopping = new AbortController();
+  const following = followActive(config, control, stopping.signal, async (others) => {
+    if (namesOf(config, others) === namesOf(config, generations)) return;
+    const before = now;
+    now = await openActive(config, control, others, sourceName);
+    generations = others;
+    await api.replace({ ...common, ...now.routes });
+    log("info", "another generation is active", { sources: namesOf(config, others) });
+    // What was asked before is still being answered.
+    await systemWorld.sleep(ANSWERED_WITHIN_MS, stopping.signal).catch(() => undefined);
+    await before.close();
   });
   const answering = answerLogRequests(broker.connection, prefix, own.node, own.ring);
   return {
-    url: api.url,
+    ...api,
     async stop() {
+      stopping.abort();
+      await following;
       await api.stop();
       answering.stop();
-      await known.close();
+      await now.close();
     },
   };
+}
+
+/** How often it is looked which generation is active, and how long an answer may take. */
+const ACTIVE_EVERY_MS = 500;
+const ANSWERED_WITHIN_MS = 5_000;
+
+function namesOf(config: Config, generations: AllGenerations): string {
+  return activeConfigs(config, generations)
+    .map((own) => own["source.name"])
+    .join(" ");
+}
+
+/** What the API reads: of the active generation of each source the reports, of one source the tokens. */
+async function openActive(
+  config: Config,
+  control: Connection["control"],
+  generations: AllGenerations,
+  sourceName: string | undefined,
+) {
+  const [{ ControlBackend }, { names }, { openReads }] = await Promise.all([
+    import("../api/control-backend.ts"),
+    import("../pipeline/names.ts"),
+    import("./token-reads.ts"),
+  ]);
+  const wanted = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
+  const served = activeConfig(wanted, generations);
+  const backends = sourceConfigs(config).map((own) => {
+    const active = activeConfig(own, generations);
+    const source = active["source.name"];
+    const n = names(active["nats.prefix"], source);
+    const laneUnits = Array.from({ length: active.lanes }, (_, lane) => n.unit("lane", lane));
+    const settingsName = own["source.name"];
+    return new ControlBackend({ control, source, settingsName, ingestUnit: n.unit("ingest"), laneUnits });
+  });
+  const backend = backends.find((own) => own.source === served["source.name"])!;
+  const others = backends.filter((own) => own !== backend);
+  const { close, ...known } = await openReads(served);
+  return { routes: { backend, others, ...known, stores: known.reads }, close };
+}
+
+async function followActive(
+  config: Config,
+  control: Connection["control"],
+  signal: AbortSignal,
+  onRead: (now: AllGenerations) => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    await systemWorld.sleep(ACTIVE_EVERY_MS, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    try {
+      await onRead(await readGenerations(config, control));
+    } catch (error) {
+      logFor("api")("debug", "could not read which generation is active", { reason: describe(error) });
+    }
+  }
 }
 
 function accessSettings(config: Config): AccessSettings {

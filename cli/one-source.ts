@@ -2,6 +2,7 @@
 import { closest } from "../pipeline/closest.ts";
 import { type Config, sourceConfigs } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
+import { activeConfig, activeConfigs, keptGenerations } from "./generations.ts";
 
 /** The settings of one source, for commands that act on one. Throws `Fatal` USAGE when it is not clear which. */
 export function oneSource(config: Config, name: string | undefined): Config {
@@ -16,5 +17,15 @@ export function oneSource(config: Config, name: string | undefined): Config {
   const near = closest(name, known);
   throw new Fatal("USAGE", `there is no source ${JSON.stringify(name.slice(0, 60))}`, {
     hint: `${near === null ? "" : `Did you mean "${near}"? `}Sources: ${known.join(", ")}.`,
+  });
+}
+
+/** The sources that a reader of the lake means, each in its active generation: the named one, or all, if they share a lake. Throws `Fatal` USAGE. */
+export function sourcesOfLake(config: Config, name: string | undefined): readonly Config[] {
+  if (name !== undefined) return [activeConfig(oneSource(config, name), keptGenerations(config))];
+  const sources = activeConfigs(config);
+  if (new Set(sources.map((own) => `${own["lake.dir"]} ${own["lake.url"]}`)).size === 1) return sources;
+  throw new Fatal("USAGE", "the sources have lakes of their own", {
+    hint: `Name one with --source: ${sources.map((own) => own["source.name"]).join(", ")}.`,
   });
 }

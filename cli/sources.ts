@@ -1,5 +1,5 @@
 /** Several sources in one process: a deployment for each, and one that cannot be opened does not stop the others. */
-import { type Config, sourceConfigs } from "../pipeline/config.ts";
+import type { Config } from "../pipeline/config.ts";
 import { classify, describe, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { names, type StageName } from "../pipeline/names.ts";
@@ -14,9 +14,9 @@ export interface Sources {
   prepare(source: string): Promise<void>;
 }
 
-/** Throws what opening throws when not a single source can be opened. */
+/** `configs`: one for each. Throws what opening throws when not a single source can be opened. */
 export async function openSources(
-  config: Config,
+  configs: readonly Config[],
   connection: Connection,
   stages: readonly StageName[],
   log: Log,
@@ -24,7 +24,7 @@ export async function openSources(
   const opened: UnitSpec[] = [];
   const failures: unknown[] = [];
   const prepared = new Map<string, () => Promise<void>>();
-  for (const own of sourceConfigs(config)) {
+  for (const own of configs) {
     const source = own["source.name"];
     try {
       if (stages.includes("archive")) await requireLake(own, log);

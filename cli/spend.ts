@@ -1,10 +1,11 @@
 /** `sluice spend`: what was received from providers, day by day, what that makes of a month, and what a range may cost. */
 import type { Command } from "commander";
-import { type Config, sourceConfigs } from "../pipeline/config.ts";
+import type { Config } from "../pipeline/config.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
 import { type BudgetUse, budgetOf, budgetUse, type Ledger, type Spend, spendAt } from "../pipeline/spend.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { keptGenerations, runConfigs } from "./generations.ts";
 import { oneSource } from "./one-source.ts";
 import { type CommandIo, EXIT, paint, table, toJson } from "./output.ts";
 import { formatNumber } from "./progress-line.ts";
@@ -50,8 +51,8 @@ spend.*; \`sluice config show\` explains them.`,
         await printEstimate(oneSource(config, options.source), sample, json, context);
         return;
       }
-      const sources = options.source === undefined ? sourceConfigs(config) : [oneSource(config, options.source)];
-      const ledgers = await readLedgers(config, sources);
+      const asked = options.source === undefined ? config : oneSource(config, options.source);
+      const ledgers = await readLedgers(config, runConfigs(asked, keptGenerations(config)));
       const days = wholeNumber("--days", options.days, 1, 400);
       context.setExitCode(printSpend(ledgers, days, json, systemWorld.now(), context));
     });

@@ -5,14 +5,14 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { type Config, sourceConfigs } from "../pipeline/config.ts";
+import type { Config } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import type { Analytics, Seen } from "../storage/analytics/analytics.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { folders } from "./folders.ts";
-import { oneSource } from "./one-source.ts";
+import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, paint } from "./output.ts";
 import type { ShellSettings } from "./sql-shell.ts";
 
@@ -180,6 +180,11 @@ interface Opened {
 
 /** Analytics over this host's lake and lanes. Lanes that other hosts own are not here; `seen` names those that are. */
 async function openLocal(config: Config, lakeOnly: boolean, name?: string): Promise<Opened> {
+  return openStores(sourcesOfLake(config, name), lakeOnly);
+}
+
+/** The same over sources that share a lake. */
+export async function openStores(sources: readonly Config[], lakeOnly: boolean): Promise<Opened> {
   const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { lakeStore }] = await Promise.all([
     import("../storage/analytics/analytics.ts"),
     import("../storage/hot/layout.ts"),
@@ -187,7 +192,6 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
     import("./programs.ts"),
     import("./lake.ts"),
   ]);
-  const sources = sourcesOfLake(config, name);
   const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
@@ -195,7 +199,7 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
     hot,
     catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),
-    workDir: folders(config).temp,
+    workDir: folders(sources[0]!).temp,
   });
   return {
     analytics,
@@ -203,16 +207,6 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
       for (const lanes of hot) lanes.close();
     },
   };
-}
-
-/** The sources that one question is about: the named one, or all, if they share a lake. Throws `Fatal` USAGE. */
-function sourcesOfLake(config: Config, name: string | undefined): readonly Config[] {
-  if (name !== undefined) return [oneSource(config, name)];
-  const sources = sourceConfigs(config);
-  if (new Set(sources.map((own) => `${own["lake.dir"]} ${own["lake.url"]}`)).size === 1) return sources;
-  throw new Fatal("USAGE", "the sources have lakes of their own", {
-    hint: `Name one with --source: ${sources.map((own) => own["source.name"]).join(", ")}.`,
-  });
 }
 
 /** Sources that decode the same program fill the same datasets. */

@@ -3,14 +3,17 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { closest } from "../pipeline/closest.ts";
+import type { Config } from "../pipeline/config.ts";
 import { describe, Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
 import { answerLogRequests } from "../pipeline/log-exchange.ts";
 import { keepMemoryLow } from "../pipeline/memory.ts";
-import { STAGES } from "../pipeline/names.ts";
+import { STAGES, type StageName } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { endWithParent } from "./child.ts";
 import type { CliContext } from "./context.ts";
+import type { Connection } from "./deployment.ts";
+import { type AllGenerations, keepGenerations, readGenerations, runConfigs } from "./generations.ts";
 import { VERSION } from "./version.ts";
 
 export function register(program: Command, context: CliContext): void {
@@ -40,6 +43,9 @@ Two processes on one data folder share the units; when one dies the other takes 
 /** Longest orderly stop. Service managers kill after 30 to 90 seconds. */
 const STOP_WITHIN_MS = 20_000;
 
+/** How often other generations of a source are looked for. */
+const GENERATIONS_EVERY_MS = 2_000;
+
 interface RunStagesOptions {
   readonly config: ReturnType<CliContext["load"]>["config"];
   readonly names: readonly string[];
@@ -67,46 +73,96 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
   endWithParent();
-  const [{ connectBroker }, { openSources }, { Supervisor }] = await Promise.all([
-    import("./deployment.ts"),
-    import("./sources.ts"),
-    import("../pipeline/supervisor.ts"),
-  ]);
+  const { connectBroker } = await import("./deployment.ts");
   const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
   const name = node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   answerLogRequests(connection.broker.connection, config["nats.prefix"], name, recentLog);
   try {
-    const sources = await openSources(config, connection, stages, log);
-    const supervisor = new Supervisor({
-      node: name,
-      version: VERSION,
-      stages,
-      units: sources.units,
-      control: connection.control,
-      world: systemWorld,
-      log,
-      leaseTtlMs: config["lease.ttlMs"],
-      purge: (stream) => connection.broker.purge(stream),
-      prepare: (unit) => sources.prepare(unit.source),
-    });
-    const watching = watchOutcome(supervisor, stop, exitAtEnd === true);
-    await Promise.all([supervisor.run(stop.signal), keepMemoryLow(systemWorld, stop.signal)]);
-    await watching;
-    return supervisor.allFailed ? 1 : 0;
+    const running = { config, connection, stages, name, stop, exitAtEnd: exitAtEnd === true };
+    const memory = keepMemoryLow(systemWorld, stop.signal);
+    let failed = false;
+    while (!stop.signal.aborted) failed = await runGenerations(running);
+    await memory;
+    return failed ? 1 : 0;
   } finally {
     await connection.close().catch((error) => log("debug", "closing", { reason: describe(error) }));
   }
+}
+
+interface Running {
+  readonly config: Config;
+  readonly connection: Connection;
+  readonly stages: readonly StageName[];
+  /** Of this process in the fleet. */
+  readonly name: string;
+  readonly stop: AbortController;
+  readonly exitAtEnd: boolean;
+}
+
+/**
+ * Runs the generations that there are of every source, until told to stop or until there are others. Resolves to whether all
+ * units failed for good.
+ */
+async function runGenerations({ config, connection, stages, name, stop, exitAtEnd }: Running): Promise<boolean> {
+  const [{ openSources }, { Supervisor }] = await Promise.all([
+    import("./sources.ts"),
+    import("../pipeline/supervisor.ts"),
+  ]);
+  const { broker, control } = connection;
+  const log = logFor("stages");
+  const generations = await readGenerations(config, control);
+  await keepGenerations(config, generations);
+  const sources = await openSources(runConfigs(config, generations), connection, stages, log);
+  const supervisor = new Supervisor({
+    ...{ node: name, version: VERSION, stages, units: sources.units, control, world: systemWorld, log },
+    leaseTtlMs: config["lease.ttlMs"],
+    purge: (stream) => broker.purge(stream),
+    prepare: (unit) => sources.prepare(unit.source),
+  });
+  const others = new AbortController();
+  const signal = AbortSignal.any([stop.signal, others.signal]);
+  const watching = [
+    watchOutcome(supervisor, stop, signal, exitAtEnd),
+    watchGenerations(config, control, generations, signal).then((changed) => changed && others.abort(new Shutdown())),
+  ];
+  await supervisor.run(signal);
+  others.abort(new Shutdown());
+  await Promise.all(watching);
+  return supervisor.allFailed;
+}
+
+/** Resolves to true when other generations are to be run, to false when `signal` aborts. Which is active is noted on the way. */
+async function watchGenerations(
+  config: Config,
+  control: Connection["control"],
+  running: AllGenerations,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const listOf = (all: AllGenerations) => JSON.stringify(runConfigs(config, all).map((own) => own["source.name"]));
+  while (!signal.aborted) {
+    await systemWorld.sleep(GENERATIONS_EVERY_MS, signal).catch(() => undefined);
+    if (signal.aborted) break;
+    try {
+      const now = await readGenerations(config, control);
+      await keepGenerations(config, now);
+      if (listOf(now) !== listOf(running)) return true;
+    } catch (error) {
+      logFor("stages")("debug", "could not read the generations", { reason: describe(error) });
+    }
+  }
+  return false;
 }
 
 /** Stops the process when nothing is left to do: all units failed, or the bounded range is complete. */
 async function watchOutcome(
   supervisor: { readonly allFailed: boolean; readonly allEnded: boolean },
   stop: AbortController,
+  signal: AbortSignal,
   exitAtEnd: boolean,
 ): Promise<void> {
-  while (!stop.signal.aborted) {
+  while (!signal.aborted) {
     if (supervisor.allFailed || (exitAtEnd && supervisor.allEnded)) stop.abort(new Shutdown());
-    else await systemWorld.sleep(200, stop.signal).catch(() => undefined);
+    else await systemWorld.sleep(200, signal).catch(() => undefined);
   }
 }
 

@@ -6,6 +6,7 @@ import { Fatal } from "../pipeline/errors.ts";
 import type { ObjectStore } from "../storage/lake/store.ts";
 import type { Finding, VerifyOptions, VerifyReport } from "../storage/lake/verify.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, EXIT, paint, table, toJson } from "./output.ts";
 import { formatNumber, ProgressLine } from "./progress-line.ts";
 
@@ -13,6 +14,7 @@ interface Options {
   readonly deep?: boolean;
   readonly filesFrom?: string;
   readonly head?: string;
+  readonly source?: string;
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -22,6 +24,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--deep", "also read all rows: counts, ranges, order, repeats")
     .option("--files-from <n>", "check files of this manifest entry and later ones only; the manifest always whole")
     .option("--head <number:sha256>", "the head of an earlier report, which must still be there unchanged")
+    .option("--source <name>", "the lake of one source, where they have lakes of their own")
     .addHelpText(
       "after",
       `
@@ -33,7 +36,8 @@ Examples:
 Exit code: 0 sound, 1 something is wrong (each fault is named).`,
     )
     .action(async (options: Options, command: Command) => {
-      const { config, json } = context.load(command);
+      const { config: loaded, json } = context.load(command);
+      const config = sourcesOfLake(loaded, options.source)[0]!;
       const [{ folders }, { lakeStore }] = await Promise.all([import("./folders.ts"), import("./lake.ts")]);
       const { lake, temp } = folders(config);
       const local = config["lake.url"] === "";

@@ -350,6 +350,16 @@ export class Broker {
     }
   }
 
+  /** Removes the stream with all that is in it; one that is not there is no error. */
+  async deleteStream(stream: string): Promise<void> {
+    if ((await this.streamState(stream)) === null) return;
+    try {
+      await this.jsm.streams.delete(stream);
+    } catch (error) {
+      throw brokerError(error, `delete ${stream}`);
+    }
+  }
+
   /**
    * The bucket of that name; `ttlMs` is the life of an entry that nobody renews (0 = for ever). Made when first used. One
    * in memory is gone when the server restarts, and can be written when its disk is full.

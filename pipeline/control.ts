@@ -4,6 +4,7 @@
  * positions inside the outputs.
  */
 import type { Broker, Bucket } from "./broker.ts";
+import type { Generations } from "./generations.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import type { BlockRef, Position } from "./position.ts";
 import type { Ledger } from "./spend.ts";
@@ -109,6 +110,15 @@ export class Control {
 
   async setSpend(source: string, ledger: Ledger): Promise<void> {
     await this.put("control", `spend.${source}`, ledger);
+  }
+
+  /** Null: nobody has ever upgraded the source. */
+  generations(source: string): Promise<Generations | null> {
+    return this.get<Generations>("control", `generations.${source}`);
+  }
+
+  async setGenerations(source: string, generations: Generations): Promise<void> {
+    await this.put("control", `generations.${source}`, generations);
   }
 
   /** Asks the producer of `stream` to replay it from the lowest position of its consumers. */

@@ -1,0 +1,95 @@
+/**
+ * Goal: a new package takes over from the old one without anybody who asks noticing more than its rows, and the old one
+ * can be gone back to. Method: a market indexed by one package, upgraded to another of a different hash and back, by the
+ * commands that users type, while the API is asked all the time; both generations are held against the truth.
+ */
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { Package } from "@substreams/core/proto";
+import { throughSlot } from "../../cli/local-run.ts";
+import { holdAgainst } from "../../cli/verdict.ts";
+import { generationConfig } from "../../pipeline/generations.ts";
+import { buildDemoPackage } from "../../simulator/index.ts";
+import { apiOf, useGround } from "./ground.ts";
+import { Market } from "./market.ts";
+
+const ground = useGround();
+
+async function newPackage(): Promise<string> {
+  const proto = Package.fromBinary(buildDemoPackage());
+  proto.modules!.modules[0]!.initialBlock += 1n;
+  const path = ground.path("new.spkg");
+  await writeFile(path, proto.toBinary());
+  return path;
+}
+
+test("beside the old one, compared, swapped, gone back from, dropped; the API answers throughout", async () => {
+  const settings = ["archive.rollSeconds=20", "lanes=2"];
+  const market = await Market.open(ground, { blocks: 200, seed: 51, settings });
+  const stages = market.start();
+  await market.ended();
+  const api = await apiOf(ground, market.settings());
+  let asked = 0;
+  const failures: unknown[] = [];
+  const stop = new AbortController();
+  const asking = (async () => {
+    while (!stop.signal.aborted) {
+      const answer = await api("GET", "/api/indexer/status").catch((error: Error) => ({
+        code: 0,
+        body: error.message,
+      }));
+      asked++;
+      if (answer.code !== 200) failures.push(answer);
+      await Bun.sleep(10);
+    }
+  })();
+  const end = throughSlot(market.truth.chain.lastSlot);
+  const flags = [...market.settings(), ...end].flatMap((setting) => ["--set", setting]);
+  const upgrade = (...args: string[]) => ground.run(["upgrade", ...args, ...flags]);
+  const active = async () => {
+    const { stdout } = await upgrade("--status", "--json");
+    const { generations } = JSON.parse(stdout) as { generations: { number: number; state: string }[] };
+    return generations.map(({ number, state }) => `${number} ${state}`);
+  };
+  const readFrom = async () => ((await api("GET", "/v1/stages")).body as { source: string }).source;
+
+  const path = await newPackage();
+  expect((await upgrade("--package", "")).code).not.toBe(0);
+  const tried = await upgrade("--package", path, "--json");
+  expect([tried.code, tried.stderr]).toEqual([0, expect.stringContaining("not swapped yet")]);
+  const { datasets } = JSON.parse(tried.stdout) as { datasets: { dataset: string; old: string; new: string }[] };
+  expect(datasets.find(({ dataset }) => dataset === "trades")?.old).toBe(String(market.truth.trades));
+  expect(datasets.filter((d) => d.old !== d.new)).toEqual([]);
+  expect([await active(), await readFrom()]).toEqual([["1 active", "2 beside"], "main"]);
+
+  const swapped = await upgrade("--package", path, "--yes");
+  expect([swapped.code, swapped.stderr]).toEqual([0, expect.stringContaining("generation 2 is active")]);
+  expect(await active()).toEqual(["1 beside", "2 active"]);
+  await market.until("the API to read the new one", async () => (await readFrom()) === "main-g2");
+  const count = ["sql", "select count(*) as n from trades", "--csv", ...flags];
+  expect((await ground.run(count)).stdout).toContain(String(market.truth.trades));
+  expect((await upgrade("--package", path)).stderr).toContain("UPGRADE_SAME");
+  expect((await upgrade("--drop", "2", "--yes")).stderr).toContain("GENERATION_ACTIVE");
+
+  expect((await upgrade("--back")).stderr).toContain("would become active");
+  expect(await active()).toEqual(["1 beside", "2 active"]);
+  expect((await upgrade("--back", "--yes")).code).toBe(0);
+  await market.until("the API to read the old one again", async () => (await readFrom()) === "main");
+
+  const generation = { number: 2, settings: {}, moduleHash: "", createdAt: 0 };
+  const next = generationConfig(market.config, generation);
+  expect((await upgrade("--drop", "2")).stderr).toContain("would remove SLUICE_MAIN_G2_BLOCKS");
+  expect(existsSync(next["lake.dir"])).toBe(true);
+  expect((await holdAgainst(next, market.truth)).differences).toEqual([]);
+  expect((await upgrade("--drop", "2", "--yes")).code).toBe(0);
+  expect(await active()).toEqual(["1 active"]);
+  const { broker } = await market.connection();
+  expect([existsSync(next["lake.dir"]), await broker.streamState("SLUICE_MAIN_G2_BLOCKS")]).toEqual([false, null]);
+
+  stop.abort();
+  await asking;
+  expect([failures, asked > 50]).toEqual([[], true]);
+  expect(await stages.stop()).toBe(0);
+  expect(await market.differences()).toEqual([]);
+}, 300_000);
