@@ -37,7 +37,10 @@ export class Lease {
     return this.o.world.monotonic() - this.renewedAt < this.o.ttlMs;
   }
 
-  /** Tries once; false when somebody else holds it, or when another live node is first in line. */
+  /**
+   * Tries once; false when somebody else holds it, or when another live node is first in line. Throws when the server
+   * cannot say or store it; then the next try tells.
+   */
   async tryAcquire(): Promise<boolean> {
     const kv = this.o.bucket;
     const entry = await kv.get(this.unit);
@@ -50,9 +53,10 @@ export class Lease {
       // Our own entry is left from before a quick restart under the same name.
       this.revision =
         holder === null ? await kv.create(this.unit, value) : await kv.update(this.unit, value, entry!.revision);
-    } catch {
-      // Somebody else was quicker, or the server did not answer: the next try tells.
-      return false;
+    } catch (error) {
+      // Somebody else was quicker.
+      if (error instanceof Fenced) return false;
+      throw error;
     }
     this.renewedAt = startedAt;
     return true;

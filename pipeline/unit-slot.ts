@@ -94,7 +94,7 @@ export class UnitSlot {
         await this.pause(1_000, signal);
         continue;
       }
-      const held = await this.lease.tryAcquire().catch(() => false);
+      const held = await this.lease.tryAcquire().catch((error) => this.keptWaiting(classify(error)));
       if (!held) {
         // Whoever holds it does better than we did.
         if (this.state === "backing-off") this.enter("waiting");
@@ -241,15 +241,7 @@ export class UnitSlot {
   }
 
   private async sort(error: SluiceError, owner: boolean): Promise<void> {
-    this.metrics.errors++;
-    const entry: UnitError = {
-      at: this.o.world.now(),
-      code: error.code,
-      message: error.message,
-      ...(error.where === undefined ? {} : { where: error.where }),
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-    };
-    this.errors = [...this.errors, entry].slice(-LIMITS.recentErrorsMax);
+    this.remember(error);
     const fields = { unit: this.spec.name, code: error.code, where: error.where, hint: error.hint };
     if (error.kind === "fatal" || error.kind === "poison") {
       this.fail(error);
@@ -262,6 +254,22 @@ export class UnitSlot {
     this.enter("backing-off");
     if (error.kind === "rewind" && owner) await this.askForReplay();
     this.o.log(error.kind === "fenced" ? "info" : "warning", error.message, fields);
+  }
+
+  /** The lease could not be asked for. Said once, for as long as it lasts. */
+  private keptWaiting(error: SluiceError): false {
+    if (error.code === this.errors.at(-1)?.code) return false;
+    this.remember(error);
+    const { code, hint } = error;
+    this.o.log("warning", `waits for its lease: ${error.message}`, { unit: this.spec.name, code, hint });
+    return false;
+  }
+
+  private remember({ code, message, where, hint }: SluiceError): void {
+    this.metrics.errors++;
+    const details = { ...(where === undefined ? {} : { where }), ...(hint === undefined ? {} : { hint }) };
+    const entry: UnitError = { at: this.o.world.now(), code, message, ...details };
+    this.errors = [...this.errors, entry].slice(-LIMITS.recentErrorsMax);
   }
 
   private fail(error: SluiceError): void {
