@@ -11,6 +11,7 @@ import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import type { Connection } from "./deployment.ts";
 import { type AllGenerations, activeConfig, activeConfigs, readGenerations } from "./generations.ts";
+import type { LiveService } from "./live.ts";
 import { oneSource } from "./one-source.ts";
 import { tokensPath } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -75,13 +76,17 @@ export async function serveApi(
   };
   let generations = await readGenerations(config, control);
   let now = await openActive(config, control, generations, sourceName);
+  const live: LiveService = new (await import("./live.ts")).LiveService(broker);
+  await live.follow(now.served);
   const api = await startApi({
+    transports: live.transports,
     ...{ ...common, ...now.routes, log },
     host: config["api.host"],
     port: config["api.port"],
     tokens: new TokenFile(tokensPath(config), systemWorld),
     access: accessSettings(config),
   });
+  live.start();
   const stopping = new AbortController();
   const following = followActive(config, control, stopping.signal, async (others) => {
     if (namesOf(config, others) === namesOf(config, generations)) return;
@@ -89,6 +94,7 @@ export async function serveApi(
     now = await openActive(config, control, others, sourceName);
     generations = others;
     await api.replace({ ...common, ...now.routes });
+    await live.follow(now.served);
     log("info", "another generation is active", { sources: namesOf(config, others) });
     // What was asked before is still being answered.
     await systemWorld.sleep(ANSWERED_WITHIN_MS, stopping.signal).catch(() => undefined);
@@ -142,7 +148,7 @@ async function openActive(
   const backend = backends.find((own) => own.source === served["source.name"])!;
   const others = backends.filter((own) => own !== backend);
   const { close, ...known } = await openReads(served);
-  return { routes: { backend, others, ...known, stores: known.reads }, close };
+  return { served, routes: { backend, others, ...known, stores: known.reads }, close };
 }
 
 async function followActive(

@@ -35,6 +35,17 @@ export const API_KNOBS = {
   "api.cors": list("Origins whose pages may read the API, comma-separated; * for any.", "API_CORS"),
   "api.hosts": list("Names besides localhost that a proxy on this host may pass on in the Host header."),
   "api.trustProxy": flag(false, "Take the caller's address from X-Forwarded-For: only behind a proxy that writes it."),
+
+  "live.connections": integer(1_000, "clients", 1, 100_000, "Clients of the live feed at once."),
+  "live.topics": integer(100, "topics", 1, 10_000, "Topics that one client of the live feed may follow."),
+  "live.bufferBytes": integer(
+    1024 * 1024,
+    "bytes",
+    64 * 1024,
+    4 * 1024 * 1024,
+    "Bytes that may wait for a slow client of the live feed before it is closed; it can resume.",
+  ),
+
   "api.metadata": flag(true, "Fetch what tokens' `uri` says, in the background."),
   "api.ipfsGateway": text("https://ipfs.io/ipfs/", "Gateway for ipfs:// addresses in tokens' `uri`.", {
     env: ["IPFS_GATEWAY"],

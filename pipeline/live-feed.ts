@@ -5,6 +5,7 @@
 import type { Broker } from "./broker.ts";
 import type { Delivery } from "./chunks.ts";
 import { Poison } from "./errors.ts";
+import type { FeedStart } from "./live-lane.ts";
 import { type FeedStep, LiveMerge } from "./live-merge.ts";
 import { liveCatalog } from "./live-message.ts";
 import type { BlockRef } from "./position.ts";
@@ -47,13 +48,20 @@ export class LiveFeed {
   }
 
   /**
-   * Steps after a block, or from a little before the end, until `signal` aborts. Throws `Poison` LIVE_POSITION when the
-   * stream does not hold the block (any more), `Transient` when the broker does not answer.
+   * Steps after a block (or with it), or from a little before the end, until `signal` aborts. Throws `Poison` LIVE_POSITION
+   * when the stream does not hold the block (any more), `Transient` when the broker does not answer.
+   *
+   * `recentAfter`: the block told before, undefined for none. When the reading does not go on behind it, a gap is told.
    */
-  async *read(from: BlockRef | "recent", signal: AbortSignal): AsyncGenerator<FeedStep> {
+  async *read(
+    from: FeedStart | { readonly recentAfter: BlockRef | null | undefined },
+    signal: AbortSignal,
+  ): AsyncGenerator<FeedStep> {
     const { stream, subjects } = this.o;
-    const after = from === "recent" ? null : from;
-    const merge = new LiveMerge(subjects.length, this.catalog, after);
+    const start = "block" in from ? from : null;
+    const after = start?.block ?? null;
+    const told = "block" in from ? undefined : from.recentAfter;
+    const merge = new LiveMerge(subjects.length, this.catalog, start, told);
     const stop = new AbortController();
     const lanes = subjects.map((subject) => {
       const readable = this.deliveries(subject, after, AbortSignal.any([signal, stop.signal]));
@@ -68,7 +76,7 @@ export class LiveFeed {
         const { lane, delivery } = await Promise.race(coming);
         if (delivery === null) return;
         lanes[lane]!.coming = null;
-        yield* merge.add(lane, delivery);
+        yield* merge.add(lane, delivery, delivery.newest);
         if (after !== null && !merge.hasBegun(lane)) mustCome(delivery, after, stream);
       }
     } finally {

@@ -2,7 +2,7 @@
  * One lane's part of the LIVE stream as steps: blocks one by one, and undos. Repeats are passed over and a hole is noticed
  * here, by the same rule as everywhere (`chain.ts`); what the blocks contain is decoded when somebody asks.
  */
-import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge } from "./chain.ts";
+import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Link } from "./chain.ts";
 import { liveTables } from "./live-message.ts";
 import { type BlockRef, type Position, sameBlock } from "./position.ts";
 import { linkOf } from "./reader.ts";
@@ -14,12 +14,19 @@ import type { Table } from "./wire/table.ts";
 export class LiveCommit {
   /** Version of the hot store that it made. */
   readonly version: number;
+  /** Slot of its first block; of an undo, of the block gone back to. */
+  readonly firstSlot: number;
+  /** Of its tables. */
+  readonly bytes: number;
   private message: Message | null;
   private readonly catalog: DatasetCatalog;
   private decoded: ReadonlyMap<string, Table> | null = null;
 
   constructor(message: Message, catalog: DatasetCatalog) {
-    this.version = message.header.input;
+    const { header } = message;
+    this.version = header.input;
+    this.firstSlot = header.blocks[0]?.[0] ?? header.next.slot;
+    this.bytes = header.sections.reduce((sum, section) => sum + section.bytes, 0);
     this.message = message;
     this.catalog = catalog;
   }
@@ -39,6 +46,13 @@ export type LaneStep =
   /** `commits`: what was put back, where they speak of one row the later counts. */
   | { readonly kind: "undo"; readonly to: BlockRef; readonly commits: readonly LiveCommit[] };
 
+/** Where steps begin; what comes before is passed over. */
+export interface FeedStart {
+  readonly block: BlockRef;
+  /** Whether the block itself is a step; else they begin behind it. */
+  readonly isIncluded: boolean;
+}
+
 export class LaneSteps {
   /** Steps not taken yet, oldest first. */
   steps: LaneStep[] = [];
@@ -47,22 +61,34 @@ export class LaneSteps {
   /** Highest slot said to be final. */
   finalSlot = 0;
   private readonly catalog: DatasetCatalog;
+  private readonly start: FeedStart | null;
   private chain: ChainState = EMPTY_CHAIN;
+  private isDecided = false;
 
-  /** `after`: steps begin behind this block, and what comes before it is passed over; null: at the first message. */
-  constructor(
-    catalog: DatasetCatalog,
-    private after: BlockRef | null = null,
-  ) {
+  /** Without `start`, steps begin at the first message. */
+  constructor(catalog: DatasetCatalog, start: FeedStart | null = null) {
     this.catalog = catalog;
+    this.start = start;
+  }
+
+  /**
+   * Whether the steps begin where they should. The chain may have come to the block that they begin behind more than once,
+   * as long as it was not final: the last time counts, so that nothing is told again.
+   */
+  get isReady(): boolean {
+    return this.base !== undefined && this.isDecided;
   }
 
   /** Reads a message. `gap`: it does not follow what was read before; steps now begin with it. */
-  add(message: Message): "ok" | "gap" {
+  add(message: Message, newest: boolean): "ok" | "gap" {
     const link = linkOf(message.header);
     if (link.kind === "end") return "ok";
-    if (this.base === undefined && !this.begin(link.prev, link.kind === "undo" ? [link.next] : link.blocks))
-      return "ok";
+    if (!this.isDecided) {
+      if (this.begins(link)) this.steps = [];
+      const { start } = this;
+      this.isDecided = start === null || newest || Math.min(link.finalSlot, link.next.slot) > start.block.slot;
+    }
+    if (this.base === undefined) return "ok";
     const verdict = judge(this.chain, link);
     if (verdict.action === "skip") return "ok";
     const holds = verdict.action !== "gap" && (verdict.action === "undo" || verdict.undoTo === null);
@@ -90,16 +116,25 @@ export class LaneSteps {
     if (step !== undefined) this.base = step.kind === "block" ? step.block : step.to;
   }
 
-  /** Whether the message lets the steps begin: at once, or when it holds the block that they begin behind. */
-  private begin(prev: Position | null, blocks: readonly BlockRef[]): boolean {
-    const { after } = this;
-    if (after === null || sameBlock(prev, after)) {
+  /** Whether steps begin with the message, or within it: it holds, or follows, the block that they begin behind. */
+  private begins({ kind, prev, next, blocks }: Link): boolean {
+    const { start } = this;
+    if (start === null) {
       this.startAt(prev);
       return true;
     }
-    const at = blocks.findIndex((block) => sameBlock(block, after));
-    if (at < 0) return false;
-    this.startAt({ ...after, cursor: "", moduleHash: "" }, blocks.slice(0, at));
+    const { block, isIncluded } = start;
+    const at = kind === "undo" ? -1 : blocks.findIndex((other) => sameBlock(other, block));
+    if (at >= 0) {
+      const before = isIncluded ? at - 1 : at;
+      if (before < 0) this.startAt(prev);
+      else this.startAt({ ...refOf(blocks[before]!), cursor: "", moduleHash: "" }, blocks.slice(0, before));
+      return true;
+    }
+    if (isIncluded) return false;
+    if (kind === "undo" && sameBlock(next, block)) this.startAt(next);
+    else if (this.base === undefined && sameBlock(prev, block)) this.startAt(prev);
+    else return false;
     return true;
   }
 

@@ -105,7 +105,7 @@ test("lanes that are apart, batched apart, or have not seen a fork: one chain, w
         while (queues.some((q) => q.length > 0)) {
           const open = queues.flatMap((q, i) => (q.length > 0 ? [i] : []));
           const lane = open[Number(order.next().value) % open.length]!;
-          for (const step of merge.add(lane, queues[lane]!.shift()!)) {
+          for (const step of merge.add(lane, queues[lane]!.shift()!, queues[lane]!.length === 0)) {
             if (step.kind !== "gap") expect(step.commits.length).toBeGreaterThanOrEqual(lanes.length);
             follow(chain, step);
           }
@@ -121,7 +121,7 @@ test("lanes that are apart, batched apart, or have not seen a fork: one chain, w
 
 const blocks = (...slots: number[]): Act[] => slots.map((slot) => ({ kind: "block", to: positionOf(slot) }));
 const told = (merge: LiveMerge, lane: number, messages: readonly Message[]) =>
-  messages.flatMap((message) => [...merge.add(lane, message)]);
+  messages.flatMap((message, i) => [...merge.add(lane, message, i === messages.length - 1)]);
 const short = (step: FeedStep) =>
   step.kind === "block" ? `${step.block.slot}` : `${step.kind} ${step.from?.slot} -> ${step.to?.slot}`;
 
@@ -139,16 +139,33 @@ test("what a lane tells again is passed over", () => {
   expect(told(merge, 0, [...messages, ...messages.slice(1)]).map(short)).toEqual(["101", "102", "103"]);
 });
 
+const behind = (slot: number, isIncluded = false) =>
+  new LiveMerge(1, new Map(), { block: positionOf(slot), isIncluded });
+
 test("begins behind a block in the middle of a batch, or on a fork that was left", () => {
   const batch = messagesOf(blocks(101, 102, 103, 104), [false]);
-  expect(told(new LiveMerge(1, new Map(), positionOf(102)), 0, batch).map(short)).toEqual(["103", "104"]);
+  expect(told(behind(102), 0, batch).map(short)).toEqual(["103", "104"]);
+  expect(told(behind(102, true), 0, batch).map(short)).toEqual(["102", "103", "104"]);
+  expect(told(behind(101, true), 0, batch).map(short)).toEqual(["101", "102", "103", "104"]);
   const left: Act[] = [
     ...blocks(101, 102),
     { kind: "undo", to: positionOf(100) },
     { kind: "block", to: positionOf(101, "b") },
   ];
   const forked = messagesOf(left, [true]);
-  expect(told(new LiveMerge(1, new Map(), positionOf(102)), 0, forked).map(short)).toEqual(["undo 102 -> 100", "101"]);
+  expect(told(behind(102), 0, forked).map(short)).toEqual(["undo 102 -> 100", "101"]);
+});
+
+test("a block that the chain has come to twice: behind the last time, so that nothing is told again", () => {
+  const acts: Act[] = [
+    ...blocks(101, 102),
+    { kind: "undo", to: positionOf(101) },
+    { kind: "block", to: positionOf(103) },
+  ];
+  const messages = messagesOf(acts, [true]);
+  expect(told(behind(101), 0, messages).map(short)).toEqual(["103"]);
+  expect(told(behind(102), 0, messages).map(short)).toEqual(["undo 102 -> 101", "103"]);
+  expect(told(behind(101, true), 0, messages).map(short)).toEqual(["101", "102", "undo 102 -> 101", "103"]);
 });
 
 test("a lane far ahead of the others is not read further, and nothing is lost", () => {

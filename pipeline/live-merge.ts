@@ -8,7 +8,7 @@
  * does not help either, or a lane has a hole, the chain is taken up again at the next block that all have, and the hole
  * is told.
  */
-import { LaneSteps, type LiveCommit, shortened } from "./live-lane.ts";
+import { type FeedStart, LaneSteps, type LiveCommit, shortened } from "./live-lane.ts";
 import { type BlockRef, sameBlock } from "./position.ts";
 import type { DatasetCatalog } from "./wire/batch.ts";
 import type { Message } from "./wire/message.ts";
@@ -41,10 +41,14 @@ export class LiveMerge {
   /** The last block told; undefined before the lanes have found a block that all have. */
   private told: BlockRef | null | undefined;
   private aligned = false;
+  /** Whether it was said where to begin. */
+  private readonly isPlaced: boolean;
 
-  /** `after`: the block to begin behind; null: the oldest that all lanes have. */
-  constructor(lanes: number, catalog: DatasetCatalog, after: BlockRef | null = null) {
-    this.lanes = Array.from({ length: lanes }, () => new LaneSteps(catalog, after));
+  /** Without `start`, it begins behind the oldest block that all lanes have. `told`: a hole after this block is told. */
+  constructor(lanes: number, catalog: DatasetCatalog, start: FeedStart | null = null, told?: BlockRef | null) {
+    this.lanes = Array.from({ length: lanes }, () => new LaneSteps(catalog, start));
+    this.told = told;
+    this.isPlaced = start !== null;
   }
 
   /** Where the feed stands; undefined before it has begun. */
@@ -59,12 +63,13 @@ export class LiveMerge {
 
   /** Whether the lane should be read further. */
   hasRoom(lane: number): boolean {
-    return this.lanes[lane]!.steps.length < WAITING_MAX;
+    const { isReady, steps } = this.lanes[lane]!;
+    return !isReady || steps.length < WAITING_MAX;
   }
 
-  /** Takes a lane's next message, and gives what can be told now. */
-  *add(lane: number, message: Message): Generator<FeedStep> {
-    if (this.lanes[lane]!.add(message) === "gap") this.aligned = false;
+  /** Takes a lane's next message, and gives what can be told now. `newest`: nothing was stored behind it when it was read. */
+  *add(lane: number, message: Message, newest: boolean): Generator<FeedStep> {
+    if (this.lanes[lane]!.add(message, newest) === "gap") this.aligned = false;
     for (;;) {
       const step = this.aligned ? this.next() : this.align();
       if (step === null) return;
@@ -114,7 +119,14 @@ export class LiveMerge {
 
   /** Begins behind the oldest block that all lanes have. */
   private align(): FeedStep | "found" | null {
-    if (this.lanes.some(({ base }) => base === undefined)) return null;
+    if (!this.lanes.every(({ isReady }) => isReady)) return null;
+    const bases = this.lanes.map(({ base }) => base);
+    // Who begins behind a block must hear of it when that block is taken back.
+    if (this.told === undefined && this.isPlaced && bases.every((base) => sameBlock(base!, bases[0]!))) {
+      this.told = bases[0]!;
+      this.aligned = true;
+      return "found";
+    }
     for (const lane of this.lanes) forgetForks(lane);
     const common = blocksOf(this.lanes[0]!).find((block) =>
       this.lanes.every((lane) => blocksOf(lane).some((other) => sameBlock(other, block))),

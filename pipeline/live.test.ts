@@ -22,6 +22,7 @@ import { LiveFeed } from "./live-feed.ts";
 import type { FeedStep } from "./live-merge.ts";
 import { liveEncoder } from "./live-message.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
+import type { BlockRef } from "./position.ts";
 import { systemWorld } from "./world.ts";
 
 /** Soon after the script's blocks. */
@@ -82,11 +83,12 @@ const script = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => action(from + i)).map((a) => `${a.isUndo ? "~" : ""}${a.to.hash}`);
 
 /** The steps from a block on, up to the given one. */
-async function stepsUntil(last: string, from: Parameters<LiveFeed["read"]>[0] = "recent"): Promise<FeedStep[]> {
+async function stepsUntil(last: string, from?: BlockRef): Promise<FeedStep[]> {
   const feed = new LiveFeed({ broker, stream, subjects: [subjectHere()], catalog: CATALOG });
   const stop = new AbortController();
   const steps: FeedStep[] = [];
-  for await (const step of feed.read(from, stop.signal)) {
+  const start = from === undefined ? { recentAfter: undefined } : { block: from, isIncluded: false };
+  for await (const step of feed.read(start, stop.signal)) {
     steps.push(step);
     if (step.kind === "block" && step.block.hash === last) break;
   }
@@ -217,7 +219,7 @@ test("from every block that was told, left forks among them, the feed leads to t
 
 test("a block that is not held is refused, with the oldest that is", async () => {
   const feed = new LiveFeed({ broker, stream, subjects: [subjectHere()], catalog: CATALOG });
-  const first = (from: { slot: number; hash: string }) => feed.read(from, signal).next();
+  const first = (from: { slot: number; hash: string }) => feed.read({ block: from, isIncluded: false }, signal).next();
   expect(await feed.oldest()).toBeNull();
   await expect(first({ slot: 100, hash: "100" })).rejects.toMatchObject({ code: "LIVE_POSITION" });
   const store = newStore();

@@ -60,7 +60,7 @@ export function candleRoutes(reads: TokenReads): Route[] {
           final_time: standing.finalTime,
           next_to: data.more ? Number(data.rows[0]!.time) : null,
         });
-        const rows = `"rows":[${data.rows.map(rowText).join(",")}]`;
+        const rows = `"rows":[${data.rows.map(candleText).join(",")}]`;
         return ok(new JsonText(`{"data":${about.slice(0, -1)},${rows}},${toJson(standingBody(standing)).slice(1)}`));
       },
     }),
@@ -69,7 +69,8 @@ export function candleRoutes(reads: TokenReads): Route[] {
 
 const COLUMNS = ["time", "open", "high", "low", "close", "volume", "trades"];
 
-function rowText({ time, open, high, low, close, volume_quote, trades }: CandleRow): string {
+/** A candle as a compact row, JSON; the live feed tells it the same way. */
+export function candleText({ time, open, high, low, close, volume_quote, trades }: CandleRow): string {
   const prices = [open, high, low, close].map((price) => decimal(price, PRICE_DIGITS)).join(",");
   return `[${time},${prices},${decimal(volume_quote, SOL_DIGITS)},${trades}]`;
 }

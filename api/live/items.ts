@@ -1,0 +1,209 @@
+/**
+ * What the feed tells of a step, as clients read it. Texts are made when somebody wants them, once for all of them.
+ *
+ * Of a block: events and trades in chain order, lane by lane; then the candles that it changed; then tokens seen for the
+ * first time. They are numbered from 1, whoever wants them: the same block has the same ordinals for everybody.
+ */
+import type { CandleRow } from "../../pipeline/datasets/candles.ts";
+import { QUARANTINE } from "../../pipeline/datasets/quarantine.ts";
+import { TRADES } from "../../pipeline/datasets/trades.ts";
+import type { LiveCommit } from "../../pipeline/live-lane.ts";
+import type { FeedStep } from "../../pipeline/live-merge.ts";
+import { CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS } from "../../pipeline/live-message.ts";
+import type { BlockRef } from "../../pipeline/position.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
+import { base58 } from "../../storage/lake/base58.ts";
+import { toJson } from "../json.ts";
+import { candleText } from "../routes/v1/candles.ts";
+import { addressText, eventBody, mintBody, tradeBody } from "../routes/v1/shapes.ts";
+import { intervalName, topicsOf } from "./topics.ts";
+
+export type BlockStep = FeedStep & { readonly kind: "block" };
+export type UndoStep = FeedStep & { readonly kind: "undo" };
+
+/** A message as it goes to clients. */
+export interface Frame {
+  /** Place behind it, as text. */
+  readonly id: string;
+  /** JSON. */
+  readonly text: string;
+}
+
+export class Item {
+  readonly topics: readonly string[];
+  readonly ordinal: number;
+  private readonly block: BlockRef;
+  private readonly make: () => string;
+  private made: Frame | null = null;
+
+  /** `make` gives the rest of the message behind `at`, without the closing brace. */
+  constructor(block: BlockRef, ordinal: number, topics: readonly string[], make: () => string) {
+    this.block = block;
+    this.ordinal = ordinal;
+    this.topics = topics;
+    this.make = make;
+  }
+
+  get frame(): Frame {
+    if (this.made === null) {
+      const { block, ordinal } = this;
+      const type = kindOf(this.topics[0]!);
+      const at = `{"slot":${block.slot},"hash":${JSON.stringify(block.hash)},"ordinal":${ordinal}}`;
+      const text = `{"type":"${type}","at":${at},${this.make()}}`;
+      this.made = { id: `${block.slot}:${block.hash}:${ordinal}`, text };
+    }
+    return this.made;
+  }
+}
+
+function kindOf(topic: string): string {
+  const kind = topic.split(":", 1)[0]!;
+  return kind.slice(0, -1);
+}
+
+/** Throws `Poison` when a message of the stream is damaged. */
+export function itemsOf({ block, commits }: BlockStep): Item[] {
+  const items: Item[] = [];
+  const add = (topics: readonly string[], make: () => string) =>
+    void items.push(new Item(block, items.length + 1, topics, make));
+  for (const { tables } of commits) for (const entry of eventsOf(tables, block.slot)) add(...entry);
+  for (const commit of commits) for (const entry of candlesOf(commit, block.slot)) add(...entry);
+  for (const commit of commits) for (const entry of newMintsOf(commit, block.slot)) add(...entry);
+  return items;
+}
+
+type Entry = readonly [topics: readonly string[], make: () => string];
+
+interface Placed {
+  readonly tx: number;
+  readonly event: number;
+  /** A trade comes behind the event that it was made of. */
+  readonly isTrade: boolean;
+  readonly entry: Entry;
+}
+
+function eventsOf(tables: ReadonlyMap<string, Table>, slot: number): Entry[] {
+  const placed: Placed[] = [];
+  for (const [name, table] of tables) {
+    if (name === QUARANTINE.name || NOT_EVENTS.has(name)) continue;
+    const [mints, txs, events] = [table.column("mint"), table.column("tx_index"), table.column("event_index")];
+    const isTrade = name === TRADES.name;
+    for (const row of rowsAt(table, slot)) {
+      const mint = mints.isNull(row) ? null : base58(mints.bytes(row), 0, 32);
+      const entry: Entry = isTrade
+        ? [topicsOf.trade(mint), () => `"trade":${toJson(tradeBody(table.row(row)))}`]
+        : [
+            topicsOf.event(mint, name),
+            () => `"event":${toJson(eventBody({ dataset: name, spec: table.spec, row: table.row(row) }))}`,
+          ];
+      placed.push({ tx: txs.number(row), event: events.number(row), isTrade, entry });
+    }
+  }
+  placed.sort((a, b) => a.tx - b.tx || a.event - b.event || Number(a.isTrade) - Number(b.isTrade));
+  return placed.map(({ entry }) => entry);
+}
+
+const NOT_EVENTS = new Set([CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS].map(({ name }) => name));
+
+function* candlesOf({ tables, version }: LiveCommit, slot: number): Generator<Entry> {
+  const table = tables.get(CANDLES_AT.name);
+  if (table === undefined) return;
+  const [mints, intervals] = [table.column("mint"), table.column("interval")];
+  for (const row of rowsAt(table, slot)) {
+    const mint = base58(mints.bytes(row), 0, 32);
+    const seconds = intervals.number(row);
+    yield [topicsOf.candle(mint, seconds), () => candleMembers(table, row, version)];
+  }
+}
+
+function candleMembers(table: Table, row: number, version: number): string {
+  const candle = table.row(row) as unknown as CandleRow;
+  const mint = addressText(candle.mint)!;
+  const interval = intervalName(candle.interval);
+  return `"mint":"${mint}","interval":"${interval}","revision":${version},"row":${candleText(candle)}`;
+}
+
+/** Tokens whose first event is of this block, or of one that was committed together with it. */
+function* newMintsOf({ tables, firstSlot }: LiveCommit, slot: number): Generator<Entry> {
+  const table = tables.get(MINTS_AT.name);
+  if (table === undefined) return;
+  const [mints, firsts] = [table.column("mint"), table.column("first_slot")];
+  const here = rowsAt(table, slot);
+  for (const row of here) {
+    if (firsts.number(row) < firstSlot) continue;
+    const mint = mints.bytes(row);
+    // Told already with an earlier block of the same commit.
+    let before = here.start - 1;
+    while (before >= 0 && Buffer.compare(mints.bytes(before), mint) !== 0) before--;
+    if (before < 0) yield [topicsOf.mint(), () => `"mint":${toJson(mintBody(table.row(row), () => null))}`];
+  }
+}
+
+/** What an undo puts right, each with the topics of those who must know. */
+export interface Correction {
+  readonly topics: readonly string[];
+  readonly kind: "candle" | "mint";
+  readonly text: string;
+}
+
+export function correctionsOf({ commits }: UndoStep): Correction[] {
+  const latest = new Map<string, Correction>();
+  for (const { tables, version } of commits) {
+    const gone = tables.get(REMOVED_CANDLES.name);
+    for (let row = 0; row < (gone?.length ?? 0); row++) {
+      const { mint, interval, time } = gone!.row(row) as unknown as CandleRow;
+      const members = `"time":${time},"removed":true`;
+      correctCandle(latest, addressText(mint)!, interval, time, `"revision":${version},${members}`);
+    }
+    const again = tables.get(CANDLES_AT.name);
+    for (let row = 0; row < (again?.length ?? 0); row++) {
+      const candle = again!.row(row) as unknown as CandleRow;
+      const members = `"revision":${version},"row":${candleText(candle)}`;
+      correctCandle(latest, addressText(candle.mint)!, candle.interval, candle.time, members);
+    }
+    const mints = tables.get(REMOVED_MINTS.name);
+    for (let row = 0; row < (mints?.length ?? 0); row++) {
+      const text = JSON.stringify(addressText(mints!.column("mint").bytes(row)));
+      latest.set(text, { topics: topicsOf.mint(), kind: "mint", text });
+    }
+  }
+  return [...latest.values()];
+}
+
+/** Of several statements about a candle the last counts. */
+function correctCandle(
+  latest: Map<string, Correction>,
+  mint: string,
+  seconds: number,
+  time: bigint,
+  members: string,
+): void {
+  const interval = intervalName(seconds);
+  const text = `{"mint":"${mint}","interval":"${interval}",${members}}`;
+  latest.set(`${mint}:${interval}:${time}`, { topics: topicsOf.candle(mint, seconds), kind: "candle", text });
+}
+
+interface Rows extends Iterable<number> {
+  readonly start: number;
+}
+
+/** The rows of a slot: tables lie in chain order. */
+function rowsAt(table: Table, slot: number): Rows {
+  const slots = table.column("slot");
+  const firstFrom = (wanted: number) => {
+    let [low, high] = [0, table.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (slots.number(middle) < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const [start, end] = [firstFrom(slot), firstFrom(slot + 1)];
+  return {
+    start,
+    *[Symbol.iterator]() {
+      for (let row = start; row < end; row++) yield row;
+    },
+  };
+}
