@@ -9,12 +9,9 @@ import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { parser } from "@prometheus-io/lezer-promql";
 import { FakeBackend } from "../api/fixture.ts";
-import { renderMetrics } from "../api/metrics.ts";
-import { parseExposition } from "../api/prometheus-check.ts";
 import { allRoutes } from "../api/routes/index.ts";
-import { Traffic } from "../api/traffic.ts";
-import { viewOf } from "../api/view.ts";
 import { loadConfig, SETTING_VARIABLES } from "../pipeline/config.ts";
+import { exportedMetrics } from "./exported-metrics.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const read = (file: string) => readFileSync(join(ROOT, file), "utf8");
@@ -163,32 +160,7 @@ const alerts = yaml<{ groups: { rules: { alert: string; expr: string; annotation
   "deploy/prometheus/alerts.yml",
 ).groups.flatMap((group) => group.rules);
 
-/** A deployment that has something of everything, as metrics. */
-async function exported(): Promise<ReadonlySet<string>> {
-  const backend = new FakeBackend();
-  const counts = { blocks: 1, bytes: 1 };
-  const spend = {
-    today: counts,
-    month: counts,
-    projectedMonth: counts,
-    budget: { percent: 50, what: "blocks of the month" },
-  };
-  const stages = [{ modules: ["map"], completedRanges: [[1, 2]], readyUpToExclusive: 0 }];
-  const source = {
-    ...{ state: "streaming", attempts: 1, lastAttemptAt: 1, lastSuccessAt: 1, tokenExpiresAt: 1 },
-    progress: { runningJobs: 1, processedBlocks: 1, stages },
-  };
-  backend.change("ingest.main", { details: { source, spend } });
-  backend.change("decode.main", { details: { decoders: { blocks: 1, programs: { spinpet: { seen: 1 } } } } });
-  backend.change("archive.main", {
-    details: { lake: { entries: 1, files: 1, rows: 1, bytes: 1 }, pendingFinal: { blocks: 1, rows: 1 } },
-  });
-  const traffic = new Traffic();
-  traffic.observe({ ...(await allRoutes({ backend, version: "0" }))[0]!, timed: true }, 200, 0.1);
-  const text = await renderMetrics([viewOf(await backend.snapshot(), backend)], "0.1.0", traffic);
-  const { samples } = parseExposition(text);
-  return new Set([...samples.keys()].map((series) => series.replace(/\{.*/s, "")));
-}
+const exported = async () => (await exportedMetrics()).series;
 
 /** Names and labels of the metrics of an expression. Throws when Prometheus would not understand it. */
 function metricsOf(expression: string): string[] {
