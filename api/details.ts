@@ -61,7 +61,7 @@ export interface SourceProgress {
   readonly stages: readonly (readonly (readonly [start: number, end: number])[])[];
 }
 
-export const SOURCE_STATES = ["idle", "connecting", "streaming", "backing-off", "ended", "error"] as const;
+export const SOURCE_STATES = ["idle", "waiting", "connecting", "streaming", "backing-off", "ended", "error"] as const;
 export type SourceState = (typeof SOURCE_STATES)[number];
 
 /** What was added to the lake since the unit was opened, and what waits for finality. */

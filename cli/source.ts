@@ -40,6 +40,7 @@ export async function openSource(
     finalBlocksOnly: finalOnly === "auto" ? "auto" : finalOnly === "true",
     productionMode: config["source.productionMode"],
     limitProcessedBlocks: config["source.limitProcessedBlocks"],
+    parallelJobs: config["source.parallelJobs"],
     protocol: config["source.protocol"],
     compression: compressionFor(config),
     maxMessageBytes: config["source.maxMessageBytes"],

@@ -135,6 +135,20 @@ export const KNOBS = {
     "ON_MODULE_HASH_MISMATCH",
   ),
 
+  "source.parallelJobs": integer(
+    5,
+    "jobs",
+    0,
+    1_000,
+    "Jobs that the provider may run for a stream at a time: free plans allow 5. 0: as many as the plan allows.",
+  ),
+  "source.maxStreams": integer(
+    2,
+    "streams",
+    0,
+    1_000,
+    "Streams of one endpoint at a time, over all sources and processes: free plans allow 2. The others wait. 0: no limit.",
+  ),
   "source.limitProcessedBlocks": integer(
     0,
     "blocks",

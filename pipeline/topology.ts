@@ -22,10 +22,13 @@ import { names, type StageName } from "./names.ts";
 import { quarantine } from "./quarantine.ts";
 import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
+import type { SubstreamsSource } from "./source/client.ts";
+import { parseEndpoint } from "./source/endpoint.ts";
 import { budgetOf } from "./spend.ts";
 import { MeteredSource } from "./spend-meter.ts";
 import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
+import { SlottedSource } from "./stream-slots.ts";
 import type { UnitContext, UnitSpec } from "./unit.ts";
 import { whileWanted } from "./wanted.ts";
 import type { RowBatch } from "./wire/batch.ts";
@@ -95,8 +98,9 @@ export function units(d: Deployment, stages: readonly StageName[]): UnitSpec[] {
 async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const source = await d.openSource(c.log);
+  const slotted = slottedSource(d, c, source);
   const metered = new MeteredSource({
-    ...{ source, budget: budgetOf(d.config), world: d.world, log: c.log },
+    ...{ source: slotted, budget: budgetOf(d.config), world: d.world, log: c.log },
     read: () => d.control.spend(d.source),
     write: (ledger) => d.control.setSpend(d.source, ledger),
   });
@@ -120,6 +124,15 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
     },
     signal,
   );
+}
+
+/** A provider counts streams; an endpoint on this machine does not. */
+function slottedSource(d: Deployment, c: UnitContext, source: SubstreamsSource): SubstreamsSource | SlottedSource {
+  const { "source.maxStreams": maxStreams, "lease.ttlMs": ttlMs } = d.config;
+  const { origin: endpoint, loopback } = parseEndpoint(d.config["source.endpoint"]);
+  if (maxStreams === 0 || loopback) return source;
+  const bucket = d.control.leases(ttlMs);
+  return new SlottedSource({ source, endpoint, maxStreams, bucket, ttlMs, holder: c.unit, world: d.world, log: c.log });
 }
 
 async function decode(d: Deployment, c: UnitContext): Promise<void> {

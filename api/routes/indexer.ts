@@ -47,7 +47,7 @@ const Spend = t.Object({
   ]),
 });
 const Connection = t.Object({
-  state: t.String({ description: "idle, connecting, streaming, backing-off, ended or error" }),
+  state: t.String({ description: "idle, waiting, connecting, streaming, backing-off, ended or error" }),
   attempts: t.Integer({ description: "calls made" }),
   failedAttempts: t.Integer({ description: "calls that ended before the range was complete" }),
   reconnects: t.Integer({ description: "calls that went on after a broken one" }),

@@ -70,6 +70,9 @@ describe("asking", () => {
     const second = (await run([sends([], ok)], key)).asked[0]?.headers;
     expect(second).toMatchObject({ "x-api-key": "server_123", "grpc-accept-encoding": "gzip" });
     expect(second?.authorization).toBeUndefined();
+    expect(second?.["x-substreams-parallel-workers"]).toBeUndefined();
+    const few = (await run([sends([], ok)], { ...key, parallelJobs: 5 })).asked[0]?.headers;
+    expect(few).toMatchObject({ "x-api-key": "server_123", "x-substreams-parallel-workers": "5" });
   });
 
   test("credentials are needed exactly for endpoints that are not on this machine", () => {

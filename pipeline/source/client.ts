@@ -50,6 +50,8 @@ export interface SubstreamsOptions {
   /** "auto": for bounded ranges. Without it, undo signals may come. */
   readonly finalBlocksOnly: "auto" | boolean;
   readonly productionMode: boolean;
+  /** Jobs that the provider may run for a stream at a time, if it would run more; 0: as it likes. */
+  readonly parallelJobs: number;
   /** The provider refuses requests that make it process more blocks; 0: no limit. */
   readonly limitProcessedBlocks: number;
   /** "auto": the newest that the endpoint knows, remembered while this source lives. */
@@ -147,9 +149,11 @@ export class SubstreamsSource implements Source {
 
   private async *authorizedCall(standing: Standing, signal: AbortSignal): AsyncGenerator<BlockSignal, Outcome> {
     this.status.attempt(this.protocols[0]!, this.options.world.now());
+    const { parallelJobs } = this.options;
     let headers: Record<string, string>;
     try {
       headers = await this.authorization.headers(signal);
+      if (parallelJobs > 0) headers = { ...headers, "x-substreams-parallel-workers": String(parallelJobs) };
     } catch (error) {
       if (!(error instanceof Transient)) throw error;
       return { status: { code: GrpcCode.unavailable, message: error.message }, heard: false, failure: null };

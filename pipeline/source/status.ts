@@ -1,7 +1,8 @@
 /** What a source is doing, as plain numbers and texts for metrics, `doctor` and the API. Changed in place. */
 import type { ModulesProgress, Protocol, SessionInit } from "./rpc.ts";
 
-export type SourceState = "idle" | "connecting" | "streaming" | "backing-off" | "ended" | "error";
+/** waiting: for a stream, of which the provider allows only so many. */
+export type SourceState = "idle" | "waiting" | "connecting" | "streaming" | "backing-off" | "ended" | "error";
 
 /** What the server has prepared so far, while it sends no data. */
 export interface SourceProgress {

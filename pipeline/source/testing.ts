@@ -169,6 +169,7 @@ export function openTestSource(
     finalBlocksOnly: false,
     productionMode: true,
     limitProcessedBlocks: 0,
+    parallelJobs: 0,
     protocol: "auto",
     compression: "none",
     maxMessageBytes: 128 * 1024 * 1024,
