@@ -11,16 +11,18 @@ import { quarantinePanel } from "./panel-quarantine.ts";
 import type { Store } from "./store.ts";
 
 export function overview(store: Store): Part {
-  const columns = (...panels: ((store: Store) => Part)[]) =>
-    group(
-      h("div", { class: "columns" }),
-      panels.map((make) => make(store)),
-    );
-  return group(h("div", { class: "overview" }), [
+  const side = (className: string, ...panels: readonly Part[]) => group(h("div", { class: className }), panels);
+  return side(
+    "overview",
     figuresPanel(store),
     pipelinePanel(store),
-    columns(hotPanel, newPanel),
-    columns(decodersPanel, lakePanel, quarantinePanel),
-    columns(healthPanel, errorsPanel),
-  ]);
+    side("columns", hotPanel(store), newPanel(store)),
+    side(
+      "columns",
+      side("stack-of-two", decodersPanel(store), errorsPanel(store)),
+      lakePanel(store),
+      quarantinePanel(store),
+    ),
+    healthPanel(store),
+  );
 }

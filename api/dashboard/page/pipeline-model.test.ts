@@ -84,6 +84,12 @@ describe("rates", () => {
   });
 });
 
+test("the archive is as fast as it takes blocks in, whenever it writes them", () => {
+  const took = (receivedBlocks: number) => ({ "archive.main": { metrics: { receivedBlocks, sentBlocks: 40 } } });
+  const samples = addSamples(addSamples(new Map(), look(1_000, took(100))), look(2_000, took(103)));
+  expect(partOf(look(2_000), "archive", samples).blocksPerSecond).toBe(3);
+});
+
 test("lanes are as fast as the slowest, and as far behind as the last", () => {
   const behind = { blocks: 7, seconds: 3, headSeconds: 9 };
   const first = look(1_000, { "lane.main.0": sent(100), "lane.main.1": sent(100) });

@@ -50,7 +50,7 @@ export function addSamples(known: Samples, answer: StagesAnswer): Samples {
   const next = new Map<string, readonly Sample[]>();
   for (const unit of answer.units) {
     const at = reportedAt.get(unit.node) ?? answer.at;
-    const sample = { at, node: unit.node, blocks: unit.metrics["sentBlocks"] ?? 0, decoded: decodedOf(unit) };
+    const sample = { at, node: unit.node, blocks: blocksOf(unit), decoded: decodedOf(unit) };
     const before = known.get(unit.unit) ?? [];
     const last = before.at(-1);
     if (last !== undefined && (last.node !== sample.node || last.blocks > sample.blocks)) next.set(unit.unit, [sample]);
@@ -145,6 +145,11 @@ function storePart(name: "hot" | "lake", { units }: StagesAnswer): Part {
   const rows = sum(writers.map((u) => Number(record(u.details["lake"])["rows"] ?? 0))) ?? 0;
   const detail = `slot ${count(Math.min(...slots))}`;
   return { ...NO_UNIT, name, mood: "ok", state: rows > 0 ? `${short(rows)} rows` : "serving", detail, limits: false };
+}
+
+/** Blocks that went through; the archive writes them by the roll, so what it took in is how fast it is. */
+function blocksOf({ stage, metrics }: UnitAnswer): number {
+  return metrics[stage === "archive" ? "receivedBlocks" : "sentBlocks"] ?? 0;
 }
 
 function decodedOf({ details }: UnitAnswer): number {
