@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import * as alive from "./cli/alive.ts";
 import * as api from "./cli/api.ts";
+import * as backup from "./cli/backup.ts";
 import * as completions from "./cli/completions.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
@@ -57,6 +58,7 @@ const COMMANDS = [
   token,
   sql,
   verify,
+  backup,
   record,
   spend,
   upgrade,

@@ -32,7 +32,7 @@ export async function readGenerations(config: Config, control: Stored): Promise<
 
 /** What this host remembers. Throws `Fatal` GENERATIONS_FILE. */
 export function keptGenerations(config: Config): AllGenerations {
-  const path = fileOf(config);
+  const path = generationsFile(config);
   if (!existsSync(path)) return {};
   try {
     return JSON.parse(readFileSync(path, "utf8")) as AllGenerations;
@@ -46,7 +46,7 @@ export function keptGenerations(config: Config): AllGenerations {
 }
 
 export async function keepGenerations(config: Config, all: AllGenerations): Promise<void> {
-  const path = fileOf(config);
+  const path = generationsFile(config);
   if (JSON.stringify(keptGenerations(config)) === JSON.stringify(all)) return;
   await mkdir(config["data.dir"], { recursive: true });
   await writeFile(`${path}.tmp`, JSON.stringify(all, null, 2));
@@ -71,6 +71,6 @@ export function activeConfig(own: Config, all: AllGenerations): Config {
   return generationConfig(own, generationOf(generations, generations.active));
 }
 
-function fileOf(config: Config): string {
+export function generationsFile(config: Config): string {
   return join(config["data.dir"], "generations.json");
 }
