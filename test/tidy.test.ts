@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { errorCodes } from "../cli/error-codes.ts";
 import { SETTING_VARIABLES } from "../pipeline/config.ts";
+import { operationsPage } from "./operations-doc.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const FOLDERS = "{pipeline,stages,storage,api,cli,simulator,test,bench}/**/*.ts";
@@ -175,4 +176,9 @@ describe("docs/errors.md, the registry of error codes", () => {
     });
     expect(wrong.map(({ code, kind, file }) => `${code} is ${kind} in ${file}`)).toEqual([]);
   });
+});
+
+test("the tables of OPERATIONS.md are current; if not: bun run docs", async () => {
+  const page = readFileSync(join(ROOT, "OPERATIONS.md"), "utf8");
+  expect(await operationsPage(page)).toBe(page);
 });
