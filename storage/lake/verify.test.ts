@@ -88,6 +88,16 @@ describe("a sound lake", () => {
     ]);
   });
 
+  test("may hold the same slots from several sources, whose rows are others", async () => {
+    const other = await lake.open({ lineage: { ...LIVE, source: "devnet" } });
+    const blocks = [12, 13].map((slot) => testBlock(slot));
+    await other.commit(stepOf(null, blocks[1]!), rollOf(blocks));
+    // Not deep: the rows of this test are the same for both.
+    const { ok, findings, lineages } = await verify();
+    expect([ok, findings]).toEqual([true, []]);
+    expect(lineages.map(({ lineage }) => lineage)).toEqual(["live/main/all/-", "live/devnet/all/-"]);
+  });
+
   test("has gaps in its slots where a filtered stream left them out", async () => {
     await lake.fill([[100, 140, 180]], { lineage: { ...LIVE, kind: "backfill" } });
     const { ok, coverage } = await verify({ deep: true });

@@ -25,7 +25,7 @@ export type FindingKind =
   | "entry-changed"
   /** An entry that does not go on from its lineage's position: what lies between is not covered. */
   | "coverage-broken"
-  /** Slots that two lineages cover: their rows may be in the lake twice. */
+  /** Slots that two lineages of a source cover: their rows may be in the lake twice. */
   | "coverage-overlap"
   | "checkpoint-invalid"
   | "file-missing"
@@ -108,6 +108,7 @@ class Verification {
   private readonly lineages = new Map<string, ManifestEntry>();
   private unread = false;
   private readonly coverage = new Map<string, SlotRange[]>();
+  private readonly coverageOfSource = new Map<string, SlotRange[]>();
 
   constructor(store: ObjectStore, options: VerifyOptions) {
     this.store = store;
@@ -195,12 +196,15 @@ class Verification {
     if (!addsCoverage(entry.lineage)) return;
     const slots = slotsOf(entry);
     for (const { name } of entry.datasets) {
-      const covered = this.coverage.get(name) ?? [];
+      // Sources differ in module or network: the same slots of another hold other rows.
+      const own = `${entry.lineage.source} ${name}`;
+      const covered = this.coverageOfSource.get(own) ?? [];
       const twice = overlap(covered, slots);
       if (twice !== null) {
         this.find("coverage-overlap", key, `${name}: slots ${twice.first} to ${twice.last} were covered before`);
       }
-      this.coverage.set(name, cover(covered, slots));
+      this.coverageOfSource.set(own, cover(covered, slots));
+      this.coverage.set(name, cover(this.coverage.get(name) ?? [], slots));
     }
   }
 

@@ -82,3 +82,26 @@ test("two sources that work beside two that do not", async () => {
   expect(await count("main")).toEqual(["n", String(market.truth.trades)]);
   expect(await count("second-one")).toEqual(["n", String(second.truth.trades)]);
 }, 180_000);
+
+test("sources that share a lake: a lineage each, one answer, and a lake that is sound", async () => {
+  const second = await secondMarket();
+  const stopBlock = String(second.truth.chain.lastSlot + 1);
+  const entries = [{ name: "main" }, { name: "second-one", endpoint: second.endpoint, stopBlock }];
+  const settings = [`sources=${JSON.stringify(entries)}`, "archive.rollSeconds=20"];
+  const market = await Market.open(ground, { blocks: 150, seed: 33, settings });
+  const stages = market.start(["--exit-at-end"]);
+  expect(await stages.exited).toBe(0);
+  const flags = market.settings().flatMap((setting) => ["--set", setting]);
+  const ask = async (sql: string, ...more: string[]) => {
+    const { stdout, stderr } = await ground.run(["sql", sql, "--csv", ...more, ...flags]);
+    return { value: stdout.trim().split(/\s+/)[1], stderr };
+  };
+  const trades = market.truth.trades + second.truth.trades;
+  const all = await ask("select count(*) as n from trades");
+  expect(all.value).toBe(String(trades));
+  expect(all.stderr).toMatch(/live main up to slot \d+, live second-one up to slot \d+/);
+  expect((await ask("select count(*) as n from trades", "--lake-only")).value).toBe(String(trades));
+  const verified = await ground.run(["verify", "--deep", "--json", ...flags]);
+  const { findings } = JSON.parse(verified.stdout) as { findings: unknown[] };
+  expect([findings, verified.code]).toEqual([[], 0]);
+}, 180_000);
