@@ -2,6 +2,7 @@
 /** The command line. Commands live in `cli/`, one file each; heavy modules are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import * as alive from "./cli/alive.ts";
+import * as answer from "./cli/answer.ts";
 import * as api from "./cli/api.ts";
 import * as backup from "./cli/backup.ts";
 import * as completions from "./cli/completions.ts";
@@ -70,6 +71,7 @@ const COMMANDS = [
   alive,
   explain,
   completions,
+  answer,
 ];
 for (const command of COMMANDS) command.register(program, context);
 

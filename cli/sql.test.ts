@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SluiceError } from "../pipeline/errors.ts";
-import { type Analytics, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
+import { type Analytics, lakeView, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { STATE_TABLES } from "../storage/hot/layout.ts";
 import { HotStore } from "../storage/hot/store.ts";
@@ -53,7 +53,7 @@ describe("the lake and two lanes", () => {
     writeFileSync(laneFile(hotFolder, 3), "");
     lanes = new LocalLanes("main", hotFolder, 4);
     analytics = openAnalytics({
-      lake: lake.store,
+      lake: lakeView(lake.store),
       hot: [lanes],
       catalog: new Map([...CATALOG, [EVERYTHING.name, EVERYTHING]]),
       state: STATE_TABLES.map(({ spec }) => spec),

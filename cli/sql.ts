@@ -185,7 +185,7 @@ async function openLocal(config: Config, lakeOnly: boolean, name?: string): Prom
 
 /** The same over sources that share a lake. */
 export async function openStores(sources: readonly Config[], lakeOnly: boolean): Promise<Opened> {
-  const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { lakeStore }] = await Promise.all([
+  const [{ lakeView, openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { lakeStore }] = await Promise.all([
     import("../storage/analytics/analytics.ts"),
     import("../storage/hot/layout.ts"),
     import("./local-lanes.ts"),
@@ -195,7 +195,7 @@ export async function openStores(sources: readonly Config[], lakeOnly: boolean):
   const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
-    lake: await lakeStore(sources[0]!),
+    lake: lakeView(await lakeStore(sources[0]!)),
     hot,
     catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),

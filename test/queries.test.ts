@@ -9,7 +9,7 @@ import { Glob } from "bun";
 import { LocalLanes } from "../cli/local-lanes.ts";
 import { SPINPET } from "../stages/decode/programs/spinpet.ts";
 import { DecodeStage } from "../stages/decode/stage.ts";
-import { type Analytics, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
+import { type Analytics, lakeView, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
 import { STATE_TABLES } from "../storage/hot/layout.ts";
 import { Market, SOURCE } from "./api/market.ts";
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
   market = await Market.make({ seed: 5, blocks: 400, lanes: 2 });
   lanes = new LocalLanes(SOURCE, market.folder, 2);
   sql = openAnalytics({
-    lake: market.lake,
+    lake: lakeView(market.lake),
     hot: [lanes],
     catalog: new DecodeStage({ programs: [SPINPET] }).catalog,
     state: STATE_TABLES.map(({ spec }) => spec),

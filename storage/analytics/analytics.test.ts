@@ -16,7 +16,7 @@ import type { Cell, Table } from "../../pipeline/wire/table.ts";
 import { candle, Lane } from "../hot/store-fixture.ts";
 import { LakeFolder, LIVE, positionOf, rollOf, segmentOf, stepOf, testBlock } from "../lake/lake-fixture.ts";
 import { EVERYTHING, everythingRow, tableOf, tradeRow, tradeTable } from "../lake/rows-fixture.ts";
-import { type AnalyticsOptions, type HotSource, openAnalytics } from "./analytics.ts";
+import { type AnalyticsOptions, type HotSource, lakeView, openAnalytics } from "./analytics.ts";
 import { localHotSource } from "./hot-source.ts";
 import type { SqlValue } from "./values.ts";
 
@@ -30,7 +30,14 @@ const CATALOG = new Map([TRADES, EVERYTHING].map((spec) => [spec.name, spec]));
 
 function analytics(changes: Partial<AnalyticsOptions> = {}) {
   const workDir = join(lake.root, "sql");
-  return openAnalytics({ lake: lake.store, catalog: CATALOG, state: [CANDLES], workDir, threads: 1, ...changes });
+  return openAnalytics({
+    lake: lakeView(lake.store),
+    catalog: CATALOG,
+    state: [CANDLES],
+    workDir,
+    threads: 1,
+    ...changes,
+  });
 }
 
 /** Hot stores that hold these rows, and keep to the contract: only rows above the slot asked for. */
@@ -118,7 +125,10 @@ describe("rows", () => {
         await sink.commit(stepOf(null, block), { segments: [segment] });
         const hot = [hotSource({ everything: tableOf(EVERYTHING, sorted) })];
         const select = EVERYTHING.columns.map((c) => `"${c.name}"`).join(", ");
-        const found = await rows(`SELECT ${select} FROM everything ORDER BY event_index`, { lake: folder.store, hot });
+        const found = await rows(`SELECT ${select} FROM everything ORDER BY event_index`, {
+          lake: lakeView(folder.store),
+          hot,
+        });
         expect(found).toEqual(sorted.map(expected));
         await folder.dispose();
       }),
@@ -250,7 +260,9 @@ describe("a result", () => {
       hot: [{ source: "main", name: "lane 0", position: positionOf(testBlock(99)), finalSlot: 5 }],
       files: [],
     });
-    expect((await analytics({ lake: (await LakeFolder.make()).store }).query("SELECT 1")).seen.lake).toBeNull();
+    expect(
+      (await analytics({ lake: lakeView((await LakeFolder.make()).store) }).query("SELECT 1")).seen.lake,
+    ).toBeNull();
   });
 
   test("is cut off at the limits, and says so", async () => {

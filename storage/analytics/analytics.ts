@@ -2,7 +2,7 @@
  * SQL over all that is known: the lake up to a manifest entry, and above it the rows of the hot stores. Each query gets a
  * DuckDB of its own, which sees the files it needs and nothing else of this machine, and says which positions it saw.
  *
- * A query is one SELECT. Foreign queries need more walls than this one (a process of their own, a list of functions).
+ * A query is one SELECT. Foreign ones also have to pass `gate.ts`, and belong into a process of their own (`foreign.ts`).
  */
 import { rename, rm } from "node:fs/promises";
 import { type DuckDBConnection, StatementType } from "@duckdb/node-api";
@@ -17,6 +17,7 @@ import { specOf } from "../lake/entry.ts";
 import { LakeReader, type LakeSnapshot } from "../lake/reader.ts";
 import type { ObjectStore } from "../lake/store.ts";
 import { makeWorkFolder } from "../lake/work-folder.ts";
+import { refusal } from "./gate.ts";
 import { fileFilter } from "./prune.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
 import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
@@ -38,8 +39,22 @@ export interface HotSource {
   rows(dataset: string, aboveSlot: number): Iterable<Table> | AsyncIterable<Table>;
 }
 
+/** The lake as queries need it. */
+export interface LakeView {
+  readonly name: string;
+  /** As of the last entry of its manifest. */
+  read(): Promise<LakeSnapshot>;
+  /** Path of a local file with an object's bytes; null when there is none. */
+  localPath(key: string): Promise<string | null>;
+}
+
+export function lakeView(store: ObjectStore): LakeView {
+  const reader = new LakeReader(store);
+  return { name: store.name, read: () => reader.read(), localPath: (key) => store.localPath(key) };
+}
+
 export interface AnalyticsOptions {
-  readonly lake: ObjectStore;
+  readonly lake: LakeView;
   /** Without it, SQL sees the lake alone. */
   readonly hot?: readonly HotSource[];
   /** Event datasets of the deployment; those that only the lake knows are added. */
@@ -59,6 +74,8 @@ export interface QueryOptions {
   readonly maxBytes?: number;
   /** Stops the query. */
   readonly signal?: AbortSignal;
+  /** From somebody who is not to be trusted: refused with SQL_REFUSED unless all that stands in it is on a list. */
+  readonly foreign?: boolean;
 }
 
 export interface QueryResult {
@@ -100,21 +117,21 @@ export interface Analytics {
 }
 
 export function openAnalytics(options: AnalyticsOptions): Analytics {
-  const reader = new LakeReader(options.lake);
-  /** Runs `action` on a database made for this one query. `writable`: the one file that it may write. */
+  /** Runs `action` on a database made for this one query. `writable`: files that it may write. */
   const withSession = async <T>(
     sql: string,
-    writable: string | null,
+    { writable = [], foreign = false }: { writable?: readonly string[]; foreign?: boolean },
     action: (connection: DuckDBConnection) => Promise<T>,
   ): Promise<T & { readonly seen: Seen }> => {
     if (sql.length > SQL_LENGTH_MAX) throw sqlError(`the query is longer than ${SQL_LENGTH_MAX} bytes`);
-    const lake = await reader.read();
+    const lake = await options.lake.read();
     const folder = await makeWorkFolder(options.workDir);
     const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
     const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
     try {
       const session = new Session(options, lake, duck, sql);
-      const hot = await session.prepare(writable === null ? [] : [writable]);
+      if (foreign) await session.mustBeAllowed();
+      const hot = await session.prepare(writable);
       const seen = { ...seenBy(lake), hot, files: session.files };
       return { ...(await action(duck.connection)), seen };
     } finally {
@@ -123,11 +140,16 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
     }
   };
   return {
-    query: (sql, queryOptions = {}) => withSession(sql, null, (connection) => answer(connection, sql, queryOptions)),
+    query: (sql, queryOptions = {}) =>
+      withSession(sql, { foreign: queryOptions.foreign === true }, (connection) =>
+        answer(connection, sql, queryOptions),
+      ),
     async exportParquet(sql, path, signal) {
       const part = `${path}.part`;
       try {
-        const written = await withSession(sql, part, (connection) => writeAnswer(connection, sql, part, signal));
+        const written = await withSession(sql, { writable: [part] }, (connection) =>
+          writeAnswer(connection, sql, part, signal),
+        );
         await rename(part, path);
         return written;
       } finally {
@@ -135,7 +157,7 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       }
     },
     async datasets() {
-      return [...eventDatasets(options, await reader.read()), ...(options.state ?? [])];
+      return [...eventDatasets(options, await options.lake.read()), ...(options.state ?? [])];
     },
   };
 }
@@ -163,6 +185,18 @@ class Session {
     this.duck = duck;
     this.sql = sql;
     this.text = sql.toLowerCase();
+  }
+
+  async mustBeAllowed(): Promise<void> {
+    const views = [...eventDatasets(this.options, this.lake), ...(this.options.state ?? [])];
+    const reason = refusal(
+      await this.parsed(),
+      views.map((spec) => spec.name),
+    );
+    if (reason === null) return;
+    throw new Fatal("SQL_REFUSED", reason, {
+      hint: "One SELECT over the datasets, with the usual functions, is answered.",
+    });
   }
 
   /**

@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { LakeFolder, MIDNIGHT } from "../lake/lake-fixture.ts";
 import { bytesOf } from "../lake/rows-fixture.ts";
-import { type Analytics, openAnalytics } from "./analytics.ts";
+import { type Analytics, lakeView, openAnalytics } from "./analytics.ts";
 
 /** Slots of each file; the last one has rows of no mint only (slots that are multiples of 11). */
 const FILES = [[10, 12, 13], [14, 15, 16], [20], [21, 23], [90_000, 90_001], [99_990, 100_001]] as const;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   lake = await LakeFolder.make();
   await lake.fill(FILES);
   const workDir = join(lake.root, "sql");
-  sql = openAnalytics({ lake: lake.store, catalog: new Map([[TRADES.name, TRADES]]), workDir, threads: 1 });
+  sql = openAnalytics({ lake: lakeView(lake.store), catalog: new Map([[TRADES.name, TRADES]]), workDir, threads: 1 });
 });
 afterAll(() => lake.dispose());
 

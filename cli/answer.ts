@@ -1,0 +1,73 @@
+/** `sluice answer`: the process in which one query from elsewhere is answered. Not for people: it speaks with its parent. */
+import type { Command } from "commander";
+import type { ForeignAnswer, ForeignJob, FromProcess } from "../storage/analytics/foreign.ts";
+import type { LakeFile } from "../storage/lake/reader.ts";
+
+export function register(program: Command): void {
+  program
+    .command("answer", { hidden: true })
+    .description("answer one query from stdin, as a process of its own")
+    .action(() => answerFromStdin(true));
+}
+
+/** `gated`: false only in tests of the other wall. */
+export async function answerFromStdin(gated: boolean): Promise<void> {
+  const { linesOf } = await import("../storage/analytics/lines.ts");
+  const lines = linesOf(Bun.stdin.stream(), Number.POSITIVE_INFINITY);
+  const next = async <T>() => JSON.parse(String((await lines.next()).value)) as T;
+  const say = (message: FromProcess) => void process.stdout.write(`${JSON.stringify(message)}\n`);
+  const job = await next<ForeignJob>();
+  const localPath = async (key: string) => {
+    say({ need: key });
+    return (await next<{ path: string | null }>()).path;
+  };
+  try {
+    say({ answer: await answer(job, localPath, gated) });
+  } catch (error) {
+    say({ error: await toldOf(error, job) });
+  }
+}
+
+async function answer(
+  job: ForeignJob,
+  localPath: (key: string) => Promise<string | null>,
+  gated: boolean,
+): Promise<ForeignAnswer> {
+  const [{ openAnalytics }, { formatCsv, formatJson }, { STATE_TABLES }, { LocalLanes }] = await Promise.all([
+    import("../storage/analytics/analytics.ts"),
+    import("../storage/analytics/format.ts"),
+    import("../storage/hot/layout.ts"),
+    import("./local-lanes.ts"),
+  ]);
+  const files = new Map(job.lake.files as readonly (readonly [string, readonly LakeFile[]])[]);
+  const snapshot = { ...job.lake, files, coverage: new Map() };
+  const hot = job.hot.map(({ source, folder, lanes }) => new LocalLanes(source, folder, lanes));
+  const analytics = openAnalytics({
+    lake: { name: job.lakeName, read: async () => snapshot, localPath },
+    hot,
+    catalog: new Map(job.catalog.map((spec) => [spec.name, spec])),
+    state: STATE_TABLES.map(({ spec }) => spec),
+    workDir: job.workDir,
+    memoryMb: job.memoryMb,
+    threads: 1,
+  });
+  const { maxRows, maxBytes } = job;
+  const result = await analytics.query(job.sql, { maxRows, maxBytes, foreign: gated });
+  const body = job.format === "csv" ? formatCsv(result) : formatJson(result);
+  return { body, rows: result.rows.length, truncated: result.truncated, seen: result.seen };
+}
+
+/** What may be told of an error: no path of this machine, and of the query nothing but what is wrong with it. */
+async function toldOf(error: unknown, job: ForeignJob): Promise<{ code: string; message: string; hint?: string }> {
+  const { classify } = await import("../pipeline/errors.ts");
+  const { code, message, hint } = classify(error);
+  if (!code.startsWith("SQL_")) return { code: "SQL_FAILED", message: "the query could not be answered" };
+  const first = message.split("\n", 1)[0]!;
+  const places = [job.workDir, job.lakeName, ...job.hot.map((own) => own.folder), process.cwd()];
+  const tells = places.some((place) => place !== "" && first.includes(place)) || /(^|[\s"'])\//.test(first);
+  return {
+    code,
+    message: tells ? "the query could not be answered" : first,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}

@@ -1,0 +1,81 @@
+/** What somebody might ask who wants more than answers. Each is refused by the gate, and harmless without it. */
+
+/** `canary`: path of a file that must never be read; `target`: one that must never come to be. */
+export function attacks(canary: string, target: string): readonly string[] {
+  return [
+    // Files, by every door.
+    `SELECT * FROM read_text('${canary}')`,
+    `SELECT * FROM read_csv('${canary}')`,
+    `SELECT * FROM read_blob('${canary}')`,
+    `SELECT * FROM read_json('${canary}')`,
+    `SELECT * FROM read_parquet('${canary}')`,
+    `SELECT * FROM sniff_csv('${canary}')`,
+    `SELECT * FROM glob('/*')`,
+    `SELECT * FROM '${canary}'`,
+    `SELECT * FROM "${canary}"`,
+    `WITH a AS (SELECT * FROM read_text('${canary}')) SELECT * FROM a`,
+    `SELECT (SELECT content FROM read_text('${canary}'))`,
+    `SELECT * FROM trades, LATERAL (SELECT * FROM read_text('${canary}'))`,
+    `SELECT * FROM query('SELECT * FROM read_text(''${canary}'')')`,
+    `SELECT * FROM query_table('${canary}')`,
+    `SELECT * FROM "READ_TEXT"('${canary}')`,
+    `FROM read_text('${canary}') SELECT *`,
+    `SELECT 1 WHERE EXISTS (FROM read_text('${canary}'))`,
+    `SELECT * FROM parquet_metadata('${canary}')`,
+    // Writing.
+    `COPY (SELECT 1) TO '${target}'`,
+    `EXPORT DATABASE '${target}'`,
+    `ATTACH '${target}' AS x`,
+    `SELECT * FROM enable_logging(storage = 'file', storage_path = '${target}')`,
+    `WITH a AS (SELECT * FROM enable_logging(storage = 'file', storage_path = '${target}')) SELECT * FROM a`,
+    `CALL enable_logging('QueryLog')`,
+    `SELECT write_log('x')`,
+    // The machine, its settings and other queries.
+    "SELECT * FROM duckdb_settings()",
+    "SELECT * FROM duckdb_secrets()",
+    "SELECT * FROM duckdb_logs",
+    "SELECT * FROM duckdb_databases()",
+    "SELECT * FROM duckdb_functions()",
+    "SELECT * FROM information_schema.tables",
+    "SELECT * FROM pragma_database_list()",
+    "SELECT current_setting('temp_directory')",
+    "SELECT getenv('HOME')",
+    "SELECT getvariable('x')",
+    "SELECT * FROM which_secret('s3://x', 's3')",
+    'SELECT * FROM " hot trades"',
+    "WITH a AS (SELECT * FROM duckdb_views), duckdb_views AS (SELECT 1) SELECT * FROM a",
+    "SELECT * FROM (WITH duckdb_tables AS (SELECT 1) SELECT 1) x, duckdb_tables",
+    // Other statements, plain and hidden.
+    "SELECT 1; DROP VIEW trades",
+    "SELECT 1 /* ; */; SELECT 2",
+    "SELECT $$;$$; SELECT 2",
+    "DELETE FROM trades",
+    "CREATE TABLE x AS SELECT 1",
+    "CREATE MACRO count(x) AS 1",
+    "SET memory_limit = '100GB'",
+    "RESET ALL",
+    "PRAGMA enable_profiling",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "IMPORT DATABASE '/tmp'",
+    "PREPARE x AS SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1",
+    "PIVOT trades ON kind USING count(*)",
+    "SUMMARIZE trades",
+    "SET VARIABLE x = 1",
+    "CHECKPOINT",
+    "VACUUM",
+    "SELECT nextval('x')",
+  ];
+}
+
+/** Small questions with large answers; what the gate lets through is stopped by the limits. */
+export const BOMBS = [
+  "SELECT count(*) FROM range(100000000000) a, range(100000000000) b",
+  "SELECT length(repeat('a', 2000000000))",
+  "SELECT sum(length(repeat('a', 10000000) || range)) FROM range(1000)",
+  "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT max(n) FROM x",
+  "SELECT list(range) FROM range(1000000000)",
+  "SELECT count(DISTINCT range) FROM range(100000000000)",
+  "SELECT * FROM generate_series(1, 1000000000000000000) ORDER BY 1 DESC",
+] as const;
