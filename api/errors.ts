@@ -21,6 +21,11 @@ const PUBLIC = {
   BODY_TOO_LARGE: 413,
   RATE_LIMITED: 429,
   TOO_MANY_CONNECTIONS: 503,
+  SQL_REFUSED: 400,
+  SQL_ERROR: 400,
+  SQL_LIMIT: 422,
+  SQL_MEMORY: 422,
+  SQL_BUSY: 429,
   INDEXER_NOT_STARTED: 503,
   INDEXER_FAILED: 503,
 } as const satisfies Record<string, number>;
@@ -81,7 +86,8 @@ export function publicError(error: unknown, log: Log): PublicError {
     code: known.code,
     message: told === undefined ? generic(status, known.code) : known.message,
     id,
-    retryAfterSeconds: known instanceof Later ? known.seconds : status === 503 ? RETRY_AFTER_SECONDS : null,
+    retryAfterSeconds:
+      known instanceof Later ? known.seconds : status === 503 || status === 429 ? RETRY_AFTER_SECONDS : null,
   };
 }
 
@@ -110,6 +116,7 @@ const TITLES: Readonly<Record<number, string>> = {
   404: "Not found",
   405: "Method not allowed",
   413: "Content too large",
+  422: "Unprocessable content",
   429: "Too many requests",
   500: "Internal server error",
   503: "Service unavailable",

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { World } from "../pipeline/world.ts";
-import type { Access } from "./access/access.ts";
+import type { Access, Caller } from "./access/access.ts";
 import { requestTime } from "./clock.ts";
 import type { Asking, Responder } from "./respond.ts";
 import type { Audience, Route } from "./routes/route.ts";
@@ -48,22 +48,25 @@ export class FrontDesk {
     this.peers.set(request, peer);
   }
 
-  async answer(route: Route, asking: Omit<Asking, "at">): Promise<Response> {
+  async answer(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
     const started = this.world.monotonic();
     const response = await this.judged(route, asking);
     this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
     return response;
   }
 
-  private async judged(route: Route, asking: Omit<Asking, "at">): Promise<Response> {
+  private async judged(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
     const { request } = asking;
+    const peer = this.peers.get(request) ?? "";
+    let caller: Caller;
     try {
-      this.access.admit(request, route.audience, this.peers.get(request) ?? "", route.uncounted);
+      caller = this.access.admit(request, route.audience, peer, route.uncounted);
     } catch (error) {
       return this.refuse(error, route, request);
     }
     const at = requestTime(request.headers, this.world.now());
-    return this.finish(await this.responder.respond(route, { ...asking, at }), request);
+    const asker = caller.token ?? peer;
+    return this.finish(await this.responder.respond(route, { ...asking, at, asker }), request);
   }
 
   /** For what answers by itself: judged like any other request. Undefined: it has become a socket. */

@@ -3,12 +3,14 @@
  * made again (ETag), one that was given before and still holds is given again, and whatever is thrown leaves in the
  * route's shape.
  */
+import type { TSchema } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
 import type { Log } from "../pipeline/log.ts";
 import { AnswerCache } from "./answer-cache.ts";
-import { errorResponse, publicError } from "./errors.ts";
+import { errorResponse, publicError, refused } from "./errors.ts";
 import { toJson } from "./json.ts";
 import { readParams } from "./params.ts";
-import type { Asked, Route } from "./routes/route.ts";
+import { type Asked, MadeText, type Route } from "./routes/route.ts";
 import { pathOf } from "./transport.ts";
 
 export interface Asking {
@@ -17,6 +19,8 @@ export interface Asking {
   readonly body: unknown;
   /** ms since the Unix epoch. */
   readonly at: number;
+  /** Name of the token, or address. */
+  readonly asker: string;
 }
 
 export class Responder {
@@ -41,11 +45,12 @@ export class Responder {
     return errorResponse(told, pathOf(url), route?.errorBody?.(told));
   }
 
-  private async answer(route: Route, { request, path, body, at }: Asking): Promise<Response> {
+  private async answer(route: Route, { request, path, body, at, asker }: Asking): Promise<Response> {
     const { url } = request;
     const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
     const params = route.params === undefined ? {} : readParams(route.params, path, new URLSearchParams(query));
-    const asked: Asked = { params, body, at };
+    if (route.body !== undefined) mustBe(route.body, body);
+    const asked: Asked = { params, body, at, asker };
     if (route.version === undefined) return this.make(route, asked, null);
     const tag = `W/"${route.version(asked)}"`;
     const known = request.headers.get("if-none-match");
@@ -65,12 +70,20 @@ export class Responder {
         headers: { "content-type": route.contentType, ...cached, ...headers },
       });
     }
-    const text = toJson(body);
+    const text = body instanceof MadeText ? body.text : toJson(body);
     if (keep === null) return new Response(text, { status, headers: { ...JSON_TYPE, ...headers } });
     const bytes = new TextEncoder().encode(text);
     this.cache.set(keep.key, keep.tag, bytes);
     return new Response(bytes, { status, headers: { ...JSON_TYPE, ...cacheHeaders(keep.tag), ...headers } });
   }
+}
+
+/** Refuses a body that is not what the route says, with the first place where it is not. */
+function mustBe(schema: TSchema, body: unknown): void {
+  const error = Value.Errors(schema, body).First();
+  if (error === undefined) return;
+  const where = error.path === "" ? "the body" : `the body's ${error.path.slice(1).replaceAll("/", ".")}`;
+  throw refused("BAD_REQUEST", `${where} is wrong: ${error.message.toLowerCase()}`);
 }
 
 const JSON_TYPE = { "content-type": "application/json" };

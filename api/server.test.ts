@@ -418,7 +418,7 @@ test("answers keep to the schemas that their routes declare, in health and in si
 /** Null where it cannot answer just now. */
 async function answerOf(route: Route): Promise<Answer | null> {
   try {
-    return await route.handle({ params: {}, body: undefined, at: backend.now });
+    return await route.handle({ params: {}, body: undefined, at: backend.now, asker: "test" });
   } catch {
     return null;
   }

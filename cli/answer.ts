@@ -58,16 +58,14 @@ async function answer(
 }
 
 /** What may be told of an error: no path of this machine, and of the query nothing but what is wrong with it. */
-async function toldOf(error: unknown, job: ForeignJob): Promise<{ code: string; message: string; hint?: string }> {
-  const { classify } = await import("../pipeline/errors.ts");
+async function toldOf(error: unknown, job: ForeignJob): Promise<Extract<FromProcess, { error: unknown }>["error"]> {
+  const { classify, describe } = await import("../pipeline/errors.ts");
   const { code, message, hint } = classify(error);
-  if (!code.startsWith("SQL_")) return { code: "SQL_FAILED", message: "the query could not be answered" };
+  const untold = { code: "SQL_FAILED", message: "the query could not be answered", cause: describe(error) };
+  if (!code.startsWith("SQL_")) return untold;
   const first = message.split("\n", 1)[0]!;
   const places = [job.workDir, job.lakeName, ...job.hot.map((own) => own.folder), process.cwd()];
   const tells = places.some((place) => place !== "" && first.includes(place)) || /(^|[\s"'])\//.test(first);
-  return {
-    code,
-    message: tells ? "the query could not be answered" : first,
-    ...(hint === undefined ? {} : { hint }),
-  };
+  if (tells) return untold;
+  return { code, message: first, ...(hint === undefined ? {} : { hint }) };
 }

@@ -130,10 +130,11 @@ async function openActive(
   generations: AllGenerations,
   sourceName: string | undefined,
 ) {
-  const [{ ControlBackend }, { names }, { openReads }] = await Promise.all([
+  const [{ ControlBackend }, { names }, { openReads }, { foreignQueries }] = await Promise.all([
     import("../api/control-backend.ts"),
     import("../pipeline/names.ts"),
     import("./token-reads.ts"),
+    import("./foreign.ts"),
   ]);
   const wanted = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
   const served = activeConfig(wanted, generations);
@@ -148,7 +149,8 @@ async function openActive(
   const backend = backends.find((own) => own.source === served["source.name"])!;
   const others = backends.filter((own) => own !== backend);
   const { close, ...known } = await openReads(served);
-  return { served, routes: { backend, others, ...known, stores: known.reads }, close };
+  const queries = await foreignQueries(served);
+  return { served, routes: { backend, others, ...known, stores: known.reads, queries }, close };
 }
 
 async function followActive(

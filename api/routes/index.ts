@@ -1,5 +1,6 @@
 /** All routes of the API, in one table. */
 import { systemWorld, type World } from "../../pipeline/world.ts";
+import type { ForeignQueries } from "../../storage/analytics/foreign.ts";
 import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
 import type { TokenMetadata } from "../metadata/metadata.ts";
@@ -12,6 +13,7 @@ import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
 import { logRoutes, type ReadLogs } from "./logs.ts";
 import { pageRoutes } from "./page.ts";
+import { queryRoutes } from "./query.ts";
 import { ok, type Route } from "./route.ts";
 import { eventRoutes } from "./spin/events.ts";
 import { klineRoutes } from "./spin/kline.ts";
@@ -37,6 +39,8 @@ export interface RouteOptions {
   readonly reads?: TokenReads;
   /** What is known of the stores beside tokens; without it there are no routes that tell it. */
   readonly stores?: StoreReads;
+  /** Answers SQL; without it there is no route that takes any. */
+  readonly queries?: Pick<ForeignQueries, "ask">;
   readonly world?: Pick<World, "now" | "sleep">;
   /** What tokens' `uri` say. */
   readonly metadata?: Pick<TokenMetadata, "of">;
@@ -75,6 +79,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     ...timeRoutes(world),
     ...(reads === undefined ? [] : tokenRoutes(reads, options).map((timed) => ({ ...timed, timed: true as const }))),
     ...(stores === undefined ? [] : [...lakeRoutes(stores), ...quarantineRoutes(stores)]),
+    ...(options.queries === undefined ? [] : queryRoutes(options.queries)),
   ];
   const openApi: Route = {
     method: "GET",

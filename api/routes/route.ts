@@ -16,6 +16,8 @@ export interface Asked<P extends Params = Params> {
   readonly body: unknown;
   /** Time of the request, ms since the Unix epoch: the client's own word where it is near ours. */
   readonly at: number;
+  /** Who asks: the name of the token, or the address. */
+  readonly asker: string;
 }
 
 export interface Route<P extends Params = Params> {
@@ -41,9 +43,17 @@ export interface Route<P extends Params = Params> {
   errorBody?(error: PublicError): unknown;
 }
 
+/** The text of a body that was made elsewhere, in JSON or in the type that the answer's headers name. */
+export class MadeText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 export interface Answer {
   readonly status: number;
-  /** JSON, or the whole text where the route has a content type. bigint becomes a JSON number with all its digits. */
+  /** JSON, or text that is ready, or the whole text where the route has a content type. bigint becomes a JSON number with all its digits. */
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }

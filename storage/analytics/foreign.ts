@@ -1,6 +1,6 @@
 /**
  * The second wall before SQL from elsewhere: a process for each query, thrown away after it. It has no environment, so no
- * credential; it may write no file; it is killed, not asked, when its time, its processor time or its memory is used up.
+ * credential; it may write next to nothing; it is killed, not asked, when its time, its processor time or its memory is used up.
  * What it reads of the lake are local files that we hand it one by one, never more than its query names.
  *
  * Both sides speak in lines of JSON: the job; then, from the process, `{need}` for each file, answered by `{path}`; at last
@@ -44,7 +44,14 @@ export interface ForeignAnswer {
 export type FromProcess =
   | { readonly need: string }
   | { readonly answer: ForeignAnswer }
-  | { readonly error: { readonly code: string; readonly message: string; readonly hint?: string } };
+  | {
+      readonly error: {
+        readonly code: string;
+        readonly message: string;
+        readonly hint?: string;
+        readonly cause?: string;
+      };
+    };
 
 export interface ForeignLimits {
   readonly wallMs: number;
@@ -142,8 +149,9 @@ export class ForeignQueries {
   private async inProcess(job: ForeignJob): Promise<ForeignAnswer> {
     const { cpuSeconds } = this.limits;
     const child = Bun.spawn(
-      // Limits that a process cannot take back: processor time, and no byte to any file.
-      ["/bin/sh", "-c", `ulimit -t ${cpuSeconds} && ulimit -f 0 && exec "$@"`, "sh", ...this.o.command],
+      // Limits that a process cannot take back: processor time, and no file larger than SQLite's shared memory beside a hot
+      // store, which the first reader of a store at rest has to make (64 blocks of 512 bytes).
+      ["/bin/sh", "-c", `ulimit -t ${cpuSeconds} && ulimit -f 64 && exec "$@"`, "sh", ...this.o.command],
       {
         stdin: "pipe",
         stdout: "pipe",
@@ -166,8 +174,12 @@ export class ForeignQueries {
       await child.stdin.flush();
       const last = await this.converse(child, kill);
       if (last === null) throw new Fatal("SQL_LIMIT", broken ?? "it used up its processor time, or its process ended");
-      if ("error" in last) throw new Fatal(last.error.code, last.error.message, { hint: last.error.hint ?? "" });
-      return last.answer;
+      if (!("error" in last)) return last.answer;
+      const { code, message, hint, cause } = last.error;
+      throw new Fatal(code, message, {
+        ...(hint === undefined ? {} : { hint }),
+        ...(cause === undefined ? {} : { cause: new Error(cause) }),
+      });
     } finally {
       clearTimeout(timer);
       clearInterval(looking);

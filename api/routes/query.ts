@@ -1,0 +1,51 @@
+/** `/api/query`: SQL for those whose token has the scope. One SELECT, read-only, answered in a process of its own. */
+import { Type as t } from "@sinclair/typebox";
+import { FOREIGN_FORMATS, FOREIGN_LIMITS, type ForeignQueries } from "../../storage/analytics/foreign.ts";
+import { MadeText, type Route, route } from "./route.ts";
+
+const Query = t.Object(
+  {
+    sql: t.String({ minLength: 1, maxLength: FOREIGN_LIMITS.sqlBytes, description: "one SELECT over the datasets" }),
+    format: t.Optional(
+      t.Union(
+        FOREIGN_FORMATS.map((format) => t.Literal(format)),
+        { description: "default json" },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const Result = t.Object({
+  rows: t.Array(t.Record(t.String(), t.Unknown()), { description: "64-bit integers and wider as text" }),
+  truncated: t.Boolean({ description: "there were more rows than the limits allow" }),
+  seen: t.Object(
+    { lake: t.Unknown(), lineages: t.Unknown(), hot: t.Unknown(), files: t.Unknown() },
+    { description: "what it was answered from" },
+  ),
+});
+
+export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
+  return [
+    route({
+      method: "POST",
+      path: "/api/query",
+      audience: "sql",
+      summary: `SQL over lake and hot stores; at most ${FOREIGN_LIMITS.rows} rows`,
+      body: Query,
+      answers: { 200: Result },
+      async handle({ body, asker }) {
+        const { sql, format = "json" } = body as { sql: string; format?: (typeof FOREIGN_FORMATS)[number] };
+        const answer = await queries.ask({ sql, format, key: asker });
+        if (format === "csv") {
+          const headers = { "content-type": "text/csv; charset=utf-8", "x-truncated": String(answer.truncated) };
+          return { status: 200, body: new MadeText(answer.body), headers };
+        }
+        // The rows are JSON already.
+        const { truncated, seen } = answer;
+        const rest = JSON.stringify({ truncated, seen }).slice(1);
+        return { status: 200, body: new MadeText(`{"rows":${answer.body},${rest}`) };
+      },
+    }),
+  ];
+}
