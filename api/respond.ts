@@ -3,11 +3,9 @@
  * made again (ETag), one that was given before and still holds is given again, and whatever is thrown leaves in the
  * route's shape.
  */
-import type { TSchema } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import type { Log } from "../pipeline/log.ts";
 import { AnswerCache } from "./answer-cache.ts";
-import { errorResponse, publicError, refused } from "./errors.ts";
+import { errorResponse, publicError } from "./errors.ts";
 import { toJson } from "./json.ts";
 import { readParams } from "./params.ts";
 import { type Asked, MadeText, type Route } from "./routes/route.ts";
@@ -49,7 +47,6 @@ export class Responder {
     const { url } = request;
     const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
     const params = route.params === undefined ? {} : readParams(route.params, path, new URLSearchParams(query));
-    if (route.body !== undefined) mustBe(route.body, body);
     const asked: Asked = { params, body, at, asker };
     if (route.version === undefined) return this.make(route, asked, null);
     const tag = `W/"${route.version(asked)}"`;
@@ -76,14 +73,6 @@ export class Responder {
     this.cache.set(keep.key, keep.tag, bytes);
     return new Response(bytes, { status, headers: { ...JSON_TYPE, ...cacheHeaders(keep.tag), ...headers } });
   }
-}
-
-/** Refuses a body that is not what the route says, with the first place where it is not. */
-function mustBe(schema: TSchema, body: unknown): void {
-  const error = Value.Errors(schema, body).First();
-  if (error === undefined) return;
-  const where = error.path === "" ? "the body" : `the body's ${error.path.slice(1).replaceAll("/", ".")}`;
-  throw refused("BAD_REQUEST", `${where} is wrong: ${error.message.toLowerCase()}`);
 }
 
 const JSON_TYPE = { "content-type": "application/json" };

@@ -1,6 +1,8 @@
 /** `/api/query`: SQL for those whose token has the scope. One SELECT, read-only, answered in a process of its own. */
-import { Type as t } from "@sinclair/typebox";
+import { type Static, Type as t } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
 import { FOREIGN_FORMATS, FOREIGN_LIMITS, type ForeignQueries } from "../../storage/analytics/foreign.ts";
+import { refused } from "../errors.ts";
 import { MadeText, type Route, route } from "./route.ts";
 
 const Query = t.Object(
@@ -35,7 +37,7 @@ export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
       body: Query,
       answers: { 200: Result },
       async handle({ body, asker }) {
-        const { sql, format = "json" } = body as { sql: string; format?: (typeof FOREIGN_FORMATS)[number] };
+        const { sql, format = "json" } = queryOf(body);
         const answer = await queries.ask({ sql, format, key: asker });
         if (format === "csv") {
           const headers = { "content-type": "text/csv; charset=utf-8", "x-truncated": String(answer.truncated) };
@@ -48,4 +50,12 @@ export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
       },
     }),
   ];
+}
+
+/** Refuses a body that is no query, with the first place where it is not. */
+function queryOf(body: unknown): Static<typeof Query> {
+  const error = Value.Errors(Query, body).First();
+  if (error === undefined) return body as Static<typeof Query>;
+  const where = error.path === "" ? "the body" : `the body's ${error.path.slice(1)}`;
+  throw refused("BAD_REQUEST", `${where} is wrong: ${error.message.toLowerCase()}`);
 }
