@@ -85,6 +85,22 @@ export function passesPerSecond(pass: () => void): number {
   return (passes * 1000) / elapsed;
 }
 
+/**
+ * The same for work that is waited for, and by the processor time of all threads of the process: what others do to the
+ * machine meanwhile, and waiting for the disk, do not count. At least one pass.
+ */
+export async function passesPerCpuSecond(pass: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  const before = process.cpuUsage();
+  let passes = 0;
+  while (passes === 0 || performance.now() - start < MEASURED_MS) {
+    await pass();
+    passes++;
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (passes * 1e6) / (user + system);
+}
+
 async function measure(contender: Contender): Promise<Measurement> {
   const pin = Bun.which("taskset") === null ? [] : ["taskset", "-c", "0"];
   const child = Bun.spawn([...pin, ...contender.command], { stdout: "pipe", stderr: "inherit" });
