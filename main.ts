@@ -24,6 +24,7 @@ import * as sql from "./cli/sql.ts";
 import * as stages from "./cli/stages.ts";
 import * as token from "./cli/token.ts";
 import * as upgrade from "./cli/upgrade.ts";
+import * as upkeep from "./cli/upkeep.ts";
 import * as verify from "./cli/verify.ts";
 import { VERSION } from "./cli/version.ts";
 import { classify, describe } from "./pipeline/errors.ts";
@@ -60,6 +61,7 @@ const COMMANDS = [
   sql,
   verify,
   backup,
+  upkeep,
   record,
   spend,
   upgrade,

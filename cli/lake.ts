@@ -7,7 +7,7 @@ import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
 import type { Control } from "../pipeline/control.ts";
 import { Fatal, Transient } from "../pipeline/errors.ts";
-import type { Log } from "../pipeline/log.ts";
+import { type Log, logFor } from "../pipeline/log.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import type { Lineage } from "../storage/lake/entry.ts";
@@ -26,6 +26,20 @@ import { leaseLock } from "./lake-lock.ts";
 /** For readers. The SDK is loaded only where the lake is in a bucket. */
 export async function lakeStore(config: Config): Promise<ObjectStore> {
   return config["lake.url"] === "" ? new FolderStore(folders(config).lake) : bucketStore(config, lakeCache(config));
+}
+
+/** For upkeep, which writes now and then. `close` ends what it was opened with. Throws what `prepareLake` throws. */
+export async function lakeWriter(config: Config): Promise<{ store: ObjectStore; close: () => Promise<void> }> {
+  const nothing = async () => undefined;
+  if (config["lake.url"] === "") return { store: await lakeStore(config), close: nothing };
+  await prepareLake(config, logFor("lake"));
+  const cache = lakeCache(config);
+  if (config["lake.s3.conditionalWrites"] === "required")
+    return { store: await bucketStore(config, cache), close: nothing };
+  const { connectBroker } = await import("./deployment.ts");
+  const connection = await connectBroker(config, "sluice-upkeep");
+  const lock = leaseLock(config, connection.control, systemWorld);
+  return { store: await bucketStore(config, cache, lock), close: () => connection.close() };
 }
 
 /**

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { Fatal } from "../pipeline/errors.ts";
 import type { ObjectStore } from "../storage/lake/store.ts";
-import type { Finding, VerifyOptions, VerifyReport } from "../storage/lake/verify.ts";
+import type { Finding, Since, VerifyOptions, VerifyReport } from "../storage/lake/verify.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, EXIT, paint, table, toJson } from "./output.ts";
@@ -12,7 +12,7 @@ import { formatNumber, ProgressLine } from "./progress-line.ts";
 
 interface Options {
   readonly deep?: boolean;
-  readonly filesFrom?: string;
+  readonly since?: string;
   readonly head?: string;
   readonly source?: string;
 }
@@ -22,7 +22,7 @@ export function register(program: Command, context: CliContext): void {
     .command("verify")
     .description("check the lake: its manifest is unbroken, its files are what was written")
     .option("--deep", "also read all rows: counts, ranges, order, repeats")
-    .option("--files-from <n>", "check files of this manifest entry and later ones only; the manifest always whole")
+    .option("--since <entry|time>", "check files of this entry and later ones, or with rows since a UTC time, only")
     .option("--head <number:sha256>", "the head of an earlier report, which must still be there unchanged")
     .option("--source <name>", "the lake of one source, where they have lakes of their own")
     .addHelpText(
@@ -31,6 +31,8 @@ export function register(program: Command, context: CliContext): void {
 Examples:
   sluice verify                                  sizes and checksums of all files
   sluice verify --deep --json > report.json      rows too, as JSON
+  sluice verify --deep --since 2025-10-01        files with rows of that day or later; the manifest always whole
+  sluice verify --since 118                      files that came with entry 118 or later
   sluice verify --head 118:9f2c...               nothing was cut off since that report
 
 Exit code: 0 sound, 1 something is wrong (each fault is named).`,
@@ -48,12 +50,23 @@ Exit code: 0 sound, 1 something is wrong (each fault is named).`,
     });
 }
 
-function parsed({ deep, filesFrom, head }: Options): Pick<VerifyOptions, "deep" | "filesFrom" | "expectedHead"> {
+function parsed({ deep, since, head }: Options): Pick<VerifyOptions, "deep" | "since" | "expectedHead"> {
   return {
     deep: deep === true,
-    ...(filesFrom === undefined ? {} : { filesFrom: wholeNumber("--files-from", filesFrom, 1) }),
+    ...(since === undefined ? {} : { since: parseSince(since) }),
     ...(head === undefined ? {} : { expectedHead: parseHead(head) }),
   };
+}
+
+/** A whole number is an entry; what has the form of a date, with or without a time, is UTC. */
+function parseSince(text: string): Since {
+  if (/^\d+$/.test(text)) return { entry: wholeNumber("--since", text, 1) };
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)Z?)?$/.exec(text.trim());
+  const time = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2] ?? "00:00"}Z`);
+  if (!Number.isNaN(time)) return { time: Math.floor(time / 1000) };
+  throw new Fatal("USAGE", "--since takes the number of an entry, or a UTC date or time", {
+    hint: "For example --since 118, --since 2025-10-01 or --since 2025-10-01T12:00.",
+  });
 }
 
 function parseHead(text: string): { number: number; sha256: string } {
@@ -71,7 +84,7 @@ function noLake(folder: string): Fatal {
   });
 }
 
-export interface VerifyCommandOptions extends Pick<VerifyOptions, "deep" | "filesFrom" | "expectedHead" | "workDir"> {
+export interface VerifyCommandOptions extends Pick<VerifyOptions, "deep" | "since" | "expectedHead" | "workDir"> {
   readonly store: ObjectStore;
   readonly json: boolean;
 }

@@ -215,7 +215,7 @@ describe("lake", () => {
         return "created";
       },
       get: async (key) => overwritten.get(key) ?? null,
-      head: async (key) => ({ bytes: overwritten.get(key)!.length }),
+      head: async (key) => ({ bytes: overwritten.get(key)!.length, modifiedAt: 0 }),
       delete: async (key) => void overwritten.delete(key),
     });
     expect(await states(careless)).toEqual(["ok", "fail"]);

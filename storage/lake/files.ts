@@ -1,5 +1,7 @@
-/** Local files: checksums, and bytes that are on the disk when it is said so. */
+/** Local files: checksums, bytes that are on the disk when it is said so, and the way of a data file into the lake. */
 import { open } from "node:fs/promises";
+import { Fatal } from "../../pipeline/errors.ts";
+import type { ObjectStore } from "./store.ts";
 
 /** SHA-256 of a file, hex; reads it in pieces. */
 export async function sha256File(path: string): Promise<string> {
@@ -16,4 +18,13 @@ export async function syncFile(path: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Stores a data file under the key made from its content: what is there under that key already must be the same. */
+export async function putFile(store: ObjectStore, key: string, path: string, sha256: string): Promise<void> {
+  if ((await store.putIfAbsent(key, { path }, sha256)) !== "exists-other") return;
+  throw new Fatal("LAKE_FILE_TAKEN", `${key} exists with other bytes than its name says`, {
+    where: store.name,
+    hint: "It was damaged, or not written by Sluice. Move it away if no manifest entry names it (`sluice verify`).",
+  });
 }

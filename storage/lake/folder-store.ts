@@ -41,10 +41,10 @@ export class FolderStore implements ObjectStore {
     return this.guard(key, () => ifThere(() => readFile(path)));
   }
 
-  async head(key: string): Promise<{ bytes: number } | null> {
+  async head(key: string): Promise<{ bytes: number; modifiedAt: number } | null> {
     const path = this.path(key);
     const found = await this.guard(key, () => ifThere(() => stat(path)));
-    return found === null || !found.isFile() ? null : { bytes: found.size };
+    return found === null || !found.isFile() ? null : { bytes: found.size, modifiedAt: found.mtimeMs };
   }
 
   async list(prefix: string): Promise<string[]> {

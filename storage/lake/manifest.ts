@@ -143,7 +143,8 @@ export class Manifest {
 
   /**
    * Appends an entry after `head`, in the lineage whose last entry is `own`; both as the writer knows them. Renumbers when
-   * other lineages have moved the head. Throws `Fenced` when its own was moved, and has written nothing then.
+   * other lineages have moved the head. Throws `Fenced`, with nothing written, when its own was moved, or when another has
+   * replaced files that this entry is to replace.
    */
   async append(draft: EntryDraft, head: StoredEntry | null, own: StoredEntry | null): Promise<StoredEntry> {
     const id = lineageId(draft.lineage);
@@ -158,7 +159,8 @@ export class Manifest {
         return stored;
       }
       for await (const other of this.after(last)) {
-        if (lineageId(other.entry.lineage) === id) throw fenced(other);
+        const replaced = draft.replaces.some((key) => other.entry.replaces.includes(key));
+        if (lineageId(other.entry.lineage) === id || replaced) throw fenced(other);
         last = other;
       }
       if ((last?.entry.number ?? 0) < entry.number) {

@@ -23,6 +23,7 @@ import {
   partitionOf,
   RECENT_BLOCKS,
 } from "./entry.ts";
+import { putFile } from "./files.ts";
 import { type Committed, type Journal, ManifestJournal } from "./journal.ts";
 import { rowsByDate, writeParquet } from "./parquet.ts";
 import type { ObjectStore } from "./store.ts";
@@ -186,14 +187,8 @@ export class LakeSink implements Sink<Roll> {
     const written = await writeParquet(opened.duck, table, rows, path);
     const { slot, sha256 } = written;
     const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
-    const outcome = await this.options.store.putIfAbsent(key, { path }, sha256);
+    await putFile(this.options.store, key, path, sha256);
     await unlink(path);
-    if (outcome === "exists-other") {
-      throw new Fatal("LAKE_FILE_TAKEN", `${key} exists with other bytes than its name says`, {
-        where: this.options.store.name,
-        hint: "It was damaged, or not written by Sluice. Move it away if no manifest entry names it (`sluice verify`).",
-      });
-    }
     const { rows: count, bytes, blockTime, mint } = written;
     return { key, dataset, date, rows: count, bytes, sha256, slot, blockTime, mint };
   }

@@ -8,7 +8,7 @@
  * again from the stream.
  */
 import { join } from "node:path";
-import { classify, Fatal, Fenced, Shutdown, Transient } from "../../pipeline/errors.ts";
+import { classify, Fenced, Shutdown, Transient } from "../../pipeline/errors.ts";
 import type { Log } from "../../pipeline/log.ts";
 import { formatBlock, type Position, sameBlock } from "../../pipeline/position.ts";
 import { backoffMs, type World } from "../../pipeline/world.ts";
@@ -21,6 +21,7 @@ import {
   lineageId,
   type ManifestEntry,
 } from "./entry.ts";
+import { putFile } from "./files.ts";
 import { FolderStore } from "./folder-store.ts";
 import type { Committed, Journal } from "./journal.ts";
 import { Manifest, placed, type StoredEntry } from "./manifest.ts";
@@ -193,12 +194,7 @@ export class Spool implements Journal {
     if (next === undefined) return;
     for (const file of next.entry.files) {
       await this.requireSound(file);
-      const outcome = await this.o.bucket.putIfAbsent(file.key, { path: this.pathOf(file.key) }, file.sha256);
-      if (outcome !== "exists-other") continue;
-      throw new Fatal("LAKE_FILE_TAKEN", `${file.key} exists with other bytes than its name says`, {
-        where: this.o.bucket.name,
-        hint: "It was damaged, or not written by Sluice. Move it away if no manifest entry names it (`sluice verify`).",
-      });
+      await putFile(this.o.bucket, file.key, this.pathOf(file.key), file.sha256);
     }
     const stored = await this.manifest.append(next.entry, remote.head, remote.own);
     this.remote = { head: stored, own: stored };

@@ -28,8 +28,8 @@ export interface ObjectStore {
   putIfAbsent(key: string, body: ObjectBody, sha256: string): Promise<PutOutcome>;
   /** The whole object; null when there is none. For small objects: entries, not data files. */
   get(key: string): Promise<Uint8Array | null>;
-  /** Size of an object in bytes; null when there is none. */
-  head(key: string): Promise<{ readonly bytes: number } | null>;
+  /** Size of an object in bytes, and when it was stored (ms since the Unix epoch); null when there is none. */
+  head(key: string): Promise<{ readonly bytes: number; readonly modifiedAt: number } | null>;
   /** Keys that begin with `prefix`, sorted. For upkeep and verification: what the lake holds is what the manifest says. */
   list(prefix: string): Promise<string[]>;
   /** Deletes an object; resolves also when there is none. */

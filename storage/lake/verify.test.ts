@@ -122,7 +122,7 @@ describe("damage to a file is found and named:", () => {
       const damaged = original.slice();
       damaged[at]! ^= 1 << (at % 8);
       await Bun.write(path, damaged);
-      expect(errors((await verify({ filesFrom: 3 })).findings)).toEqual([["file-checksum", fileOf(3).key]]);
+      expect(errors((await verify({ since: { entry: 3 } })).findings)).toEqual([["file-checksum", fileOf(3).key]]);
     }
   });
 
@@ -143,9 +143,11 @@ describe("damage to a file is found and named:", () => {
     expect(found.map(([, where]) => where)).toEqual([fileOf(1).key, fileOf(2).key]);
   });
 
-  test("files before `filesFrom` are left unread, the chain is not", async () => {
+  test("files before `since` are left unread, the chain is not", async () => {
     await lake.store.delete(fileOf(1).key);
-    expect((await verify({ filesFrom: 2 })).ok).toBe(true);
+    const { max } = fileOf(1).blockTime;
+    for (const since of [{ entry: 2 }, { time: max + 1 }]) expect((await verify({ since })).ok).toBe(true);
+    for (const since of [{ entry: 1 }, { time: max }]) expect((await verify({ since })).ok).toBe(false);
   });
 });
 

@@ -71,11 +71,14 @@ export interface VerifyReport {
   readonly findings: readonly Finding[];
 }
 
+/** Files of an entry and later ones, or files with rows of a block time (Unix seconds) or later. */
+export type Since = { readonly entry: number } | { readonly time: number };
+
 export interface VerifyOptions {
   /** Also reads the rows of every file. Default false. */
   readonly deep?: boolean;
-  /** Checks the files of this entry and later ones only; the chain always whole. Default 1. */
-  readonly filesFrom?: number;
+  /** Checks these files only; the chain always whole. Default: all. */
+  readonly since?: Since;
   /** The head of an earlier report: it must still be in the manifest, unchanged. */
   readonly expectedHead?: { readonly number: number; readonly sha256: string };
   readonly onProgress?: (progress: { phase: "entries" | "files" | "rows"; done: number; total: number }) => void;
@@ -259,8 +262,10 @@ class Verification {
 
   /** Files that are to be checked. */
   private due(): (LakeFile & { readonly entry: number })[] {
-    const from = this.options.filesFrom ?? 1;
-    return [...this.live.values()].filter((file) => file.entry >= from);
+    const { since = { entry: 1 } } = this.options;
+    return [...this.live.values()].filter((file) =>
+      "entry" in since ? file.entry >= since.entry : file.blockTime.max >= since.time,
+    );
   }
 
   private async fileFault(file: FileEntry): Promise<[FindingKind, string] | null> {

@@ -78,7 +78,7 @@ describe.each(FAULTS.map((fault) => [fault]))("%s", (fault) => {
     breakFirst(fault, 2, "GET");
     expect(await Bun.file((await faulty.localPath("a/k"))!).text()).toBe(CONTENT);
     breakFirst(fault, 2, "HEAD");
-    expect(await faulty.head("a/k")).toEqual({ bytes: CONTENT.length });
+    expect(await faulty.head("a/k")).toMatchObject({ bytes: CONTENT.length });
     if (fault !== "damaged-answer") {
       breakFirst(fault, 2, "GET");
       expect(await faulty.list("a/")).toEqual(["a/k"]);

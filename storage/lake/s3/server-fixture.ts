@@ -7,6 +7,7 @@ import { sha256Of } from "../store.ts";
 interface Stored {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly sha256: string | null;
+  readonly modifiedAt: number;
 }
 
 export interface S3ServerOptions {
@@ -79,7 +80,7 @@ export class S3Server {
         if (this.o.conditional !== false && request.headers.get("if-none-match") === "*" && found !== undefined) {
           return failure(412, "PreconditionFailed");
         }
-        objects.set(key, { bytes: body, sha256: request.headers.get("x-amz-meta-sha256") });
+        objects.set(key, { bytes: body, sha256: request.headers.get("x-amz-meta-sha256"), modifiedAt: Date.now() });
         return new Response(null, { headers: { etag: `"${sha256Of(body).slice(0, 32)}"` } });
       case "DELETE":
         objects.delete(key);
@@ -88,7 +89,12 @@ export class S3Server {
       case "HEAD": {
         if (found === undefined) return failure(404, "NoSuchKey", request.method);
         const sha256 = found.sha256 === null ? {} : { "x-amz-meta-sha256": found.sha256 };
-        const headers = { ...sha256, "content-length": String(found.bytes.length), etag: '"e"' };
+        const headers = {
+          ...sha256,
+          "content-length": String(found.bytes.length),
+          etag: '"e"',
+          "last-modified": new Date(found.modifiedAt).toUTCString(),
+        };
         return new Response(request.method === "GET" ? found.bytes : null, { headers });
       }
       default:

@@ -49,6 +49,7 @@ interface Seen {
   readonly bytes: number;
   /** As its writer said; null where it was written by another program. */
   readonly sha256: string | null;
+  readonly modifiedAt: number;
 }
 
 export class S3Store implements ObjectStore {
@@ -89,10 +90,10 @@ export class S3Store implements ObjectStore {
     );
   }
 
-  async head(key: string): Promise<{ bytes: number } | null> {
+  async head(key: string): Promise<{ bytes: number; modifiedAt: number } | null> {
     checkKey(key);
     const seen = await this.retrying(key, () => this.look(key));
-    return seen === null ? null : { bytes: seen.bytes };
+    return seen === null ? null : { bytes: seen.bytes, modifiedAt: seen.modifiedAt };
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -199,21 +200,26 @@ export class S3Store implements ObjectStore {
       .send(new GetObjectCommand(this.place(key)), this.limits(0))
       .catch(nullIfMissing);
     if (found === null) return null;
-    const { bytes, sha256 } = this.seen(key, found);
+    const { bytes, sha256, modifiedAt } = this.seen(key, found);
     const { body, stop } = bodyOf(found);
     const { abortSignal } = this.limits(bytes);
     const onAbort = () => stop(abortSignal.reason);
     abortSignal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await use({ pieces: body, bytes, sha256 });
+      return await use({ pieces: body, bytes, sha256, modifiedAt });
     } finally {
       abortSignal.removeEventListener("abort", onAbort);
     }
   }
 
   /** Every service names an object's ETag; a proxy that says 200 to what failed does not. */
-  private seen(key: string, { ETag, ContentLength, Metadata }: HeadObjectCommandOutput | GetObjectCommandOutput): Seen {
-    if (ETag !== undefined) return { bytes: ContentLength ?? 0, sha256: Metadata?.["sha256"] ?? null };
+  private seen(key: string, found: HeadObjectCommandOutput | GetObjectCommandOutput): Seen {
+    const { ETag, ContentLength, LastModified, Metadata } = found;
+    if (ETag !== undefined) {
+      // Without a time it is as if it were stored just now: then nothing is removed for its age.
+      const modifiedAt = LastModified?.getTime() ?? this.o.world.now();
+      return { bytes: ContentLength ?? 0, sha256: Metadata?.["sha256"] ?? null, modifiedAt };
+    }
     throw new Transient("LAKE_S3_ANSWER", "the answer is not that of an object", { where: this.name + key });
   }
 

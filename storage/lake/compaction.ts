@@ -1,0 +1,292 @@
+/**
+ * Compaction: many small files of a dataset become few large ones, sorted as before. What it writes is one manifest entry
+ * that names the new files and the ones they replace, so a reader sees the old ones or the new ones, never both. The old
+ * files stay where they are until nobody can be reading them any more (`collection.ts`).
+ *
+ * A run is a piece of one lineage: consecutive entries, cut at the end of a day or when they hold enough. Its compaction is
+ * a lineage of its own for each dataset, which moves forward through the slots: of two compactors at once, one is fenced.
+ */
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Fatal, Fenced } from "../../pipeline/errors.ts";
+import { lakeNames, quoteName, quoteText } from "./columns.ts";
+import { Duck } from "./duckdb.ts";
+import {
+  type EntryDraft,
+  type FileEntry,
+  type Lineage,
+  lineageId,
+  type ManifestEntry,
+  partitionOf,
+  specOf,
+} from "./entry.ts";
+import { putFile, sha256File, syncFile } from "./files.ts";
+import { Manifest, type StoredEntry } from "./manifest.ts";
+import { differs, duplicatesIn, type FileFacts, inspectParquet } from "./parquet.ts";
+import type { LakeFile } from "./reader.ts";
+import type { ObjectStore } from "./store.ts";
+import { makeWorkFolder } from "./work-folder.ts";
+
+export interface CompactionOptions {
+  readonly store: ObjectStore;
+  readonly workDir: string;
+  /** A run is cut when its files of a dataset hold so many bytes. Default 128 MiB. */
+  readonly targetBytes?: number;
+  /** Says what would be done, and does nothing. */
+  readonly dryRun?: boolean;
+  /** DuckDB's memory, MB; what exceeds it is spilled. Default 512. */
+  readonly memoryMb?: number;
+  readonly onRun?: (run: CompactedRun) => void;
+}
+
+export interface CompactedRun {
+  readonly dataset: string;
+  readonly source: string;
+  readonly slots: { readonly first: number; readonly last: number };
+  readonly filesBefore: number;
+  readonly filesAfter: number;
+  readonly bytesBefore: number;
+  /** As many as before in a dry run. */
+  readonly bytesAfter: number;
+}
+
+/** What is to be merged into one file. */
+interface Group {
+  readonly date: string;
+  readonly files: readonly LakeFile[];
+}
+
+/** Consecutive entries of a lineage, with the files of one dataset that are still part of the lake; their columns are the same. */
+export interface Run {
+  readonly dataset: string;
+  readonly entries: readonly ManifestEntry[];
+  readonly files: readonly LakeFile[];
+}
+
+const TARGET_BYTES = 128 * 1024 * 1024;
+const ROW_GROUP_ROWS = 122_880;
+
+/** Compacts what is due; resolves with what was done. Throws `Fenced` when another compactor is at work. */
+export async function compactLake(options: CompactionOptions): Promise<CompactedRun[]> {
+  const manifest = new Manifest(options.store);
+  const entries = await Array.fromAsync(manifest.after(null));
+  const due = runsDue(
+    entries.map(({ entry }) => entry),
+    options.targetBytes ?? TARGET_BYTES,
+  );
+  const done: CompactedRun[] = [];
+  const state: State = { manifest, head: entries.at(-1) ?? null, own: new Map(lastByLineage(entries)) };
+  const folder = await makeWorkFolder(options.workDir);
+  const duck = await Duck.open({ memoryMb: options.memoryMb ?? 512, spillDir: folder });
+  try {
+    for (const run of due) {
+      const files = options.dryRun === true ? [] : await compactRun(options, state, duck, folder, run);
+      const compacted = describeRun(run, options.dryRun === true ? null : files);
+      options.onRun?.(compacted);
+      done.push(compacted);
+    }
+    return done;
+  } finally {
+    duck.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface State {
+  readonly manifest: Manifest;
+  head: StoredEntry | null;
+  readonly own: Map<string, StoredEntry>;
+}
+
+/** What is to be compacted, by dataset and in the order of slots. */
+export function runsDue(entries: readonly ManifestEntry[], targetBytes: number): Run[] {
+  const replaced = new Set(entries.flatMap((entry) => entry.replaces));
+  const datasets = new Set(entries.flatMap((entry) => entry.datasets.map((d) => d.name)));
+  const lineages = Map.groupBy(
+    entries.filter(({ lineage }) => lineage.kind === "live" || lineage.kind === "backfill"),
+    ({ lineage }) => lineageId(lineage),
+  );
+  const runs: Run[] = [];
+  for (const dataset of [...datasets].sort()) {
+    for (const own of lineages.values()) {
+      const id = lineageId(compactionOf(own[0]!.lineage, dataset));
+      const stands = entries.findLast((entry) => lineageId(entry.lineage) === id)?.to.slot ?? -1;
+      const after = own.filter((entry) => entry.first.slot > stands);
+      runs.push(...cut(dataset, after, replaced, targetBytes).filter((run) => groupsOf(run).length > 0));
+    }
+  }
+  return runs;
+}
+
+/**
+ * Ends a run before an entry that begins on another day or has other columns, and after one that makes it large enough. An
+ * unfinished run is left for later. Rows that follow midnight within an entry stay with its run: they are one file more.
+ */
+function cut(
+  dataset: string,
+  entries: readonly ManifestEntry[],
+  replaced: ReadonlySet<string>,
+  targetBytes: number,
+): Run[] {
+  const runs: Run[] = [];
+  let current: { entries: ManifestEntry[]; files: LakeFile[] } = { entries: [], files: [] };
+  let bytes = 0;
+  const end = () => {
+    runs.push({ dataset, ...current });
+    current = { entries: [], files: [] };
+    bytes = 0;
+  };
+  for (const entry of entries) {
+    const schema = entry.datasets.find((d) => d.name === dataset);
+    const before = current.files[0]?.schema;
+    const otherColumns = before !== undefined && !Bun.deepEquals(before, schema);
+    const [first] = current.entries;
+    const otherDay = first !== undefined && dayOf(entry.first.time) > dayOf(first.first.time);
+    if (otherColumns || otherDay) end();
+    const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
+    current.entries.push(entry);
+    if (schema !== undefined) current.files.push(...own.map((file) => ({ ...file, schema })));
+    bytes += own.reduce((sum, file) => sum + file.bytes, 0);
+    if (bytes >= targetBytes) end();
+  }
+  return runs;
+}
+
+const dayOf = (time: number) => Math.floor(time / 86_400);
+
+/** Groups of a run that are worth merging: those of more than one file. */
+function groupsOf({ files }: Run): Group[] {
+  const groups = Map.groupBy(files, (file) => file.date);
+  return [...groups].filter(([, own]) => own.length > 1).map(([date, own]) => ({ date, files: own }));
+}
+
+/** One for each lineage that adds rows: it moves forward as that one does. */
+function compactionOf({ source, start, stop }: Lineage, dataset: string): Lineage {
+  return { kind: "compaction", source, dataset, start, stop };
+}
+
+function lastByLineage(entries: readonly StoredEntry[]): [string, StoredEntry][] {
+  return entries.map((stored) => [lineageId(stored.entry.lineage), stored]);
+}
+
+async function compactRun(
+  { store }: CompactionOptions,
+  state: State,
+  duck: Duck,
+  folder: string,
+  run: Run,
+): Promise<FileEntry[]> {
+  const groups = groupsOf(run);
+  const files: FileEntry[] = [];
+  for (const group of groups) files.push(await merge(store, duck, join(folder, "merged.parquet"), group));
+  const replaces = groups.flatMap((group) => group.files.map((file) => file.key));
+  const lineage = compactionOf(run.entries[0]!.lineage, run.dataset);
+  const id = lineageId(lineage);
+  const draft = draftOf(run, lineage, files, replaces);
+  const stored = await state.manifest.append(draft, state.head, state.own.get(id) ?? null).catch((error) => {
+    if (!(error instanceof Fenced)) throw error;
+    throw new Fenced("LAKE_FENCED", `another compaction of ${run.dataset} is at work`, {
+      where: store.name,
+      cause: error,
+    });
+  });
+  state.head = stored;
+  state.own.set(id, stored);
+  return files;
+}
+
+function draftOf(run: Run, lineage: Lineage, files: readonly FileEntry[], replaces: readonly string[]): EntryDraft {
+  const [first, last] = [run.entries[0]!, run.entries.at(-1)!];
+  return {
+    lineage,
+    to: last.to,
+    first: first.first,
+    last: last.last,
+    blocks: run.entries.reduce((sum, entry) => sum + entry.blocks, 0),
+    recent: [{ slot: last.last.slot, hash: last.last.hash }],
+    finality: "final-slot",
+    package: last.package,
+    datasets: [run.files[0]!.schema],
+    files: [...files],
+    replaces: [...replaces],
+    inputSeq: 0,
+  };
+}
+
+/** One sorted file of the rows of all; stored, and known to hold exactly them. */
+async function merge(store: ObjectStore, duck: Duck, path: string, { date, files }: Group): Promise<FileEntry> {
+  const { schema, dataset } = files[0]!;
+  const spec = specOf(schema);
+  const paths: string[] = [];
+  for (const file of files) {
+    const local = await store.localPath(file.key);
+    if (local === null) throw missing(store, file.key);
+    paths.push(local);
+  }
+  const order = spec.order
+    .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
+    .map((name) => `${quoteName(name)} NULLS LAST`);
+  await rm(path, { force: true });
+  await duck.run(`
+    COPY (FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false) ORDER BY ${order.join(", ")})
+    TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS},
+      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
+  await syncFile(path);
+  const expected = union(files);
+  const found = await inspectParquet(duck, spec, path);
+  const twice = await duplicatesIn(duck, spec, [path]);
+  const wrong =
+    found.misplaced > 0 ? "rows out of order" : twice > 0 ? `${twice} rows twice` : differs(expected, found.facts);
+  if (wrong !== null) {
+    throw new Fatal("LAKE_FILE_WRONG", `merging files of ${spec.name} went wrong: ${wrong}`, {
+      where: store.name,
+      hint: "Nothing was committed. `sluice verify --deep` tells whether the files that were to be merged are sound.",
+    });
+  }
+  const sha256 = await sha256File(path);
+  const { slot } = expected;
+  const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+  const { size } = await stat(path);
+  await putFile(store, key, path, sha256);
+  for (const file of files) store.release(file.key);
+  return { key, dataset, date, rows: expected.rows, bytes: size, sha256, ...ranges(expected) };
+}
+
+const ranges = ({ slot, blockTime, mint }: FileFacts) => ({ slot, blockTime, mint });
+
+/** What a file of all their rows holds. */
+function union(files: readonly FileEntry[]): FileFacts {
+  const mints = files.flatMap(({ mint }) => (mint === null ? [] : [mint.min, mint.max])).sort();
+  return {
+    rows: files.reduce((sum, file) => sum + file.rows, 0),
+    slot: spanOf(files.map((file) => file.slot)),
+    blockTime: spanOf(files.map((file) => file.blockTime)),
+    mint: mints.length === 0 ? null : { min: mints[0]!, max: mints.at(-1)! },
+  };
+}
+
+function spanOf(all: readonly { min: number; max: number }[]): { min: number; max: number } {
+  return { min: Math.min(...all.map((r) => r.min)), max: Math.max(...all.map((r) => r.max)) };
+}
+
+function describeRun(run: Run, files: readonly FileEntry[] | null): CompactedRun {
+  const groups = groupsOf(run);
+  const before = groups.flatMap((group) => group.files);
+  const bytesOf = (all: readonly { bytes: number }[]) => all.reduce((sum, file) => sum + file.bytes, 0);
+  return {
+    dataset: run.dataset,
+    source: run.entries[0]!.lineage.source,
+    slots: { first: run.entries[0]!.first.slot, last: run.entries.at(-1)!.last.slot },
+    filesBefore: before.length,
+    filesAfter: groups.length,
+    bytesBefore: bytesOf(before),
+    bytesAfter: bytesOf(files ?? before),
+  };
+}
+
+function missing(store: ObjectStore, key: string): Fatal {
+  return new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
+    where: store.name,
+    hint: "`sluice verify` tells what else is missing.",
+  });
+}
