@@ -44,7 +44,7 @@ function simulated(): string[] {
       const bytes = new Uint8Array(Buffer.from(base64, "base64"));
       const event = program.find(bytes, 0);
       // The market also has damaged and older events, which the libraries would refuse.
-      const whole = event !== undefined && event !== null && event.choose(bytes, 8, bytes.length);
+      const whole = event?.choose(bytes, 8, bytes.length);
       if (typeof whole === "object" && event?.leftOver === 0) found.push(base64);
     }
   }

@@ -22,6 +22,7 @@ const RESERVED: ReadonlySet<string> = new Set([BLOCKS.name, MINTS.name, ORDERS.n
  * programs with different events of one name may not (`Fatal`).
  */
 export function datasetCatalog(programs: readonly ProgramSpec[], maps: readonly MapSpec[] = []): DatasetCatalog {
+  requireDistinct(programs);
   return catalogOf(
     programs.map((spec) => new ProgramDecoder(spec)),
     maps.map((spec) => new MapDecoder(spec)),
@@ -53,4 +54,17 @@ function enter(catalog: Map<string, DatasetSpec>, dataset: DatasetSpec, where: s
     });
   }
   catalog.set(dataset.name, known ?? dataset);
+}
+
+/** Counters go by name and payloads by address: neither may mean two programs. */
+export function requireDistinct(programs: readonly ProgramSpec[]): void {
+  for (const field of ["name", "programId"] as const) {
+    const values = programs.map((program) => program[field]);
+    const twice = values.find((value, i) => values.indexOf(value) !== i);
+    if (twice === undefined) continue;
+    throw new Fatal("PROGRAM_TWICE", `two programs have the ${field} ${twice}`, {
+      where: "programs",
+      hint: "Configure each program once, under a name of its own.",
+    });
+  }
 }

@@ -3,12 +3,12 @@
  * same rows wherever and whenever it is decoded. Bad data never stops it: what cannot be decoded becomes a row of
  * `quarantine` with its bytes and its reason, and is counted.
  */
-import { classify, describe, Fatal } from "../../pipeline/errors.ts";
+import { classify, describe } from "../../pipeline/errors.ts";
 import type { BlockMeta } from "../../pipeline/position.ts";
 import type { BlockBatch, DatasetCatalog, RowBatch } from "../../pipeline/wire/batch.ts";
 import type { Stage } from "../stage.ts";
 import { BlockReader, SIGNATURE_BYTES } from "./block-reader.ts";
-import { catalogOf } from "./catalog.ts";
+import { catalogOf, requireDistinct } from "./catalog.ts";
 import { type DecodeHealth, emptyProgramHealth, type ProgramHealth } from "./health.ts";
 import { MapDecoder } from "./map/map-decoder.ts";
 import type { MapSpec } from "./map/map-spec.ts";
@@ -163,19 +163,6 @@ function needsBalances({ events, instructions = [] }: ProgramSpec): boolean {
     events.some(({ trade }) => trade !== undefined && "input" in trade) ||
     instructions.some(({ tokenAccounts }) => tokenAccounts !== undefined)
   );
-}
-
-/** Counters go by name and payloads by address: neither may mean two programs. */
-function requireDistinct(programs: readonly ProgramSpec[]): void {
-  for (const field of ["name", "programId"] as const) {
-    const values = programs.map((program) => program[field]);
-    const twice = values.find((value, i) => values.indexOf(value) !== i);
-    if (twice === undefined) continue;
-    throw new Fatal("PROGRAM_TWICE", `two programs have the ${field} ${twice}`, {
-      where: "programs",
-      hint: "Configure each program once, under a name of its own.",
-    });
-  }
 }
 
 function startOf(block: BlockMeta): Place {
