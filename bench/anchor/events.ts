@@ -66,6 +66,6 @@ function fieldBytes({ name, type }: BorshField, i: number): Uint8Array {
 }
 
 /** The fields of an event as text, whatever made them: what contenders are held against each other by. */
-export function canonical(event: string, fields: readonly BorshField[], valueOf: (name: string) => unknown): string {
-  return [event, ...fields.map(({ name }) => `${name}=${String(valueOf(name))}`)].join(" ");
+export function canonical(event: string, fields: readonly BorshField[], read: (name: string) => unknown): string {
+  return [event, ...fields.map(({ name }) => `${name}=${String(read(name))}`)].join(" ");
 }
