@@ -125,6 +125,7 @@ describe.skipIf(executable === null)("the dashboard", () => {
         errors: [{ at: 1, code: "PLANTED", message: "<b>x</b>" }],
       });
       await page.locator(".part-decode[data-mood=bad][data-limits=stage]").waitFor();
+      await waitForText(page, ".pill", "degraded");
       // What a report contains is text, whatever it looks like.
       await waitForText(page, ".errors", "<b>x</b>");
     } finally {

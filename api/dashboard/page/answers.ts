@@ -50,6 +50,11 @@ export interface StagesAnswer {
   readonly nodes: readonly { readonly node: string; readonly at: number; readonly rssBytes: number }[];
 }
 
+/** Of `/api/indexer/status`: `sources` only where there are several. */
+export interface StatusAnswer {
+  readonly sources?: readonly { readonly source: string }[];
+}
+
 export interface HealthAnswer {
   readonly status: "healthy" | "degraded" | "unhealthy";
   readonly checks: readonly {

@@ -1,7 +1,8 @@
 /** Whether it runs, and the button that starts or stops it, which asks before it does. */
+import type { StagesAnswer } from "./answers.ts";
 import { h, setAttribute, setText } from "./dom.ts";
 import { explain, type Part } from "./panel.ts";
-import { post } from "./server.ts";
+import { Problem, post, setToken } from "./server.ts";
 import type { Store } from "./store.ts";
 
 type Wish = "start" | "stop";
@@ -9,7 +10,7 @@ type Wish = "start" | "stop";
 const WORDS = {
   stop: {
     title: "Stop indexing?",
-    text: "No more blocks are taken from the provider. Everything stored stays and can be read; a start goes on where this stopped. The wish is kept over restarts.",
+    text: "No more blocks are taken from the provider of this source. Everything stored stays and can be read; a start goes on where this stopped. The wish is kept over restarts.",
     action: "Stop",
     doing: "Stopping…",
   },
@@ -27,7 +28,7 @@ export function control({ pipeline, live }: Store): Part {
   const button = h("button", { type: "button", class: "small", hidden: true });
   const ask = confirmation(() => pipeline.refresh());
   let wish: Wish = "stop";
-  button.addEventListener("click", () => ask.open(wish));
+  button.addEventListener("click", () => ask.open(wish, pipeline.current.data?.answer.source ?? ""));
 
   const show = () => {
     const { data, error } = pipeline.current;
@@ -49,9 +50,10 @@ export function control({ pipeline, live }: Store): Part {
   return { element, stop: () => ends.forEach((end) => void end()) };
 }
 
-function conditionOf(answer: { running: boolean; wanted: boolean } | null, isStale: boolean): [string, string] {
+function conditionOf(answer: StagesAnswer | null, isStale: boolean): [mood: string, text: string] {
   if (isStale) return ["bad", "no answer"];
   if (answer === null) return ["idle", "connecting"];
+  if (answer.running && answer.units.some((unit) => unit.state === "failed")) return ["bad", "degraded"];
   if (answer.running) return ["ok", "running"];
   return answer.wanted ? ["bad", "not running"] : ["idle", "stopped"];
 }
@@ -61,21 +63,31 @@ function confirmation(done: () => void) {
   const title = h("h2", { id: "confirm-title" });
   const text = h("p");
   const trouble = h("p", { class: "bad", role: "alert" });
+  const token = h("input", {
+    type: "password",
+    autocomplete: "off",
+    hidden: true,
+    placeholder: "Token with the scope control",
+  });
+  token.ariaLabel = "Token with the scope control";
   const cancel = h("button", { type: "button", click: () => element.close() }, "Cancel");
   const confirm = h("button", { type: "button", class: "primary", click: () => void obey() });
   const actions = h("div", { class: "actions" }, cancel, confirm);
-  const element = h("dialog", { "aria-labelledby": "confirm-title" }, title, text, trouble, actions);
+  const element = h("dialog", { "aria-labelledby": "confirm-title" }, title, text, trouble, token, actions);
   let wish: Wish = "stop";
+  let source = "";
 
   const obey = async () => {
     confirm.disabled = true;
     setText(confirm, WORDS[wish].doing);
     setText(trouble, "");
+    if (token.value !== "") setToken(token.value.trim());
     try {
-      await post(`/api/indexer/${wish}`);
+      await post(`/api/indexer/${wish}?${new URLSearchParams({ source })}`);
       element.close();
     } catch (error) {
       setText(trouble, explain(error as Error));
+      token.hidden = !(error instanceof Problem && error.wantsToken);
     }
     confirm.disabled = false;
     setText(confirm, WORDS[wish].action);
@@ -83,11 +95,12 @@ function confirmation(done: () => void) {
   };
   return {
     element,
-    open(asked: Wish) {
-      wish = asked;
+    open(asked: Wish, ofSource: string) {
+      [wish, source] = [asked, ofSource];
       setText(title, WORDS[wish].title);
       setText(text, WORDS[wish].text);
       setText(trouble, "");
+      token.hidden = true;
       setText(confirm, WORDS[wish].action);
       setAttribute(confirm, "data-wish", wish);
       element.showModal();

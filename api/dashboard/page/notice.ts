@@ -16,7 +16,9 @@ export function notice(root: HTMLElement, { pipeline }: Store): void {
     banner.hidden = error === null || isRefused || pipeline.freshness === "loading";
     if (error === null) return;
     const since = at === 0 ? "" : ` What is shown is ${ago((Date.now() - at) / 1000)} old.`;
-    setText(text, `${error.message}${since} Trying again.`);
+    const isReached = error instanceof Problem && error.status !== 0;
+    const what = isReached ? `The state of the pipeline cannot be read (${error.code}).` : error.message;
+    setText(text, `${what}${since} Trying again.`);
   });
 }
 

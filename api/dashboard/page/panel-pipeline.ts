@@ -27,16 +27,18 @@ const HINTS: Readonly<Record<PartName, string>> = {
 };
 const ORDER = Object.keys(NAMES) as PartName[];
 
-export function pipelinePanel({ pipeline }: Store): Panel {
+export function pipelinePanel(store: Store): Panel {
+  const { pipeline } = store;
   const boxes = new Map(ORDER.map((name) => [name, box(name)]));
   const picture = h("ol", { class: "picture" }, ...[...boxes.values()].map(({ element }) => element));
+  const sources = sourceChoice(store);
   const limiter = h("p", { class: "limiter", role: "status" });
-  return panel({
+  const part = panel({
     title: "Pipeline",
     resource: pipeline,
     className: "pipeline",
     body: picture,
-    aside: limiter,
+    aside: h("div", { class: "aside" }, limiter, sources.element),
     show({ answer, samples }) {
       for (const part of partsOf(answer, samples)) boxes.get(part.name)!.update(part);
       const { stage, unit, reason } = answer.limiter;
@@ -44,6 +46,24 @@ export function pipelinePanel({ pipeline }: Store): Panel {
       setAttribute(limiter, "data-limited", String(stage !== "none" && stage !== "source"));
     },
   });
+  const stop = () => {
+    sources.stop();
+    part.stop();
+  };
+  return { element: part.element, stop };
+}
+
+/** Shown where there are several sources. */
+function sourceChoice(store: Store): Panel {
+  const element = h("select", { "aria-label": "Source", hidden: true });
+  element.addEventListener("change", () => store.showSource(element.value));
+  const stop = store.status.watch(() => {
+    const names = (store.status.current.data?.sources ?? []).map(({ source }) => source);
+    element.hidden = names.length < 2;
+    if (names.length === element.options.length) return;
+    element.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+  });
+  return { element, stop };
 }
 
 function box(name: PartName) {

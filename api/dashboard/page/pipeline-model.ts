@@ -127,11 +127,13 @@ function conditionOf(units: readonly UnitAnswer[]): [Mood, string] {
 
 const NO_UNIT = { blocksPerSecond: null, busy: null, lagBlocks: null, units: 0 };
 
+const RESTING: ReadonlySet<string> = new Set(["idle", "ended", "not connected"]);
+
 function sourcePart({ units, limiter }: StagesAnswer): Part {
   const ingest = units.find((u) => u.stage === "ingest");
   const source = record(ingest?.details["source"]);
   const state = ingest === undefined || ingest.state === "paused" ? "not connected" : String(source["state"] ?? "idle");
-  const mood = state === "streaming" ? "ok" : state === "ended" || state === "not connected" ? "idle" : "trouble";
+  const mood = state === "streaming" ? "ok" : RESTING.has(state) ? "idle" : "trouble";
   const received = Number(source["receivedBytes"] ?? 0);
   const detail = received > 0 ? `${bytes(received)} received` : "";
   return { ...NO_UNIT, name: "source", mood, state, detail, limits: limiter.stage === "source" };
@@ -144,7 +146,8 @@ function storePart(name: "hot" | "lake", { units }: StagesAnswer): Part {
   if (slots.length === 0) return { ...NO_UNIT, name, mood: "idle", state: "empty", detail: "", limits: false };
   const rows = sum(writers.map((u) => Number(record(u.details["lake"])["rows"] ?? 0))) ?? 0;
   const detail = `slot ${count(Math.min(...slots))}`;
-  return { ...NO_UNIT, name, mood: "ok", state: rows > 0 ? `${short(rows)} rows` : "serving", detail, limits: false };
+  const state = name === "hot" ? "serving" : `+${short(rows)} rows`;
+  return { ...NO_UNIT, name, mood: "ok", state, detail, limits: false };
 }
 
 /** Blocks that went through; the archive writes them by the roll, so what it took in is how fast it is. */

@@ -7,6 +7,7 @@ import type {
   QuarantineAnswer,
   RankedAnswer,
   StagesAnswer,
+  StatusAnswer,
 } from "./answers.ts";
 import { Live, overWebSocket } from "./live.ts";
 import { addSamples, type Figures, figuresOf, type Samples } from "./pipeline-model.ts";
@@ -27,6 +28,7 @@ export interface PipelineNow {
 
 export class Store {
   readonly pipeline: Resource<PipelineNow>;
+  readonly status = polled<StatusAnswer>("/api/indexer/status", 30_000);
   readonly health = polled<HealthAnswer>("/health", 3_000);
   readonly hot = polled<Listed<RankedAnswer>>(`/v1/mints/ranked?by=hot&limit=${LISTED}`, 5_000);
   readonly recent = polled<Listed<MintAnswer>>(`/v1/mints?limit=${LISTED}`, 10_000);
@@ -34,19 +36,30 @@ export class Store {
   readonly quarantine = polled<QuarantineAnswer>("/v1/quarantine?limit=20", 10_000);
   readonly live = new Live({ connect: overWebSocket(liveUrl(), token()) });
 
+  /** The source whose pipeline is shown; null: the first. */
+  private source: string | null = null;
+
   constructor() {
     let samples: Samples = new Map();
     let history: readonly Figures[] = [];
+    let shown: string | null = null;
     this.pipeline = new Resource({
       everyMs: 1_000,
       load: async (signal) => {
-        const answer = await get<StagesAnswer>("/v1/stages", signal);
+        const query = this.source === null ? "" : `?${new URLSearchParams({ source: this.source })}`;
+        const answer = await get<StagesAnswer>(`/v1/stages${query}`, signal);
+        if (answer.source !== shown) [samples, history, shown] = [new Map(), [], answer.source];
         samples = addSamples(samples, answer);
         const figures = figuresOf(answer, samples);
         history = [...history, figures].slice(-HISTORY_MAX);
         return { answer, samples, figures, history };
       },
     });
+  }
+
+  showSource(source: string): void {
+    this.source = source;
+    this.pipeline.refresh();
   }
 
   /** Time has passed: whoever shows how old something is looks again. */
