@@ -77,10 +77,10 @@ export async function serveApi(
   let generations = await readGenerations(config, control);
   let now = await openActive(config, control, generations, sourceName);
   const live: LiveService = new (await import("./live.ts")).LiveService(broker);
-  await live.follow(now.served);
+  await live.follow(now.served, now.routes.reads);
   const api = await startApi({
     transports: live.transports,
-    ...{ ...common, ...now.routes, log },
+    ...{ ...common, ...now.routes, kline: live.kline, log },
     host: config["api.host"],
     port: config["api.port"],
     tokens: new TokenFile(tokensPath(config), systemWorld),
@@ -93,8 +93,8 @@ export async function serveApi(
     const before = now;
     now = await openActive(config, control, others, sourceName);
     generations = others;
-    await api.replace({ ...common, ...now.routes });
-    await live.follow(now.served);
+    await api.replace({ ...common, ...now.routes, kline: live.kline });
+    await live.follow(now.served, now.routes.reads);
     log("info", "another generation is active", { sources: namesOf(config, others) });
     // What was asked before is still being answered.
     await systemWorld.sleep(ANSWERED_WITHIN_MS, stopping.signal).catch(() => undefined);

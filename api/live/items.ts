@@ -66,7 +66,7 @@ export function itemsOf({ block, commits }: BlockStep): Item[] {
   const items: Item[] = [];
   const add = (topics: readonly string[], make: () => string) =>
     void items.push(new Item(block, items.length + 1, topics, make));
-  for (const { tables } of commits) for (const entry of eventsOf(tables, block.slot)) add(...entry);
+  for (const { tables } of commits) for (const at of eventsAt(tables, block.slot)) add(...eventEntry(at));
   for (const commit of commits) for (const entry of candlesOf(commit, block.slot)) add(...entry);
   for (const commit of commits) for (const entry of newMintsOf(commit, block.slot)) add(...entry);
   return items;
@@ -74,33 +74,34 @@ export function itemsOf({ block, commits }: BlockStep): Item[] {
 
 type Entry = readonly [topics: readonly string[], make: () => string];
 
-interface Placed {
-  readonly tx: number;
-  readonly event: number;
-  /** A trade comes behind the event that it was made of. */
-  readonly isTrade: boolean;
-  readonly entry: Entry;
+/** An event of a block, or the trade that was made of one. */
+export interface EventAt {
+  readonly dataset: string;
+  readonly table: Table;
+  readonly row: number;
+  readonly mint: string | null;
 }
 
-function eventsOf(tables: ReadonlyMap<string, Table>, slot: number): Entry[] {
-  const placed: Placed[] = [];
-  for (const [name, table] of tables) {
-    if (name === QUARANTINE.name || NOT_EVENTS.has(name)) continue;
+/** Events and trades of a block in chain order; a trade comes behind the event that it was made of. */
+export function eventsAt(tables: ReadonlyMap<string, Table>, slot: number): EventAt[] {
+  const placed: { readonly tx: number; readonly event: number; readonly isTrade: boolean; readonly at: EventAt }[] = [];
+  for (const [dataset, table] of tables) {
+    if (dataset === QUARANTINE.name || NOT_EVENTS.has(dataset)) continue;
     const [mints, txs, events] = [table.column("mint"), table.column("tx_index"), table.column("event_index")];
-    const isTrade = name === TRADES.name;
     for (const row of rowsAt(table, slot)) {
       const mint = mints.isNull(row) ? null : base58(mints.bytes(row), 0, 32);
-      const entry: Entry = isTrade
-        ? [topicsOf.trade(mint), () => `"trade":${toJson(tradeBody(table.row(row)))}`]
-        : [
-            topicsOf.event(mint, name),
-            () => `"event":${toJson(eventBody({ dataset: name, spec: table.spec, row: table.row(row) }))}`,
-          ];
-      placed.push({ tx: txs.number(row), event: events.number(row), isTrade, entry });
+      const at = { dataset, table, row, mint };
+      placed.push({ tx: txs.number(row), event: events.number(row), isTrade: dataset === TRADES.name, at });
     }
   }
   placed.sort((a, b) => a.tx - b.tx || a.event - b.event || Number(a.isTrade) - Number(b.isTrade));
-  return placed.map(({ entry }) => entry);
+  return placed.map(({ at }) => at);
+}
+
+function eventEntry({ dataset, table, row, mint }: EventAt): Entry {
+  if (dataset === TRADES.name) return [topicsOf.trade(mint), () => `"trade":${toJson(tradeBody(table.row(row)))}`];
+  const make = () => `"event":${toJson(eventBody({ dataset, spec: table.spec, row: table.row(row) }))}`;
+  return [topicsOf.event(mint, dataset), make];
 }
 
 const NOT_EVENTS = new Set([CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS].map(({ name }) => name));
@@ -183,12 +184,12 @@ function correctCandle(
   latest.set(`${mint}:${interval}:${time}`, { topics: topicsOf.candle(mint, seconds), kind: "candle", text });
 }
 
-interface Rows extends Iterable<number> {
+export interface Rows extends Iterable<number> {
   readonly start: number;
 }
 
 /** The rows of a slot: tables lie in chain order. */
-function rowsAt(table: Table, slot: number): Rows {
+export function rowsAt(table: Table, slot: number): Rows {
   const slots = table.column("slot");
   const firstFrom = (wanted: number) => {
     let [low, high] = [0, table.length];

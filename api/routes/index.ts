@@ -3,6 +3,8 @@ import { systemWorld, type World } from "../../pipeline/world.ts";
 import type { ForeignQueries } from "../../storage/analytics/foreign.ts";
 import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
+import { klineStatusRoutes } from "../kline/routes.ts";
+import type { KlineService } from "../kline/service.ts";
 import type { TokenMetadata } from "../metadata/metadata.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
@@ -41,6 +43,8 @@ export interface RouteOptions {
   readonly stores?: StoreReads;
   /** Answers SQL; without it there is no route that takes any. */
   readonly queries?: Pick<ForeignQueries, "ask">;
+  /** Who pushes candles over Socket.IO; null: nobody. */
+  readonly kline?: KlineService | null;
   readonly world?: Pick<World, "now" | "sleep">;
   /** What tokens' `uri` say. */
   readonly metadata?: Pick<TokenMetadata, "of">;
@@ -77,6 +81,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     },
     ...stagesRoutes(backends),
     ...timeRoutes(world),
+    ...klineStatusRoutes(options.kline ?? null, world),
     ...(reads === undefined ? [] : tokenRoutes(reads, options).map((timed) => ({ ...timed, timed: true as const }))),
     ...(stores === undefined ? [] : [...lakeRoutes(stores), ...quarantineRoutes(stores)]),
     ...(options.queries === undefined ? [] : queryRoutes(options.queries)),

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeBackend } from "../../api/fixture.ts";
+import { KlineService, klineTransport } from "../../api/kline/index.ts";
 import { LiveHub, type LiveLimits, liveTransport } from "../../api/live/index.ts";
 import { JoinedReads } from "../../api/reads/index.ts";
 import { type RunningApi, startApi } from "../../api/server.ts";
@@ -129,15 +130,18 @@ export class LiveMarket {
       limits,
     });
     const reads = new JoinedReads({ folder: this.folder, lanes: this.lanes.length, source: "main" });
+    const kline = new KlineService({ hub, reads: () => reads, world: systemWorld, log: silent });
     const api = await startApi({
+      kline,
       host: "127.0.0.1",
       port: 0,
       backend: new FakeBackend(),
       reads,
       version: "0.1.0",
       log: silent,
-      transports: [liveTransport(hub, systemWorld, silent)],
+      transports: [liveTransport(hub, systemWorld, silent), klineTransport(kline)],
     });
+    kline.start();
     hub.start();
     const stop = async () => {
       await api.stop();
