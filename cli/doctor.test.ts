@@ -99,6 +99,11 @@ test("a deployment that is well: every check has looked, none has failed", async
   expect(of("server").evidence).toContain("embedded");
 });
 
+test("one block is looked for where the module begins, not before it", async () => {
+  const { of } = await doctor({ "source.startBlock": "5" }, { groups: ["source"] });
+  expect([of("range").state, of("one block").state]).toEqual(["warn", "ok"]);
+});
+
 test("offline, the endpoint is left alone", async () => {
   const { of, code } = await doctor({ "source.endpoint": "http://127.0.0.1:1" }, { groups: ["source"], offline: true });
   expect([of("endpoint").state, of("one block").state, code]).toEqual(["skip", "skip", 0]);

@@ -4,7 +4,7 @@ import { describe } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { type SubstreamsOptions, SubstreamsSource } from "../pipeline/source/client.ts";
 import { parseEndpoint } from "../pipeline/source/endpoint.ts";
-import { endpointInfo, mismatches } from "../pipeline/source/info.ts";
+import { type EndpointInfo, endpointInfo, mismatches } from "../pipeline/source/info.ts";
 import { type SelectedModule, selectModule } from "../pipeline/source/module.ts";
 import { loadPackage, parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
 import { parseRange } from "../pipeline/source/range.ts";
@@ -62,16 +62,21 @@ function credentialsOf(config: Config): SubstreamsOptions["credentials"] {
   };
 }
 
+/** What the endpoint says of itself; null when it says nothing. Throws what `endpointInfo` throws. */
+export function askEndpoint(config: Config, world: World): Promise<EndpointInfo | null> {
+  return endpointInfo({
+    endpoint: config["source.endpoint"],
+    credentials: credentialsOf(config),
+    timeoutMs: INFO_TIMEOUT_MS,
+    world,
+    signal: new AbortController().signal,
+  });
+}
+
 /** Says in the log what will not fit. Only advice: the stream itself tells what cannot be. */
 async function adviseOnEndpoint(config: Config, module: SelectedModule, world: World, log: Log): Promise<void> {
   try {
-    const info = await endpointInfo({
-      endpoint: config["source.endpoint"],
-      credentials: credentialsOf(config),
-      timeoutMs: INFO_TIMEOUT_MS,
-      world,
-      signal: new AbortController().signal,
-    });
+    const info = await askEndpoint(config, world);
     if (info === null) return;
     const { start } = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
     log("info", "the endpoint answers", { chain: info.chain, firstSlot: info.firstSlot });

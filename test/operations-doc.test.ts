@@ -1,5 +1,6 @@
 /**
- * Goal: the prose of OPERATIONS.md tells the truth (that its tables are current is held by the house rules). Method: every command, option, setting, error code and file that its prose names is looked up in the program.
+ * Goal: the prose of OPERATIONS.md tells the truth (that its tables are current is held by the house rules). Method: every
+ * command, option, setting, error code and file that it names is looked up in the program.
  */
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";

@@ -114,7 +114,8 @@ describe("source", () => {
   verdicts([
     ["no credentials", keys(""), "fail", /there are none/],
     ["none on this machine", keys("", "", true), "ok", /none are needed/],
-    ["an API key", keys("", "server_secret"), "ok", /an API key/],
+    ["an API key", keys("", "server_secret"), "ok", /an API key of kind "server"/],
+    ["a key of another kind", keys("", "0123456789abcdef"), "ok", /an API key;/],
     ["an API key where a token goes", keys("server_secret"), "warn", /no JWT/],
     ["a garbled token", keys("a.b.c"), "warn", /no JWT/],
     ["a token that has expired", keys(jwt({ exp: NOW - 1 })), "fail", /expired at 2027/],

@@ -2,17 +2,16 @@
 import { type Config, sourceConfigs } from "../../pipeline/config.ts";
 import { silentLog } from "../../pipeline/log.ts";
 import { parseEndpoint } from "../../pipeline/source/endpoint.ts";
-import { type EndpointInfo, endpointInfo, mismatches } from "../../pipeline/source/info.ts";
+import { type EndpointInfo, mismatches } from "../../pipeline/source/info.ts";
 import type { SelectedModule } from "../../pipeline/source/module.ts";
 import { parseRange } from "../../pipeline/source/range.ts";
 import type { BlockBatch } from "../../pipeline/wire/batch.ts";
 import { systemWorld } from "../../pipeline/world.ts";
-import { openModule, openSource } from "../source.ts";
+import { askEndpoint, openModule, openSource } from "../source.ts";
 import { type Check, type Finding, fail, ok, once, skip, warn } from "./check.ts";
 import type { Clock } from "./host.ts";
 
 const HOUR_SECONDS = 3_600;
-const ANSWER_WITHIN_MS = 10_000;
 
 export interface SourceProbe {
   /** Of a deployment, which may have several sources. */
@@ -28,7 +27,7 @@ export function sourceChecks({ config, offline }: SourceProbe): Check[] {
 
 function checksOf(config: Config, offline: boolean, prefix: string): Check[] {
   const module = once(() => openModule(config));
-  const info = once(() => askEndpoint(config));
+  const info = once(() => askEndpoint(config, systemWorld));
   const calling = (run: Check["run"]): Check["run"] => (offline ? () => skip("not called: --offline") : run);
   const check = (name: string, run: Check["run"], needs?: string): Check => ({
     group: "source",
@@ -47,20 +46,10 @@ function checksOf(config: Config, offline: boolean, prefix: string): Check[] {
     ),
     check(
       "one block",
-      calling((signal) => oneBlock(config, signal)),
+      calling(async (signal) => oneBlock(config, await module(), signal)),
       "endpoint",
     ),
   ];
-}
-
-function askEndpoint(config: Config): Promise<EndpointInfo | null> {
-  return endpointInfo({
-    endpoint: config["source.endpoint"],
-    credentials: { token: config["source.token"], apiKey: config["source.apiKey"] },
-    timeoutMs: ANSWER_WITHIN_MS,
-    world: systemWorld,
-    signal: new AbortController().signal,
-  });
 }
 
 function credentials(config: Config): Finding {
@@ -85,7 +74,13 @@ export function judgeCredentials(
       "Set SUBSTREAMS_API_KEY or SUBSTREAMS_JWT_TOKEN; your provider's dashboard gives you one.",
     );
   }
-  if (token === "") return ok("an API key (kept out of the log; its end is not written in it)");
+  if (token === "") {
+    // Providers tell kinds of keys by their first word; the rest is the secret.
+    const kind = /^(mobile|server|web|worker|hosted)_/.exec(apiKey)?.[1];
+    return ok(
+      `an API key${kind === undefined ? "" : ` of kind "${kind}"`}; when it ends is known to the provider only`,
+    );
+  }
   const claims = jwtClaims(token);
   if (claims === null) {
     return warn(
@@ -145,20 +140,26 @@ export function judgeEndpoint(
   const { origin } = parseEndpoint(config["source.endpoint"]);
   if (info === null) return ok(`${origin} answers; it does not say what it serves`);
   const chain = info.chain === "" ? "" : ` and serves ${info.chain} from slot ${info.firstSlot}`;
-  const { start } = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
-  const wrong = mismatches(info, module, start);
+  const wrong = mismatches(info, module, firstBlock(config, module));
   if (wrong.length === 0) return ok(`${origin} answers${chain}`);
   return fail(wrong.join("; "), "Take the endpoint of the package's network, set source.network, or start later.");
 }
 
+/** First block that can come: before the module's initial block there is nothing. Negative: counted from the head. */
+function firstBlock(config: Config, { initialBlock }: Pick<SelectedModule, "initialBlock">): number {
+  const { start } = parseRange(config["source.startBlock"], "", initialBlock);
+  return start < 0 ? start : Math.max(start, initialBlock);
+}
+
 /** Streams one block as the deployment would, in development mode: at most one block is paid for. */
-async function oneBlock(config: Config, signal: AbortSignal): Promise<Finding> {
-  const fromHead = config["source.startBlock"].trim().startsWith("-");
-  const once = { ...config, "source.productionMode": false, "source.stopBlock": fromHead ? "" : "+1" } as const;
+async function oneBlock(config: Config, module: SelectedModule, signal: AbortSignal): Promise<Finding> {
+  const first = firstBlock(config, module);
+  const range = { "source.startBlock": String(first), "source.stopBlock": first < 0 ? "" : "+1" };
+  const once = { ...config, ...range, "source.productionMode": false } as const;
   const source = await openSource(once, systemWorld, silentLog);
-  const stop = new AbortController();
+  const enough = new AbortController();
   try {
-    for await (const message of source.blocks(null, AbortSignal.any([signal, stop.signal]))) {
+    for await (const message of source.blocks(null, AbortSignal.any([signal, enough.signal]))) {
       if (message.kind === "end") break;
       if (message.kind !== "block") continue;
       const { block, payload, typeName } = message;
@@ -166,7 +167,7 @@ async function oneBlock(config: Config, signal: AbortSignal): Promise<Finding> {
       return await decodeOne(config, { blocks: [block], payloads: [payload], typeName }, protocol);
     }
   } finally {
-    stop.abort();
+    enough.abort();
   }
   const { lastError, protocol } = source.status;
   if (lastError !== null)
