@@ -277,11 +277,11 @@ describe("silence", () => {
 
   test("a reader that takes its time is not silence of the server", async () => {
     const server = await scripted(sends([data(5), data(6), data(7)], ok));
-    const { source } = openTestSource(server.port, { idleTimeoutMs: 60, stopBlock: "9" });
+    const { source } = openTestSource(server.port, { idleTimeoutMs: 500, stopBlock: "9" });
     const out: string[] = [];
     for await (const signal of source.blocks(null, new AbortController().signal)) {
       out.push(told(signal));
-      await Bun.sleep(100);
+      await Bun.sleep(600);
     }
     expect(out.length).toBe(4);
     expect(source.status.attempts).toBe(1);
