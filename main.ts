@@ -14,6 +14,7 @@ import { errorCodes } from "./cli/error-codes.ts";
 import * as explain from "./cli/explain.ts";
 import * as idl from "./cli/idl.ts";
 import * as init from "./cli/init.ts";
+import * as logs from "./cli/logs.ts";
 import * as map from "./cli/map.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as record from "./cli/record.ts";
@@ -57,6 +58,7 @@ const COMMANDS = [
   doctor,
   stages,
   api,
+  logs,
   token,
   sql,
   verify,
