@@ -85,6 +85,8 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
     await memory;
     return failed ? 1 : 0;
   } finally {
+    // What goes on beside the units would keep a process alive that cannot even begin.
+    stop.abort(new Shutdown());
     await connection.close().catch((error) => log("debug", "closing", { reason: describe(error) }));
   }
 }
