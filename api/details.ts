@@ -186,6 +186,29 @@ export function lakeOf(details: Details): LakeCounts | null {
   };
 }
 
+/** Commits of the archive that are on their way to the bucket. */
+export interface ShippingCounts {
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  readonly bucketSlot: number;
+  /** Why nothing reaches the bucket, and since when (ms since the Unix epoch); null while it does. */
+  readonly failure: { readonly code: string; readonly since: number } | null;
+}
+
+/** From the details of the archive unit; null where the lake is not in a bucket. */
+export function shippingOf(details: Details): ShippingCounts | null {
+  const shipping = record(details["shipping"]);
+  if (typeof shipping["waiting"] !== "number") return null;
+  const failure = record(shipping["failure"]);
+  const code = failure["code"];
+  return {
+    waiting: number(shipping["waiting"]),
+    waitingBytes: number(shipping["waitingBytes"]),
+    bucketSlot: number(shipping["bucketSlot"]),
+    failure: typeof code === "string" ? { code, since: number(failure["since"]) } : null,
+  };
+}
+
 function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

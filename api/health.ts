@@ -5,7 +5,7 @@
 import { classify } from "../pipeline/errors.ts";
 import type { World } from "../pipeline/world.ts";
 import type { Backend } from "./backend.ts";
-import { decodersOf, type ProgramCounts, sourceStatusOf } from "./details.ts";
+import { decodersOf, type ProgramCounts, shippingOf, sourceStatusOf } from "./details.ts";
 import { SECONDS_PER_SLOT, type View, viewOf } from "./view.ts";
 
 export interface Finding {
@@ -30,7 +30,8 @@ export type CheckName =
   | "positions"
   | "streams"
   | "lag"
-  | "decoders";
+  | "decoders"
+  | "lake";
 
 /** Without these, nothing moves. */
 const VITAL: ReadonlySet<CheckName> = new Set(["broker", "stages", "units"]);
@@ -61,6 +62,7 @@ export function findingsOf(view: View | null, expected: Expected, problem = ""):
     streams(view),
     lag(view),
     decoders(view),
+    lake(view),
   ];
 }
 
@@ -175,6 +177,20 @@ function source(view: View): Finding {
     return finding("source", false, status.lastError === null ? status.state : `${status.state}: ${status.lastError}`);
   }
   return finding("source", true, status?.state ?? "ingest is running");
+}
+
+/** Nothing of it is lost while files wait: what is read here is current all the same. */
+function lake(view: View): Finding {
+  const shipping = view.units.flatMap((u) => (u.stage === "archive" ? (shippingOf(u.details) ?? []) : []));
+  const waiting = shipping.reduce((sum, s) => sum + s.waiting, 0);
+  const failing = shipping.find((s) => s.failure !== null);
+  if (failing === undefined)
+    return finding("lake", true, waiting === 0 ? "nothing waits" : `${waiting} commits on their way`);
+  return finding(
+    "lake",
+    false,
+    `nothing reaches the bucket (${failing.failure!.code}); ${waiting} commits wait on their host`,
+  );
 }
 
 function lanes(view: View, { laneUnits }: Expected): Finding {

@@ -137,6 +137,18 @@ test("what the archive has written, and what waits for finality", async () => {
   expect(names.map((name) => samples.get(`sluice_lake_${name}{${labels}}`))).toEqual([1, 2, 3, 4, 6, 7]);
 });
 
+test("what waits for the bucket, where the lake is in one", async () => {
+  const backend = new FakeBackend();
+  const lake = { entries: 1, files: 2, rows: 3, bytes: 4, journalNumber: 9, slot: 5 };
+  const failure = { code: "LAKE_S3_BUSY", message: "busy", since: 1 };
+  const shipping = { waiting: 6, waitingBytes: 7, bucketSlot: 8, failure };
+  backend.change("archive.main", { details: { lake, shipping } });
+  const { samples } = await page(backend);
+  const labels = 'source="main",stage="archive",unit="archive.main",node="node-a"';
+  const names = ["waiting_entries", "waiting_bytes", "bucket_slot", "shipping_failed"];
+  expect(names.map((name) => samples.get(`sluice_lake_${name}{${labels}}`))).toEqual([6, 7, 8, 1]);
+});
+
 test("names with quotes, backslashes and line breaks stay inside their label", async () => {
   const backend = new FakeBackend();
   backend.nodes.push(node('evil"}\n# HELP x\\', [unit("lane.main.1", { state: "waiting" })]));

@@ -5,7 +5,7 @@
  */
 import { Counter, Gauge, Registry } from "prom-client";
 import type { UnitReport, UnitState } from "../pipeline/control.ts";
-import { decoderCountsOf, decodersOf, lakeOf, type ProgramCounts } from "./details.ts";
+import { decoderCountsOf, decodersOf, lakeOf, type ProgramCounts, shippingOf } from "./details.ts";
 import { sinkMetrics } from "./sink-metrics.ts";
 import type { Traffic } from "./traffic.ts";
 import type { View } from "./view.ts";
@@ -215,5 +215,16 @@ function lake(page: Page, view: View): void {
       labels,
     );
     page.gauge("sluice_lake_pending_final_rows", "Rows of them", lake.pendingRows, labels);
+    const shipping = shippingOf(details);
+    if (shipping === null) continue;
+    page.gauge("sluice_lake_waiting_entries", "Commits that wait for the bucket", shipping.waiting, labels);
+    page.gauge("sluice_lake_waiting_bytes", "Bytes of their files", shipping.waitingBytes, labels);
+    page.gauge("sluice_lake_bucket_slot", "Slot up to which the bucket holds the lineage", shipping.bucketSlot, labels);
+    page.gauge(
+      "sluice_lake_shipping_failed",
+      "1 while nothing reaches the bucket",
+      Number(shipping.failure !== null),
+      labels,
+    );
   }
 }

@@ -280,6 +280,7 @@ describe("/health and /ready", () => {
         { name: "streams", ok: true, detail: "no stream is full", since },
         { name: "lag", ok: true, detail: "5 blocks (about 2 s) behind the head", since },
         { name: "decoders", ok: true, detail: "0 programs", since },
+        { name: "lake", ok: true, detail: "nothing waits", since },
       ],
     });
     expect(await get("/ready")).toEqual({ status: 200, body: { ready: true, reasons: [] } });

@@ -156,3 +156,21 @@ test("a decoder that its program has overtaken degrades health, not readiness", 
     expect(statusOf(await findings(fine))).toBe("healthy");
   }
 });
+
+test("a bucket that takes nothing degrades health, not readiness: what is read here is current all the same", async () => {
+  const findings = async (shipping: Record<string, unknown>) => {
+    const backend = new FakeBackend();
+    backend.change("archive.main", { details: { shipping } });
+    return findingsOf(viewOf(await backend.snapshot(), backend), backend);
+  };
+  const failure = { code: "LAKE_S3_UNREACHABLE", message: "away", since: 1 };
+  const away = await findings({ waiting: 3, failure });
+  expect(away.find((f) => f.name === "lake")).toEqual({
+    name: "lake",
+    ok: false,
+    detail: "nothing reaches the bucket (LAKE_S3_UNREACHABLE); 3 commits wait on their host",
+  });
+  expect(statusOf(away)).toBe("degraded");
+  expect(reasonsNotReady(away)).toEqual([]);
+  expect(statusOf(await findings({ waiting: 3, failure: null }))).toBe("healthy");
+});

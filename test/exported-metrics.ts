@@ -30,7 +30,7 @@ export async function exportedMetrics(): Promise<ExportedMetrics> {
   const lake = { entries: 1, files: 1, rows: 1, bytes: 1 };
   backend.change("ingest.main", { details: { source, spend } });
   backend.change("decode.main", { details: { decoders: { blocks: 1, programs: { spinpet: { seen: 1 } } } } });
-  backend.change("archive.main", { details: { lake, pendingFinal: { blocks: 1, rows: 1 } } });
+  backend.change("archive.main", { details: { lake, pendingFinal: { blocks: 1, rows: 1 }, shipping: { waiting: 1 } } });
   const traffic = new Traffic();
   traffic.observe({ ...(await allRoutes({ backend, version: "0" }))[0]!, timed: true }, 200, 0.1);
   const text = await renderMetrics([viewOf(await backend.snapshot(), backend)], "0.1.0", traffic);
