@@ -441,6 +441,8 @@ describe("the document", () => {
       "/api/indexer/start",
       "/api/indexer/status",
       "/api/indexer/stop",
+      "/api/kline/status",
+      "/api/kline/subscriptions",
       "/api/sync/status",
       "/api/sync/trigger",
       "/api/time",
