@@ -53,9 +53,17 @@ export class Supervisor {
     return this.slots.length > 0 && this.slots.every((slot) => slot.state === "failed" && !slot.hasWorked);
   }
 
-  /** True when every unit of every source, here or elsewhere, has seen the end of its bounded input. */
+  /** True when every unit of every source that is wanted, here or elsewhere, has seen the end of its bounded input. */
   get allEnded(): boolean {
-    return [...new Set(this.slots.map((slot) => slot.source))].every((source) => this.hasEnded(source));
+    const sources = [...new Set(this.slots.map((slot) => slot.source))];
+    const wanted = sources.filter((source) => !this.isPaused(source));
+    return wanted.length > 0 && wanted.every((source) => this.hasEnded(source));
+  }
+
+  /** Not wanted for now, as is a generation of a source that another one has taken over from. */
+  private isPaused(source: string): boolean {
+    const units = this.nodes.flatMap((n) => n.units).filter((u) => u.source === source);
+    return units.some((u) => u.stage === "ingest" && u.state === "paused");
   }
 
   private hasEnded(source: string): boolean {

@@ -75,9 +75,12 @@ describe("a line that breaks", () => {
       const path = join(folder, `breaks-${seed}.zst`);
       await record(path, forked(random));
       let broken = 0;
-      const faults: FaultHook = async ({ kind }, call) => {
+      // A call that is broken may go on for some messages before it is noticed.
+      const calls = new Set<number>();
+      const faults: FaultHook = async ({ kind, call: number }, call) => {
         if (kind === "session" || broken === 40 || random() >= 0.3) return true;
         broken++;
+        calls.add(number);
         await breaks[Math.floor(random() * breaks.length)]!(call);
         return false;
       };
@@ -92,8 +95,7 @@ describe("a line that breaks", () => {
         if (signal.kind === "block" && signal.block.hash === "hash30") break;
       }
       expect(chainOf(signals)).toEqual(Array.from({ length: 30 }, (_, i) => `hash${i + 1}`));
-      // How many messages of a broken call still come is the machine's affair.
-      expect(source.status.attempts).toBeGreaterThan(1);
+      expect(source.status.attempts).toBeGreaterThanOrEqual(calls.size);
       await endpoint.close();
     },
   );

@@ -72,6 +72,9 @@ test("beside the old one, compared, swapped, gone back from, dropped; the API an
   expect((await upgrade("--package", path)).stderr).toContain("UPGRADE_SAME");
   expect((await upgrade("--drop", "2", "--yes")).stderr).toContain("GENERATION_ACTIVE");
 
+  // What is not wanted any more keeps nobody waiting for its end.
+  expect(await market.start(["--exit-at-end"]).exited).toBe(0);
+
   expect((await upgrade("--back")).stderr).toContain("would become active");
   expect(await active()).toEqual(["1 beside", "2 active"]);
   expect((await upgrade("--back", "--yes")).code).toBe(0);
