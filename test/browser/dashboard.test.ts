@@ -210,6 +210,24 @@ describe.skipIf(executable === null)("the dashboard", () => {
     expect(ground.backend.wishes.map((wish) => wish.running)).toEqual([false, true]);
   });
 
+  test("a wish that is refused is told where it was made; a token can be given there", async () => {
+    const page = await look("/", {}, (message) => /status of 40[13]/.test(message));
+    const asked: (string | undefined)[] = [];
+    await page.route("**/api/indexer/stop*", (route) => {
+      const { authorization } = route.request().headers();
+      asked.push(authorization);
+      const error = { success: false, error: { code: "TOKEN_NEEDED", message: "a token is needed", id: "1" } };
+      return authorization === undefined ? route.fulfill({ status: 401, json: error }) : route.fulfill({ json: {} });
+    });
+    await page.getByRole("button", { name: "Stop…" }).click();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await waitForText(page, "dialog [role=alert]", "a token is needed (TOKEN_NEEDED)");
+    await page.getByLabel("Token with the scope control").fill("slc_test");
+    await page.keyboard.press("Enter");
+    await page.locator("dialog").waitFor({ state: "hidden" });
+    expect(asked).toEqual([undefined, "Bearer slc_test"]);
+  });
+
   test("a phone: nothing is wider than the screen; a token is found by its symbol, without a mouse", async () => {
     const { mint, symbol } = await hottest();
     const page = await look("/", { viewport: { width: 360, height: 740 }, colorScheme: "light" });

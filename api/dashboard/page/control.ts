@@ -71,9 +71,14 @@ function confirmation(done: () => void) {
   });
   token.ariaLabel = "Token with the scope control";
   const cancel = h("button", { type: "button", click: () => element.close() }, "Cancel");
-  const confirm = h("button", { type: "button", class: "primary", click: () => void obey() });
+  const confirm = h("button", { type: "submit", class: "primary" });
   const actions = h("div", { class: "actions" }, cancel, confirm);
-  const element = h("dialog", { "aria-labelledby": "confirm-title" }, title, text, trouble, token, actions);
+  const form = h("form", {}, title, text, trouble, token, actions);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void obey();
+  });
+  const element = h("dialog", { "aria-labelledby": "confirm-title" }, form);
   let wish: Wish = "stop";
   let source = "";
 
