@@ -158,6 +158,8 @@ export class Table {
 export class ColumnBuilder {
   readonly spec: ColumnSpec;
   length = 0;
+  /** Every value has the same size, that of its type. */
+  readonly fixed: boolean;
   private readonly width: number;
   private data: Uint8Array;
   private view: DataView;
@@ -169,6 +171,7 @@ export class ColumnBuilder {
     this.spec = spec;
     const width = WIDTH[spec.type];
     this.width = width ?? 0;
+    this.fixed = width !== null;
     this.data = new Uint8Array(Math.max(16, capacity * (width ?? 16)));
     this.view = new DataView(this.data.buffer);
     this.offsets = width === null ? new Int32Array(capacity + 1) : null;
@@ -250,6 +253,18 @@ export class ColumnBuilder {
     if (size <= 64) for (let i = 0; i < size; i++) this.data[at + i] = source[start + i]!;
     else this.data.set(source.subarray(start, end), at);
     this.advance();
+  }
+
+  /** Appends the one little-endian value of a fixed-width type that begins at `start`. */
+  copy(source: Uint8Array, start: number): void {
+    const { width } = this;
+    const at = this.used;
+    if (at + width > this.data.length) this.grow(Math.max(this.data.length * 2, at + width));
+    const { data } = this;
+    for (let i = 0; i < width; i++) data[at + i] = source[start + i]!;
+    this.used = at + width;
+    this.length++;
+    if (this.validity !== null) this.growValidity(this.length);
   }
 
   string(value: string): void {

@@ -65,6 +65,8 @@ export class Layout {
   readonly at: Int32Array;
   private readonly fixed: number | null;
   private readonly offsets: Int32Array;
+  /** 1 for a leaf whose bytes are its cell; its column has a fixed size unless it is an array of bytes. */
+  private readonly copied: Uint8Array;
   /** Leaves of a fixed layout whose bytes can be wrong. */
   private readonly strict: readonly number[];
 
@@ -72,6 +74,7 @@ export class Layout {
     this.leaves = leavesOf(fields, "", "");
     this.at = new Int32Array(this.leaves.length).fill(ABSENT);
     this.offsets = new Int32Array(this.leaves.length);
+    this.copied = Uint8Array.from(this.leaves, ({ form }) => (form.kind === "copy" ? 1 : 0));
     let offset: number | null = 0;
     for (let i = 0; i < this.leaves.length; i++) {
       const { tag, codec }: Leaf = this.leaves[i]!;
@@ -125,6 +128,12 @@ export class Layout {
   /** Appends the leaf located last to its column. */
   append(index: number, bytes: Uint8Array, column: ColumnBuilder): void {
     const at = this.at[index]!;
+    // Most leaves are copied as they lie: this is the hot path of decoding.
+    if (at !== ABSENT && this.copied[index] === 1 && column.fixed) column.copy(bytes, at);
+    else this.appendOther(index, at, bytes, column);
+  }
+
+  private appendOther(index: number, at: number, bytes: Uint8Array, column: ColumnBuilder): void {
     const form = this.leaves[index]!.form;
     if (at === ABSENT) column.null();
     else if (form.kind === "copy") column.bytes(bytes, at, at + form.size);
