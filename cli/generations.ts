@@ -49,8 +49,10 @@ export async function keepGenerations(config: Config, all: AllGenerations): Prom
   const path = generationsFile(config);
   if (JSON.stringify(keptGenerations(config)) === JSON.stringify(all)) return;
   await mkdir(config["data.dir"], { recursive: true });
-  await writeFile(`${path}.tmp`, JSON.stringify(all, null, 2));
-  await rename(`${path}.tmp`, path);
+  // Other processes on this folder may write theirs at the same moment.
+  const own = `${path}.${process.pid}.tmp`;
+  await writeFile(own, JSON.stringify(all, null, 2));
+  await rename(own, path);
 }
 
 /** Every generation of every source: what is run. */
