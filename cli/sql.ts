@@ -165,7 +165,9 @@ function describeFiles({ files }: Seen): string {
 }
 
 function describeSeen({ lake, lineages, hot }: Seen): string {
-  const upTo = lineages.map(({ kind, source, slot }) => `${kind} ${source} up to slot ${slot}`);
+  // Compaction and re-decoding write anew what these have brought.
+  const rows = lineages.filter(({ kind }) => kind === "live" || kind === "backfill");
+  const upTo = rows.map(({ kind, source, slot }) => `${kind} ${source} up to slot ${slot}`);
   const inLake = lake === null ? "an empty lake" : `the lake at entry ${lake.number} (${upTo.join(", ")})`;
   const inHot = hot.map(
     ({ name, position }) => `${name} at ${position === null ? "nothing" : `slot ${position.slot}`}`,
