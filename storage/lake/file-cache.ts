@@ -36,6 +36,18 @@ export class FileCache {
     this.o = options;
   }
 
+  /** Path of the copy, if there is one: it is whole, because it got its name when it was. */
+  async copyOf(key: string): Promise<string | null> {
+    const path = join(this.o.folder, key);
+    const at = new Date(this.o.world.now());
+    const used = await utimes(path, at, at).then(
+      () => true,
+      () => false,
+    );
+    if (used) this.released.delete(key);
+    return used ? path : null;
+  }
+
   /**
    * Path of the copy of an object of so many bytes; `download` makes it at the path given, if it is not here. Throws
    * `Fatal` LAKE_CACHE_FULL when what is in use leaves no room.

@@ -207,6 +207,9 @@ describe("copies", () => {
     own.requests.length = 0;
     await Promise.all([store.localPath("a"), store.localPath("b"), store.localPath("b")]);
     expect(own.requests.filter((r) => r.startsWith("GET"))).toHaveLength(1);
+    own.requests.length = 0;
+    await store.localPath("b");
+    expect(own.requests).toEqual([]);
     // Both are in use.
     await expect(store.localPath("c")).rejects.toMatchObject({ code: "LAKE_CACHE_FULL" });
     store.release("a");

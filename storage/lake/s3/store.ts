@@ -139,6 +139,10 @@ export class S3Store implements ObjectStore {
   }
 
   async localPath(key: string): Promise<string | null> {
+    checkKey(key);
+    // An object never changes: where there is a copy, nobody need be asked.
+    const copy = await this.o.cache.copyOf(key);
+    if (copy !== null) return copy;
     const found = await this.head(key);
     if (found === null) return null;
     return this.o.cache.path(key, found.bytes, (path) => this.download(key, path));
