@@ -13,7 +13,6 @@ import { CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS } from "../../pipe
 import type { BlockRef } from "../../pipeline/position.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "../../storage/lake/base58.ts";
-import { toJson } from "../json.ts";
 import { candleText } from "../routes/v1/candles.ts";
 import { addressText, eventBody, mintBody, tradeBody } from "../routes/v1/shapes.ts";
 import { intervalName, topicsOf } from "./topics.ts";
@@ -99,8 +98,9 @@ export function eventsAt(tables: ReadonlyMap<string, Table>, slot: number): Even
 }
 
 function eventEntry({ dataset, table, row, mint }: EventAt): Entry {
-  if (dataset === TRADES.name) return [topicsOf.trade(mint), () => `"trade":${toJson(tradeBody(table.row(row)))}`];
-  const make = () => `"event":${toJson(eventBody({ dataset, spec: table.spec, row: table.row(row) }))}`;
+  if (dataset === TRADES.name)
+    return [topicsOf.trade(mint), () => `"trade":${JSON.stringify(tradeBody(table.row(row)))}`];
+  const make = () => `"event":${JSON.stringify(eventBody({ dataset, spec: table.spec, row: table.row(row) }))}`;
   return [topicsOf.event(mint, dataset), make];
 }
 
@@ -136,7 +136,7 @@ function* newMintsOf({ tables, firstSlot }: LiveCommit, slot: number): Generator
     // Told already with an earlier block of the same commit.
     let before = here.start - 1;
     while (before >= 0 && Buffer.compare(mints.bytes(before), mint) !== 0) before--;
-    if (before < 0) yield [topicsOf.mint(), () => `"mint":${toJson(mintBody(table.row(row), () => null))}`];
+    if (before < 0) yield [topicsOf.mint(), () => `"mint":${JSON.stringify(mintBody(table.row(row), () => null))}`];
   }
 }
 
