@@ -7,7 +7,8 @@
 FROM oven/bun:1.4.5-debian AS install
 WORKDIR /app
 COPY package.json bun.lock ./
-RUN bun install --frozen-lockfile --production --ignore-scripts
+# Peers are compilers and types, which nothing needs that runs.
+RUN bun install --frozen-lockfile --production --omit=peer --ignore-scripts
 
 FROM oven/bun:1.4.5-slim
 LABEL org.opencontainers.image.title="sluice" \
