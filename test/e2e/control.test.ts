@@ -5,6 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import { openSource } from "../../cli/source.ts";
+import type { Broker, Streams } from "../../pipeline/broker.ts";
 import { Fenced } from "../../pipeline/errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "../../pipeline/ingest.ts";
 import { silentLog } from "../../pipeline/log.ts";
@@ -72,7 +73,7 @@ test("start and stop through the API: obeyed, kept over restarts, the same when 
 }, 300_000);
 
 test("two ingesters on one source: every commit is one's own or the other's, and the chain stays whole", async () => {
-  const market = await Market.open(ground, { blocks: 300, seed: 22, blocksPerSecond: 30 });
+  const market = await Market.open(ground, { blocks: 120, seed: 22, blocksPerSecond: 25 });
   // Makes the streams, and nothing else: without a wanted stage in it, the process has nothing to do.
   const helper = market.start(["janitor"]);
   const { broker } = await market.connection();
@@ -83,7 +84,8 @@ test("two ingesters on one source: every commit is one's own or the other's, and
   const end = new AbortController();
   ground.atEnd(() => end.abort());
   const config = { ...market.config, "source.stopBlock": String(market.truth.chain.lastSlot + 1) };
-  const ingester = async () => {
+  const turns = takeTurns(broker, end.signal);
+  const ingester = async (which: 0 | 1) => {
     const counts = { commits: 0, fenced: 0 };
     const done = new AbortController();
     const signal = AbortSignal.any([end.signal, done.signal]);
@@ -101,7 +103,7 @@ test("two ingesters on one source: every commit is one's own or the other's, and
             ),
             stage: ingestStage,
             sink: new StreamSink({
-              ...{ broker, world: systemWorld, signal, codec: blockCodec, split: (batch) => [batch] },
+              ...{ broker: turns.of(which), world: systemWorld, signal, codec: blockCodec, split: (batch) => [batch] },
               ...{ stream: blocks.stream, subjects: [blocks.subject] },
             }),
             ...{ codec: blockCodec, world: systemWorld, metrics, log: silentLog },
@@ -116,9 +118,10 @@ test("two ingesters on one source: every commit is one's own or the other's, and
       }
       counts.commits += metrics.sentBatches;
     }
+    turns.done(which);
     return counts;
   };
-  const both = await Promise.all([ingester(), ingester()]);
+  const both = await Promise.all([ingester(0), ingester(1)]);
   // Both wrote, and both were turned away: else nothing was proved.
   for (const { commits, fenced } of both) {
     expect(commits).toBeGreaterThan(0);
@@ -132,6 +135,42 @@ test("two ingesters on one source: every commit is one's own or the other's, and
   expect(await market.start(["decode", "shard", "lane", "archive", "--exit-at-end"]).exited).toBe(0);
   expect(await market.differences()).toEqual([]);
 }, 300_000);
+
+/**
+ * Lets two writers cross each other's path on any machine: every now and then one waits, with its batch in hand, until the
+ * other has written.
+ */
+function takeTurns(broker: Broker, end: AbortSignal) {
+  const tried = [0, 0];
+  const written = [0, 0];
+  const waits = [false, false];
+  const gone = [false, false];
+  const giveWay = async (me: 0 | 1) => {
+    const other = 1 - me;
+    const seen = written[other];
+    if (waits[other]) return;
+    waits[me] = true;
+    while (written[other] === seen && !gone[other] && !end.aborted) await Bun.sleep(5);
+    waits[me] = false;
+  };
+  const publish = async (me: 0 | 1, ...args: Parameters<Broker["publish"]>): Promise<number> => {
+    if (++tried[me]! % 5 === 0) await giveWay(me);
+    const seq = await broker.publish(...args);
+    written[me]!++;
+    return seq;
+  };
+  return {
+    of: (me: 0 | 1): Streams => ({
+      publish: (...args) => publish(me, ...args),
+      read: (...args) => broker.read(...args),
+      header: (...args) => broker.header(...args),
+      streamState: (...args) => broker.streamState(...args),
+    }),
+    done: (me: 0 | 1) => {
+      gone[me] = true;
+    },
+  };
+}
 
 function agrees(answer: Answer, expected: object): boolean {
   try {
