@@ -128,10 +128,10 @@ test.each([
       holdAgainst(one, live.truth!);
     }
   },
-  60_000,
+  180_000,
 );
 
-const MINUTE = 60_000;
+const MINUTES = 180_000;
 
 async function socketTo(url: string): Promise<{ socket: WebSocket; messages: Message[]; closed: Promise<CloseEvent> }> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/v1/live`);
@@ -187,7 +187,7 @@ test(
       head: { slot: expect.any(Number), hash: expect.any(String), ordinal: null },
     });
   },
-  MINUTE,
+  MINUTES,
 );
 
 test(
@@ -213,7 +213,7 @@ test(
     await until(() => good.entries.length >= end && good.at !== null);
     expect(good.closed).toBeNull();
   },
-  MINUTE,
+  MINUTES,
 );
 
 test(
@@ -241,7 +241,7 @@ test(
     const rows = (one: Terminal) => one.entries.map(({ at }) => `${at.hash} ${at.ordinal}`);
     expect(rows(back)).toEqual(rows(good).slice(rows(good).indexOf(rows(back)[0]!)));
   },
-  MINUTE,
+  MINUTES,
 );
 
 test("no more clients than there is room for, and they are told", async () => {
