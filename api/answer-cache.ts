@@ -1,8 +1,9 @@
 /**
- * Answers that still hold, by URL. An answer is given again as long as its version is the present one, which the store
- * tells in a microsecond; so a popular chart is read and written once a block, however many look at it. Bounded in
- * entries and bytes; what was not asked for longest goes first.
+ * Answers that still hold, by URL, and what the URL asked for. An answer is given again as long as its version is the
+ * present one, which the store tells in a microsecond; so a popular chart is read and written once a block, however many
+ * look at it, and a URL is routed and parsed once. Bounded in entries and bytes; what was not asked for longest goes first.
  */
+import type { Route } from "./routes/route.ts";
 
 const ENTRIES_MAX = 2_048;
 const BYTES_MAX = 32 * 1024 * 1024;
@@ -10,24 +11,31 @@ const BYTES_MAX = 32 * 1024 * 1024;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 const KEY_LENGTH_MAX = 512;
 
+export interface Kept {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly version: string;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
 export class AnswerCache {
-  private readonly entries = new Map<string, { readonly version: string; readonly body: Uint8Array<ArrayBuffer> }>();
+  private readonly entries = new Map<string, Kept>();
   private bytes = 0;
 
-  get(key: string, version: string): Uint8Array<ArrayBuffer> | undefined {
+  get(key: string): Kept | undefined {
     const found = this.entries.get(key);
-    if (found === undefined || found.version !== version) return undefined;
+    if (found === undefined) return undefined;
     // Asked for last: goes last.
     this.entries.delete(key);
     this.entries.set(key, found);
-    return found.body;
+    return found;
   }
 
-  set(key: string, version: string, body: Uint8Array<ArrayBuffer>): void {
+  set(key: string, kept: Kept): void {
     this.remove(key);
-    if (body.length > ANSWER_BYTES_MAX || key.length > KEY_LENGTH_MAX) return;
-    this.entries.set(key, { version, body });
-    this.bytes += body.length;
+    if (kept.body.length > ANSWER_BYTES_MAX || key.length > KEY_LENGTH_MAX) return;
+    this.entries.set(key, kept);
+    this.bytes += kept.body.length;
     for (const oldest of this.entries.keys()) {
       if (this.bytes <= BYTES_MAX && this.entries.size <= ENTRIES_MAX) return;
       this.remove(oldest);

@@ -6,17 +6,10 @@ import { randomUUID } from "node:crypto";
 import type { World } from "../pipeline/world.ts";
 import type { Access, Caller } from "./access/access.ts";
 import { requestTime } from "./clock.ts";
+import { secure } from "./headers.ts";
 import type { Asking, Responder } from "./respond.ts";
 import type { Audience, Route } from "./routes/route.ts";
 import type { Traffic } from "./traffic.ts";
-
-const HEADERS = {
-  "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-  "referrer-policy": "no-referrer",
-} as const;
 
 /** What pages of allowed origins may do, and for how long browsers remember it. */
 const PREFLIGHT = {
@@ -28,13 +21,15 @@ const PREFLIGHT = {
 /** What a client may choose as the id of its request. */
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
+const UNKNOWN = () => "";
+
 export class FrontDesk {
   private readonly access: Access;
   private readonly responder: Responder;
   private readonly traffic: Traffic;
   private readonly world: Pick<World, "now" | "monotonic">;
-  /** Where requests come from. */
-  private readonly peers = new WeakMap<Request, string>();
+  /** Says where requests come from: only asked for when they are counted. */
+  private readonly peers = new WeakMap<Request, () => string>();
 
   constructor(access: Access, responder: Responder, traffic: Traffic, world: Pick<World, "now" | "monotonic">) {
     this.traffic = traffic;
@@ -43,30 +38,63 @@ export class FrontDesk {
     this.world = world;
   }
 
-  /** Remembers the address that a request comes from. */
-  arrived(request: Request, peer: string): void {
+  /** Remembers how to tell the address that a request comes from. */
+  arrived(request: Request, peer: () => string): void {
     this.peers.set(request, peer);
   }
 
-  async answer(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
+  /**
+   * For a URL that was answered before: it is not routed or parsed again, and when the answer still holds, it is given
+   * again. Null for any other. This is the path that a popular chart takes, so nothing here waits.
+   */
+  again(request: Request): Response | Promise<Response> | null {
+    const kept = this.responder.known(request.url);
+    if (kept === undefined) return null;
+    const { route } = kept;
     const started = this.world.monotonic();
-    const response = await this.judged(route, asking);
-    this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
-    return response;
-  }
-
-  private async judged(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
-    const { request } = asking;
-    const peer = this.peers.get(request) ?? "";
-    let caller: Caller;
     try {
-      caller = this.access.admit(request, route.audience, peer, route.uncounted);
+      const caller = this.admit(request, route);
+      const at = requestTime(request.headers, this.world.now());
+      const response = this.responder.repeat(kept, request, at, () => this.ownHeaders(request));
+      if (response === null) return this.serve(route, { request, path: null, kept, body: undefined }, caller, started);
+      this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
+      return response;
     } catch (error) {
       return this.refuse(error, route, request);
     }
+  }
+
+  async answer(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
+    const { request } = asking;
+    const started = this.world.monotonic();
+    let caller: Caller;
+    try {
+      caller = this.admit(request, route);
+    } catch (error) {
+      const refusal = this.refuse(error, route, request);
+      this.traffic.observe(route, refusal.status, (this.world.monotonic() - started) / 1_000);
+      return refusal;
+    }
+    return this.serve(route, asking, caller, started);
+  }
+
+  private admit(request: Request, { audience, uncounted }: Route): Caller {
+    return this.access.admit(request, audience, this.peers.get(request) ?? UNKNOWN, uncounted);
+  }
+
+  /** For a request that was let in. */
+  private async serve(
+    route: Route,
+    asking: Omit<Asking, "at" | "asker">,
+    caller: Caller,
+    started: number,
+  ): Promise<Response> {
+    const { request } = asking;
     const at = requestTime(request.headers, this.world.now());
-    const asker = caller.token ?? peer;
-    return this.finish(await this.responder.respond(route, { ...asking, at, asker }), request);
+    const asker = caller.token ?? (this.peers.get(request) ?? UNKNOWN)();
+    const response = await this.responder.respond(route, { ...asking, at, asker });
+    this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
+    return this.finish(response, request);
   }
 
   /** For what answers by itself: judged like any other request. Undefined: it has become a socket. */
@@ -76,7 +104,7 @@ export class FrontDesk {
     handle: () => Promise<Response | undefined> | Response | undefined,
   ): Promise<Response | undefined> {
     try {
-      this.access.admit(request, audience, this.peers.get(request) ?? "");
+      this.access.admit(request, audience, this.peers.get(request) ?? UNKNOWN);
       const response = await handle();
       return response === undefined ? undefined : this.finish(response, request);
     } catch (error) {
@@ -87,7 +115,7 @@ export class FrontDesk {
   /** A page of another origin asks whether it may ask. */
   preflight(request: Request): Response {
     try {
-      this.access.admit(request, "anyone", this.peers.get(request) ?? "");
+      this.access.admit(request, "anyone", this.peers.get(request) ?? UNKNOWN);
     } catch (error) {
       return this.refuse(error, null, request);
     }
@@ -99,7 +127,7 @@ export class FrontDesk {
   /** For a request that reached no route. Who may not even come in is told no more than that. */
   refuseUnrouted(error: unknown, request: Request): Response {
     try {
-      this.access.admit(request, "anyone", this.peers.get(request) ?? "");
+      this.access.admit(request, "anyone", this.peers.get(request) ?? UNKNOWN);
     } catch (refusal) {
       return this.refuse(refusal, null, request);
     }
@@ -112,12 +140,20 @@ export class FrontDesk {
 
   private finish(response: Response, request: Request): Response {
     const { headers } = response;
-    for (const name in HEADERS) if (!headers.has(name)) headers.set(name, HEADERS[name as keyof typeof HEADERS]);
-    const id = request.headers.get("x-request-id");
-    headers.set("x-request-id", id !== null && REQUEST_ID.test(id) ? id : randomUUID());
-    const cors = this.access.corsHeaders(request.headers);
-    headers.set("cross-origin-resource-policy", cors === null ? "same-origin" : "cross-origin");
-    for (const name in cors) headers.set(name, cors[name]!);
+    secure(headers);
+    const own = this.ownHeaders(request);
+    for (const name in own) headers.set(name, own[name]!);
     return response;
+  }
+
+  /** What is told to this client alone: the id of its request, and whether other pages may read the answer. */
+  private ownHeaders(request: Request): Record<string, string> {
+    const id = request.headers.get("x-request-id");
+    const cors = this.access.corsHeaders(request.headers);
+    return {
+      "x-request-id": id !== null && REQUEST_ID.test(id) ? id : randomUUID(),
+      "cross-origin-resource-policy": cors === null ? "same-origin" : "cross-origin",
+      ...cors,
+    };
   }
 }

@@ -5,17 +5,8 @@ export function numberText(digits: string): unknown {
   return rawJson(digits);
 }
 
-/** A whole body that is JSON already: for long rows of numbers, which are written several times as fast by hand. */
-export class JsonText {
-  readonly text: string;
-  constructor(text: string) {
-    this.text = text;
-  }
-}
-
 /** A bigint becomes a number with all its digits: readers that need them exactly read numbers as decimals. */
 export function toJson(body: unknown): string {
-  if (body instanceof JsonText) return body.text;
   return JSON.stringify(body, (_key, value: unknown) => (typeof value === "bigint" ? rawJson(String(value)) : value));
 }
 

@@ -4,8 +4,9 @@
  * route's shape.
  */
 import type { Log } from "../pipeline/log.ts";
-import { AnswerCache } from "./answer-cache.ts";
+import { AnswerCache, type Kept } from "./answer-cache.ts";
 import { errorResponse, publicError } from "./errors.ts";
+import { JSON_HEADERS } from "./headers.ts";
 import { toJson } from "./json.ts";
 import { readParams } from "./params.ts";
 import { type Asked, MadeText, type Route } from "./routes/route.ts";
@@ -13,7 +14,9 @@ import { pathOf } from "./transport.ts";
 
 export interface Asking {
   readonly request: Request;
-  readonly path: Readonly<Record<string, string>>;
+  /** Parameters of the path; null where the same URL was read before. */
+  readonly path: Readonly<Record<string, string>> | null;
+  readonly kept?: Kept;
   readonly body: unknown;
   /** ms since the Unix epoch. */
   readonly at: number;
@@ -43,39 +46,63 @@ export class Responder {
     return errorResponse(told, pathOf(url), route?.errorBody?.(told));
   }
 
-  private async answer(route: Route, { request, path, body, at, asker }: Asking): Promise<Response> {
-    const { url } = request;
-    const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
-    const params = route.params === undefined ? {} : readParams(route.params, path, new URLSearchParams(query));
-    const asked: Asked = { params, body, at, asker };
-    if (route.version === undefined) return this.make(route, asked, null);
-    const tag = `W/"${route.version(asked)}"`;
-    const known = request.headers.get("if-none-match");
-    if (known !== null && matches(known, tag)) return new Response(null, { status: 304, headers: cacheHeaders(tag) });
-    const key = url.slice(url.indexOf("/", 8));
-    const kept = this.cache.get(key, tag);
-    if (kept !== undefined) return new Response(kept, { headers: { ...JSON_TYPE, ...cacheHeaders(tag) } });
-    return this.make(route, asked, { key, tag });
+  /** What is known of a URL that was answered before. */
+  known(url: string): Kept | undefined {
+    return this.cache.get(keyOf(url));
   }
 
-  private async make(route: Route, asked: Asked, keep: { key: string; tag: string } | null): Promise<Response> {
+  /** The answer that was given before, with `own` headers, as long as it holds; null when another must be made. */
+  repeat(kept: Kept, request: Request, at: number, own: () => Record<string, string>): Response | null {
+    const { route, params, version, body } = kept;
+    if (route.version?.({ params, body: undefined, at, asker: "" }) !== version) return null;
+    const tag = `W/"${version}"`;
+    const held = request.headers.get("if-none-match");
+    if (held !== null && matches(held, tag)) {
+      return new Response(null, { status: 304, headers: { ...JSON_HEADERS, ...cacheHeaders(tag), ...own() } });
+    }
+    return new Response(body, { headers: { ...JSON_HEADERS, ...cacheHeaders(tag), ...own() } });
+  }
+
+  private answer(route: Route, { request, path, kept, body, at, asker }: Asking): Response | Promise<Response> {
+    const { url } = request;
+    const params = kept?.params ?? paramsOf(route, path ?? {}, url);
+    const asked: Asked = { params, body, at, asker };
+    if (route.version === undefined) return this.make(route, asked);
+    const version = route.version(asked);
+    const tag = `W/"${version}"`;
+    const held = request.headers.get("if-none-match");
+    if (held !== null && matches(held, tag)) return new Response(null, { status: 304, headers: cacheHeaders(tag) });
+    if (kept?.version === version)
+      return new Response(kept.body, { headers: { ...JSON_HEADERS, ...cacheHeaders(tag) } });
+    return this.make(route, asked, { key: keyOf(url), version });
+  }
+
+  private async make(route: Route, asked: Asked, keep?: { key: string; version: string }): Promise<Response> {
     const { status, body, headers } = await route.handle(asked);
     if (route.contentType !== undefined) {
-      const cached = keep === null ? {} : cacheHeaders(keep.tag);
+      const cached = keep === undefined ? {} : cacheHeaders(`W/"${keep.version}"`);
       return new Response(String(body), {
         status,
         headers: { "content-type": route.contentType, ...cached, ...headers },
       });
     }
     const text = body instanceof MadeText ? body.text : toJson(body);
-    if (keep === null) return new Response(text, { status, headers: { ...JSON_TYPE, ...headers } });
+    if (keep === undefined) return new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } });
     const bytes = new TextEncoder().encode(text);
-    this.cache.set(keep.key, keep.tag, bytes);
-    return new Response(bytes, { status, headers: { ...JSON_TYPE, ...cacheHeaders(keep.tag), ...headers } });
+    this.cache.set(keep.key, { route, params: asked.params, version: keep.version, body: bytes });
+    const tag = cacheHeaders(`W/"${keep.version}"`);
+    return new Response(bytes, { status, headers: { ...JSON_HEADERS, ...tag, ...headers } });
   }
 }
 
-const JSON_TYPE = { "content-type": "application/json" };
+/** Path and query of a URL. */
+const keyOf = (url: string) => url.slice(url.indexOf("/", 8));
+
+function paramsOf(route: Route, path: Readonly<Record<string, string>>, url: string): Asked["params"] {
+  if (route.params === undefined) return {};
+  const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
+  return readParams(route.params, path, new URLSearchParams(query));
+}
 
 /** Clients may keep it and must ask whether it still holds. */
 function cacheHeaders(tag: string) {

@@ -108,17 +108,21 @@ interface Answering {
 
 /** Undefined: the request has become a socket. */
 async function answer({ app, transports, server, desk }: Answering, request: Request): Promise<Response | undefined> {
+  const { method } = request;
+  const peer = () => server.requestIP(request)?.address ?? "";
+  desk.arrived(request, peer);
+  const again = method === "GET" ? desk.again(request) : null;
+  if (again !== null) return again;
   const path = pathOf(request.url);
-  desk.arrived(request, server.requestIP(request)?.address ?? "");
   const transport = transports.find((transport) => transport.path === path);
   if (transport !== undefined) {
     return desk.handOver(request, transport.audience, () => transport.handle(request, server));
   }
-  if (request.method === "OPTIONS") return desk.preflight(request);
-  if (request.method !== "HEAD") return app.fetch(request);
+  if (method === "OPTIONS") return desk.preflight(request);
+  if (method !== "HEAD") return app.fetch(request);
   // HEAD is GET without the body, which Bun leaves out by itself.
   const asked = new Request(request.url, { headers: request.headers });
-  desk.arrived(asked, server.requestIP(request)?.address ?? "");
+  desk.arrived(asked, peer);
   return app.fetch(asked);
 }
 

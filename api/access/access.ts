@@ -82,9 +82,9 @@ export class Access {
 
   /**
    * Lets a request pass or throws `Poison` HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, TOKEN_NEEDED, TOKEN_REFUSED, SCOPE_NEEDED
-   * or RATE_LIMITED. `audience` null: there is no such route. `peer`: the address that the connection comes from.
+   * or RATE_LIMITED. `audience` null: there is no such route. `peer` says the address that the connection comes from.
    */
-  admit(request: Request, audience: Audience | null, peer: string, uncounted = false): Caller {
+  admit(request: Request, audience: Audience | null, peer: () => string, uncounted = false): Caller {
     const { headers, method } = request;
     this.checkHost(headers);
     const presented = tokenIn(headers);
@@ -141,7 +141,7 @@ export class Access {
     return this.options.tokens.entries().length === 0 ? [...LOCAL, "control"] : LOCAL;
   }
 
-  private find(presented: string, peer: string, headers: Headers): TokenEntry {
+  private find(presented: string, peer: () => string, headers: Headers): TokenEntry {
     const entry = this.options.tokens.find(presented);
     if (entry !== null) return entry;
     // Guessing is counted as well.
@@ -149,7 +149,7 @@ export class Access {
     throw refused("TOKEN_REFUSED", "this token is unknown, revoked or expired");
   }
 
-  private count(entry: TokenEntry | null, peer: string, headers: Headers): void {
+  private count(entry: TokenEntry | null, peer: () => string, headers: Headers): void {
     const { rateLimit, tokenRateLimit } = this.settings;
     const caller = entry === null ? this.addressOf(peer, headers) : `token ${entry.id}`;
     const limit = entry === null ? rateLimit : (entry.rateLimit ?? tokenRateLimit);
@@ -164,10 +164,10 @@ export class Access {
     );
   }
 
-  private addressOf(peer: string, headers: Headers): string {
+  private addressOf(peer: () => string, headers: Headers): string {
     const forwarded = this.settings.trustProxy ? headers.get("x-forwarded-for") : null;
     return forwarded === null
-      ? peer
+      ? peer()
       : forwarded
           .slice(forwarded.lastIndexOf(",") + 1)
           .trim()

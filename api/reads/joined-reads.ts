@@ -70,8 +70,9 @@ export class JoinedReads implements TokenReads, StoreReads {
   }
 
   version(mint: Uint8Array | null): string {
-    const readers = mint === null ? this.lanes.all() : [this.lanes.ofMint(mint)];
-    return [...readers.map((reader) => reader.version()), this.revision()].join(".");
+    if (mint !== null) return `${this.lanes.ofMint(mint).version()}.${this.revision()}`;
+    const versions = this.lanes.all().map((reader) => reader.version());
+    return `${versions.join(".")}.${this.revision()}`;
   }
 
   standing(mint: Uint8Array | null): Standing {

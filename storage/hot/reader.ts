@@ -4,7 +4,7 @@
  * several see the same one inside `read`. Reading never blocks the writer, but a snapshot that is held long keeps its
  * write-ahead log from being emptied: read, let go, work.
  */
-import type { Database } from "bun:sqlite";
+import type { Database, Statement } from "bun:sqlite";
 import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { MINTS } from "../../pipeline/datasets/mints.ts";
@@ -91,15 +91,18 @@ const PIECE_ROWS = 4_096;
 export class HotReader {
   private readonly db: Database;
   private readonly file: string;
+  private readonly versionRow: Statement;
   private depth = 0;
 
   /** Throws `Transient` (HOT_MISSING) while the lane has no file. */
   constructor(file: string, options: { readonly busyTimeoutMs: number } = { busyTimeoutMs: 2_000 }) {
     this.file = file;
     this.db = this.guard(() => openForReading(file, options.busyTimeoutMs));
+    this.versionRow = this.db.prepare("SELECT version, hash FROM _position");
   }
 
   close(): void {
+    this.versionRow.finalize();
     this.db.close(true);
   }
 
@@ -128,10 +131,12 @@ export class HotReader {
 
   /** Tells this state of the file from every other; a microsecond, so that it can be asked for each request. */
   version(): string {
-    return this.guard(() => {
-      const [version, hash] = this.db.query("SELECT version, hash FROM _position").values()[0]!;
+    try {
+      const [version, hash] = this.versionRow.values()[0]!;
       return `${version}-${String(hash ?? "").slice(0, 8)}`;
-    });
+    } catch (error) {
+      throw sortSqliteError(error, this.file);
+    }
   }
 
   /** Null while no row of the dataset is held. */

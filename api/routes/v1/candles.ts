@@ -1,10 +1,10 @@
 /** `/v1/candles/:mint`: candles as compact rows, hot and old as one. */
 import { Type as t } from "@sinclair/typebox";
 import { CANDLE_SECONDS, type CandleInterval, type CandleRow } from "../../../pipeline/datasets/candles.ts";
-import { decimal, JsonText, toJson } from "../../json.ts";
+import { decimal, toJson } from "../../json.ts";
 import { address, bad, choice, integer, optional } from "../../params.ts";
 import type { TokenReads } from "../../reads/index.ts";
-import { ok, type Route, route } from "../route.ts";
+import { MadeText, ok, type Route, route } from "../route.ts";
 import { addressText, one, PRICE_DIGITS, SOL_DIGITS, standingBody } from "./shapes.ts";
 
 /** Candles of one answer. */
@@ -61,7 +61,7 @@ export function candleRoutes(reads: TokenReads): Route[] {
           next_to: data.more ? Number(data.rows[0]!.time) : null,
         });
         const rows = `"rows":[${data.rows.map(candleText).join(",")}]`;
-        return ok(new JsonText(`{"data":${about.slice(0, -1)},${rows}},${toJson(standingBody(standing)).slice(1)}`));
+        return ok(new MadeText(`{"data":${about.slice(0, -1)},${rows}},${toJson(standingBody(standing)).slice(1)}`));
       },
     }),
   ];
