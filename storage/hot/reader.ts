@@ -1,3 +1,9 @@
+/**
+ * Reads a lane's file beside its writer, from this or any other process: what the API answers from, and what SQL adds to
+ * the lake. Rows come with the columns of their dataset, addresses as bytes. Every method sees one committed state;
+ * several see the same one inside `read`. Reading never blocks the writer, but a snapshot that is held long keeps its
+ * write-ahead log from being emptied: read, let go, work.
+ */
 import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { MINTS } from "../../pipeline/datasets/mints.ts";
