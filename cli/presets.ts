@@ -8,6 +8,7 @@ import { RAYDIUM_LAUNCHPAD } from "../stages/decode/programs/raydium-launchpad.t
 import { SPINPET } from "../stages/decode/programs/spinpet.ts";
 import { SPL_TOKEN, SPL_TOKEN_2022 } from "../stages/decode/programs/spl-token.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
+import { PUMPFUN_EFFECTS } from "../stages/sync/pumpfun.ts";
 import { SPINPET_EFFECTS } from "../stages/sync/spinpet.ts";
 
 export interface Preset {
@@ -21,7 +22,11 @@ export interface Preset {
 
 export const PRESETS: Readonly<Record<string, Preset>> = {
   spinpet: { what: "spinpet, a launchpad with margin orders", programs: [SPINPET], effects: SPINPET_EFFECTS },
-  pumpfun: { what: "pump.fun's bonding curve, all four lengths of its trades", programs: [PUMPFUN] },
+  pumpfun: {
+    what: "pump.fun's bonding curve, all four lengths of its trades",
+    programs: [PUMPFUN],
+    effects: PUMPFUN_EFFECTS,
+  },
   pumpfun_amm: { what: "pump.fun's AMM", programs: [PUMPFUN_AMM] },
   raydium_launchpad: { what: "Raydium's launchpad", programs: [RAYDIUM_LAUNCHPAD] },
   moonshot: { what: "Moonshot, a launchpad", programs: [MOONSHOT] },
