@@ -47,7 +47,11 @@ async function measure(data: string): Promise<BenchRow> {
   await Bun.write(join(data, "replay.log"), "");
   const run = await LocalRun.start({ config, recording, blocksPerSecond: BLOCKS_PER_SECOND });
   try {
-    const arrivals = arrivalsOf(run, names(config["nats.prefix"], config["source.name"]).blocks.subject);
+    const n = names(config["nats.prefix"], config["source.name"]);
+    const arrivals = arrivalsOf(run, n.blocks.subject);
+    const hops = [n.events.subject, n.lanes.subject(0), n.live.subject(0)].map(
+      (subject) => [subject, arrivalsOf(run, subject)] as const,
+    );
     const settings = ["--set", `data.dir=${data}`, "--set", "api.port=0"];
     const api = await startService<{ url: string }>({
       args: ["api", "--json", ...settings],
@@ -66,13 +70,20 @@ async function measure(data: string): Promise<BenchRow> {
       messages: number,
     ][];
     await api.stop();
+    for (const [subject, at] of hops) console.error(`live latency: ${subject} after ${hopMs(arrivals, at)} ms, median`);
     return rowOf(arrivals, told);
   } finally {
     await run.stop();
   }
 }
 
-/** When ingest published each block, ms since the Unix epoch. */
+/** Median time from ingest to the publish on another subject, ms. */
+function hopMs(from: ReadonlyMap<string, number>, to: ReadonlyMap<string, number>): number {
+  const delays = [...from].slice(WARM_UP_BLOCKS).flatMap(([hash, at]) => (to.has(hash) ? [to.get(hash)! - at] : []));
+  return Math.round(delays.sort((a, b) => a - b)[delays.length >> 1] ?? Number.NaN);
+}
+
+/** When each block was published on a subject, ms since the Unix epoch. */
 function arrivalsOf(run: LocalRun, subject: string): ReadonlyMap<string, number> {
   const arrivals = new Map<string, number>();
   run.connection.broker.connection.subscribe(subject, {
