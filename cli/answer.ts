@@ -50,6 +50,8 @@ async function answer(
     workDir: job.workDir,
     memoryMb: job.memoryMb,
     threads: 1,
+    // What is foreign may not fill the disk.
+    spill: false,
   });
   const { maxRows, maxBytes } = job;
   const result = await analytics.query(job.sql, { maxRows, maxBytes, foreign: gated });

@@ -63,6 +63,8 @@ export interface AnalyticsOptions {
   readonly state?: readonly DatasetSpec[];
   /** Where DuckDB may spill. Each query has a folder of its own in it. */
   readonly workDir: string;
+  /** false: what does not fit into memory fails. */
+  readonly spill?: boolean;
   /** For each query. Defaults 512 MB and 2. */
   readonly memoryMb?: number;
   readonly threads?: number;
@@ -126,8 +128,8 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
     if (sql.length > SQL_LENGTH_MAX) throw sqlError(`the query is longer than ${SQL_LENGTH_MAX} bytes`);
     const lake = await options.lake.read();
     const folder = await makeWorkFolder(options.workDir);
-    const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads } = options;
-    const duck = await Duck.open({ memoryMb, threads, spillDir: folder });
+    const { memoryMb = DEFAULTS.memoryMb, threads = DEFAULTS.threads, spill = true } = options;
+    const duck = await Duck.open({ memoryMb, threads, ...(spill ? { spillDir: folder } : {}) });
     try {
       const session = new Session(options, lake, duck, sql);
       if (foreign) await session.mustBeAllowed();
