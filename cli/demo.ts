@@ -3,10 +3,11 @@
  * real Substreams endpoint on loopback, and indexed by the real pipeline in processes of its own, exactly as in production.
  */
 import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type Config, type LoadedConfig, loadConfig, type Setting } from "../pipeline/config.ts";
+import { isAlive } from "../pipeline/embedded-nats.ts";
 import { Fatal, Shutdown } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
@@ -61,6 +62,7 @@ Without --data the demo lives in ${DEMO_FOLDER}, which each run begins anew.`,
       for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
         process.on(signal, () => stop.abort(new Shutdown()));
       if (config["lake.url"] !== "") await requireEmptyLake(config);
+      await beginAnew(data);
       if (options.once === true) {
         const { runOnce } = await import("./demo-once.ts");
         process.exitCode = await runOnce({ context, config, data, blocks, seed, json, signal: stop.signal });
@@ -107,7 +109,7 @@ async function requireEmptyLake(config: Config): Promise<void> {
   });
 }
 
-/** A folder of one's own is kept and must be empty or a demo's; the default one is begun anew. */
+/** A folder of one's own must be empty or a demo's, of one that has ended. Nothing is touched yet. */
 async function demoFolder(chosen: string | undefined): Promise<string> {
   const folder = chosen ?? DEMO_FOLDER;
   const marked = existsSync(join(folder, MARKER));
@@ -121,8 +123,23 @@ async function demoFolder(chosen: string | undefined): Promise<string> {
       hint: "Name an empty folder with --data, so that nothing of yours is touched.",
     });
   }
-  if (marked) await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, MARKER), "Made by `sluice demo`; the next demo in this folder begins anew.\n");
+  if (marked) await mustHaveEnded(folder);
   return folder;
+}
+
+/** Empties the folder for this run. */
+async function beginAnew(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const note = "Made by `sluice demo`; the next demo in this folder begins anew.";
+  await writeFile(join(folder, MARKER), `${process.pid}\n${note}\n`);
+}
+
+async function mustHaveEnded(folder: string): Promise<void> {
+  const pid = Number.parseInt(await readFile(join(folder, MARKER), "utf8"), 10);
+  if (!(pid > 0) || !isAlive(pid)) return;
+  throw new Fatal("DEMO_RUNNING", `a demo is running here already, as process ${pid}`, {
+    where: folder,
+    hint: `Stop it, or name another folder with --data. If process ${pid} is no demo, remove ${join(folder, MARKER)}'s folder.`,
+  });
 }

@@ -18,9 +18,13 @@ export async function refusalOf(error: unknown, hub: LiveHub): Promise<Refusal> 
   const known = classify(error);
   if (known.code !== "LIVE_POSITION") return { error: known };
   const { oldest, head } = await hub.reach();
-  const kept = oldest === null ? "nothing is kept" : `what comes after ${placeText(oldest)} is kept`;
-  const message = `the feed cannot go on from this position: ${kept}. Read the present state, and go on from its position.`;
+  const message = `the feed cannot go on from this position: ${keptText(oldest, head)}. Read the present state, and go on from its position.`;
   return { error: refused("POSITION_NOT_KEPT", message), oldest, head };
+}
+
+function keptText(oldest: Place | null, head: Place | null): string {
+  if (oldest !== null) return `what comes after ${placeText(oldest)} is kept`;
+  return head === null ? "nothing is kept" : "everything is kept from the beginning, and this is not on the chain";
 }
 
 /** As a message on a socket. */
