@@ -140,6 +140,6 @@ async function mustHaveEnded(folder: string): Promise<void> {
   if (!(pid > 0) || !isAlive(pid)) return;
   throw new Fatal("DEMO_RUNNING", `a demo is running here already, as process ${pid}`, {
     where: folder,
-    hint: `Stop it, or name another folder with --data. If process ${pid} is no demo, remove ${join(folder, MARKER)}'s folder.`,
+    hint: `Stop it, or name another folder with --data. If process ${pid} is no demo, remove the folder.`,
   });
 }

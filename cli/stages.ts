@@ -40,6 +40,8 @@ Two processes on one data folder share the units; when one dies the other takes 
     });
 }
 
+/** A terminal and the program that started us both pass on one Ctrl-C: what comes so soon is the same word again. */
+const SAME_WORD_MS = 1_000;
 /** Longest orderly stop. Service managers kill after 30 to 90 seconds. */
 const STOP_WITHIN_MS = 20_000;
 
@@ -58,10 +60,13 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   const log = logFor("stages");
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
   const stop = new AbortController();
+  let toldAt = 0;
   const onSignal = (signal: NodeJS.Signals) => {
     // Whoever presses Ctrl-C twice means it; a service manager and a parent may both send SIGTERM.
-    if (stop.signal.aborted && signal === "SIGINT") process.exit(130);
+    if (stop.signal.aborted && signal === "SIGINT" && systemWorld.monotonic() - toldAt > SAME_WORD_MS)
+      process.exit(130);
     if (stop.signal.aborted) return;
+    toldAt = systemWorld.monotonic();
     log("info", `${signal}: finishing commits, giving up leases (SIGINT again to stop at once)`);
     stop.abort(new Shutdown());
     // Something that never answers (a server that is gone, a disk that hangs) must not keep a process that was told to go.
