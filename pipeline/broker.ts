@@ -33,6 +33,9 @@ import { type BatchHeader, type Message, parseHeader } from "./wire/message.ts";
 const TIMEOUT_MS = 15_000;
 /** Readers that are gone are forgotten after so long. */
 const READER_IDLE_MS = 30_000;
+/** How often, and how long apart, room for a stream is asked for before the server counts as too small. */
+const ROOM_ATTEMPTS = 5;
+const ROOM_WAIT_MS = 200;
 /** The last sequence that a publish expects to find: of the stream, or among the messages on its subject. */
 const LAST_SEQUENCE = "Nats-Expected-Last-Sequence";
 const LAST_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
@@ -174,15 +177,22 @@ export class Broker {
       allow_direct: true,
       allow_atomic: true,
     };
-    // A server asked to add a stream that is there wants to reserve its room a second time: so we look first.
-    const there = (await this.streamInfo(spec.name))?.config;
-    if (there !== undefined && isDeepStrictEqual({ ...there, ...config }, there)) return;
-    try {
-      if (there === undefined) await this.jsm.streams.add(config);
-      else await this.jsm.streams.update(spec.name, config);
-    } catch (error) {
-      if (FULL_CODES.has(apiCode(error) ?? 0)) throw noRoomFor(spec, error);
-      throw brokerError(error, `${there === undefined ? "create" : "update"} the stream ${spec.name}`);
+    for (let attempt = 1; ; attempt++) {
+      // A server asked to add a stream that is there wants to reserve its room a second time: so we look first.
+      const there = (await this.streamInfo(spec.name))?.config;
+      if (there !== undefined && isDeepStrictEqual({ ...there, ...config }, there)) return;
+      try {
+        if (there === undefined) await this.jsm.streams.add(config);
+        else await this.jsm.streams.update(spec.name, config);
+        return;
+      } catch (error) {
+        if (!FULL_CODES.has(apiCode(error) ?? 0)) {
+          throw brokerError(error, `${there === undefined ? "create" : "update"} the stream ${spec.name}`);
+        }
+        // Another process may have added it between our look and our request: the next look finds it.
+        if (attempt === ROOM_ATTEMPTS) throw noRoomFor(spec, error);
+        await Bun.sleep(ROOM_WAIT_MS);
+      }
     }
   }
 

@@ -4,6 +4,7 @@
  * server, is filled up and emptied again.
  */
 import { expect, test } from "bun:test";
+import { Broker } from "../../pipeline/broker.ts";
 import { names } from "../../pipeline/names.ts";
 import { apiOf, useGround } from "./ground.ts";
 import { Market } from "./market.ts";
@@ -100,3 +101,16 @@ test("a server without room for the streams: said before anything begins, with t
   expect(stderr).toContain("streams.*MaxBytes");
   expect(code).toBe(75);
 }, 300_000);
+
+test("several that start at once on a server with room for one of each stream: all find them", async () => {
+  const { url } = await startNatsServer(ground, STORE);
+  const brokers = await Promise.all([1, 2, 3, 4].map((i) => Broker.connect({ url, name: `starter-${i}` })));
+  for (let round = 0; round < 20; round++) {
+    const name = `ROUND_${round}`;
+    const spec = { name, subjects: [`round.${round}`], maxBytes: 70 * MIB, whenFull: "refuse" } as const;
+    await Promise.all(brokers.map((broker) => broker.ensureStream(spec)));
+    expect(await brokers[0]!.streamState(name)).toMatchObject({ maxBytes: 70 * MIB, messages: 0 });
+    await brokers[0]!.deleteStream(name);
+  }
+  for (const broker of brokers) await broker.close();
+}, 60_000);
