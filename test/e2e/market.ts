@@ -45,7 +45,7 @@ export class Market {
   readonly replayChild: Child;
   private readonly ground: Ground;
   private readonly options: MarketOptions;
-  private started = 0;
+  private readonly processes: Stages[] = [];
   private connected: Connection | null = null;
 
   static async open(ground: Ground, options: MarketOptions): Promise<Market> {
@@ -89,13 +89,15 @@ export class Market {
 
   /** Starts `sluice stages ...args` on the data folder, with more settings than the market's own. */
   start(args: readonly string[] = [], settings: readonly string[] = this.whole): Stages {
-    const log = this.ground.path(`stages-${++this.started}.log`);
+    const log = this.ground.path(`stages-${this.processes.length + 1}.log`);
     const flags = [...this.settings(), ...settings].flatMap((setting) => ["--set", setting]);
     const { env = {} } = this.options;
     const child = startChild({ args: ["stages", ...args, ...flags], logFile: log, env });
     this.ground.atEnd(() => child.kill("SIGKILL"));
     // A getter of the child's is kept as one.
-    return Object.defineProperty(child, "log", { value: log }) as Stages;
+    const stages = Object.defineProperty(child, "log", { value: log }) as Stages;
+    this.processes.push(stages);
+    return stages;
   }
 
   /** Connects when first asked; the server must be running, or be the folder's own. */
@@ -131,15 +133,16 @@ export class Market {
     );
   }
 
-  /** What every unit has done so far. */
+  /** What every unit has done so far, and the last words of processes that have ended. */
   private async progress(): Promise<string> {
-    if (this.connected === null) return "";
+    const gone = (await Promise.all(this.processes.map(lastWords))).filter((words) => words !== "");
+    if (this.connected === null) return gone.join("\n");
     const units = (await this.nodes()).flatMap((node) => node.units);
     const lines = units.map(({ unit, state, ended, metrics: m, errors }) => {
       const trouble = errors.at(-1)?.code ?? "";
       return `${unit} ${state}${ended ? " ended" : ""} ${m.position?.slot} ${m.receivedBatches}+${m.sentBatches} ${trouble}`;
     });
-    return lines.sort().join("\n");
+    return [...lines.sort(), ...gone].join("\n");
   }
 
   /** Waits until `unit` of a process that holds it is as wanted. */
@@ -190,6 +193,12 @@ export class Market {
       (await readFile(child.log, "utf8")).split("\n").find((line) => texts.every((text) => line.includes(text))),
     );
   }
+}
+
+async function lastWords(child: Stages): Promise<string> {
+  if (child.exitCode === null) return "";
+  const log = (await readFile(child.log, "utf8")).trimEnd().split("\n");
+  return [`process ${child.pid} ended with ${child.exitCode}:`, ...log.slice(-8)].join("\n  ");
 }
 
 async function unlessSilent<T>(ask: () => Promise<T> | T, silent: T): Promise<T> {
