@@ -1,6 +1,6 @@
 /** The Substreams source, from the settings `source.*`. */
 import type { Config } from "../pipeline/config.ts";
-import { describe } from "../pipeline/errors.ts";
+import { classify, describe } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { type SubstreamsOptions, SubstreamsSource } from "../pipeline/source/client.ts";
 import { parseEndpoint } from "../pipeline/source/endpoint.ts";
@@ -28,8 +28,32 @@ export async function openSource(
   tap: Pick<SubstreamsOptions, "tap"> = {},
 ): Promise<SubstreamsSource> {
   const module = await openModule(config);
+  const source = sourceOf(config, module, world, log, tap);
+  await adviseOnEndpoint(config, module, world, log);
+  return source;
+}
+
+/**
+ * Throws the `Fatal` that `openSource` throws for settings that cannot work: no such file, no such module, no credentials,
+ * an address or a range that is none. Asks nobody elsewhere; a package that cannot be fetched now may be there later.
+ */
+export async function requireSource(config: Config, world: World, log: Log): Promise<void> {
+  try {
+    sourceOf(config, await openModule(config), world, log);
+  } catch (error) {
+    if (classify(error).kind !== "transient") throw error;
+  }
+}
+
+function sourceOf(
+  config: Config,
+  module: SelectedModule,
+  world: World,
+  log: Log,
+  tap: Pick<SubstreamsOptions, "tap"> = {},
+): SubstreamsSource {
   const finalOnly = config["source.finalBlocksOnly"];
-  const source = new SubstreamsSource({
+  return new SubstreamsSource({
     ...tap,
     name: config["source.name"],
     endpoint: config["source.endpoint"],
@@ -50,8 +74,6 @@ export async function openSource(
     world,
     log,
   });
-  await adviseOnEndpoint(config, module, world, log);
-  return source;
 }
 
 function credentialsOf(config: Config): SubstreamsOptions["credentials"] {

@@ -5,8 +5,10 @@ import type { Log } from "../pipeline/log.ts";
 import { names, type StageName } from "../pipeline/names.ts";
 import { streams, units } from "../pipeline/topology.ts";
 import type { UnitSpec } from "../pipeline/unit.ts";
+import { systemWorld } from "../pipeline/world.ts";
 import { type Connection, openDeployment } from "./deployment.ts";
 import { requireLake } from "./lake.ts";
+import { requireSource } from "./source.ts";
 
 export interface Sources {
   readonly units: readonly UnitSpec[];
@@ -22,11 +24,12 @@ export async function openSources(
   log: Log,
 ): Promise<Sources> {
   const opened: UnitSpec[] = [];
-  const failures: unknown[] = [];
+  const failures: { readonly source: string; readonly error: unknown }[] = [];
   const prepared = new Map<string, () => Promise<void>>();
   for (const own of configs) {
     const source = own["source.name"];
     try {
+      if (stages.includes("ingest")) await requireSource(own, systemWorld, log);
       if (stages.includes("archive")) await requireLake(own, log);
       const deployment = await openDeployment(own, connection);
       opened.push(...units(deployment, stages));
@@ -34,12 +37,14 @@ export async function openSources(
         for (const spec of streams(deployment)) await connection.broker.ensureStream(spec);
       });
     } catch (error) {
-      failures.push(error);
-      log("error", "a source cannot be opened; the others go on", { source, reason: describe(error) });
+      failures.push({ source, error });
       opened.push(unopened(own, error));
     }
   }
-  if (prepared.size === 0) throw failures[0];
+  if (prepared.size === 0) throw failures[0]?.error;
+  for (const { source, error } of failures) {
+    log("error", "a source cannot be opened; the others go on", { source, reason: describe(error) });
+  }
   return { units: opened, prepare: async (source) => prepared.get(source)?.() };
 }
 

@@ -245,9 +245,10 @@ export class UnitSlot {
     const fields = { unit: this.spec.name, code: error.code, where: error.where, hint: error.hint };
     if (error.kind === "fatal" || error.kind === "poison") {
       this.fail(error);
+      // Where it was thrown tells nothing that code and place do not, unless somebody else threw it.
       this.o.log("error", error.message, {
         ...fields,
-        stack: error.cause instanceof Error ? error.cause.stack : error.stack,
+        ...(error.cause instanceof Error ? { stack: error.cause.stack } : {}),
       });
       return;
     }
