@@ -20,6 +20,7 @@ const OPTIONS: SimulateOptions = {
   out: join(folder, "chain.zst"),
   json: true,
   lines: false,
+  growth: null,
 };
 
 async function run(options: Partial<SimulateOptions> = {}): Promise<{ stdout: string; stderr: string }> {
@@ -36,6 +37,17 @@ test("JSON on stdout is the truth of the recording that was written; messages ar
   const messages = await Array.fromAsync(readRecording(OPTIONS.out));
   expect(messages.length).toBe(truth.recording.messages);
   expect(stderr).toStartWith("simulating: ");
+});
+
+test("an upgrade of the program changes the recording, not the truth", async () => {
+  const truthOf = async (growth: SimulateOptions["growth"]) => {
+    const { recording, ...truth } = JSON.parse((await run({ growth })).stdout) as Truth & { recording: object };
+    return { recording, truth };
+  };
+  const before = await truthOf(null);
+  const after = await truthOf({ afterSlots: 5, at: "end" });
+  expect(after.truth).toEqual(before.truth);
+  expect(after.recording).not.toEqual(before.recording);
 });
 
 test("--lines keeps every canonical line", async () => {

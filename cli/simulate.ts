@@ -1,6 +1,6 @@
 /** `sluice simulate`: writes a recording of a simulated market and prints what an indexer must find in it. */
 import type { Command } from "commander";
-import type { OutputKind, Profile, WrittenSimulation } from "../simulator/index.ts";
+import type { GrownAt, OutputKind, Profile, WrittenSimulation } from "../simulator/index.ts";
 import { type CliContext, oneOf, wholeNumber } from "./context.ts";
 import { type CommandIo, table, toJson } from "./output.ts";
 import { formatNumber, ProgressLine } from "./progress-line.ts";
@@ -12,6 +12,8 @@ interface Options {
   readonly profile: string;
   readonly output: string;
   readonly lines?: boolean;
+  readonly growAfter?: string;
+  readonly growAt: string;
 }
 
 export function register(program: Command, context: CliContext): void {
@@ -27,6 +29,8 @@ export function register(program: Command, context: CliContext): void {
       "market",
     )
     .option("--output <kind>", "transactions: those that touch the program; block: whole blocks", "transactions")
+    .option("--grow-after <slots>", "the program is upgraded so many slots after the first: its swaps have more fields")
+    .option("--grow-at <where>", "end: the new fields stand behind the others; middle: between them", "end")
     .option("--lines", "with --json: every canonical line of the truth too, for small chains")
     .addHelpText(
       "after",
@@ -34,6 +38,8 @@ export function register(program: Command, context: CliContext): void {
 Examples:
   sluice simulate --blocks 500 --out chain.zst
   sluice simulate --seed 7 --blocks 20000 --profile dense --out dense.zst --json > truth.json
+
+  sluice simulate --blocks 2000 --grow-after 500 --out upgraded.zst      what a stale decoder meets
 
 Serve the recording with \`sluice replay\`.`,
     )
@@ -51,6 +57,13 @@ function parsed(options: Options): Omit<SimulateOptions, "json"> {
     output: oneOf<OutputKind>("--output", options.output, ["transactions", "block"]),
     out: options.out,
     lines: options.lines === true,
+    growth:
+      options.growAfter === undefined
+        ? null
+        : {
+            afterSlots: wholeNumber("--grow-after", options.growAfter, 1),
+            at: oneOf<GrownAt>("--grow-at", options.growAt, ["end", "middle"]),
+          },
   };
 }
 
@@ -59,6 +72,8 @@ export interface SimulateOptions {
   readonly blocks: number;
   readonly profile: Profile;
   readonly output: OutputKind;
+  /** The program's upgrade: so many slots after the first, new fields in its swaps. */
+  readonly growth: { readonly afterSlots: number; readonly at: GrownAt } | null;
   /** Path of the recording. */
   readonly out: string;
   /** Print the truth as JSON instead of a summary. */
@@ -68,12 +83,13 @@ export interface SimulateOptions {
 }
 
 export async function simulateToFile(options: SimulateOptions, { stdout, stderr }: CommandIo): Promise<void> {
-  const { writeSimulation } = await import("../simulator/index.ts");
-  const { seed, blocks, profile, output, out, json, lines } = options;
+  const { writeSimulation, DEFAULT_START_SLOT } = await import("../simulator/index.ts");
+  const { seed, blocks, profile, output, out, json, lines, growth } = options;
   const line = new ProgressLine(stderr);
   let messages = 0;
   const truth = await writeSimulation({
     ...{ seed, blocks, profile, output, out },
+    ...(growth === null ? {} : { grows: { fromSlot: DEFAULT_START_SLOT + growth.afterSlots, at: growth.at } }),
     truth: lines ? "lines" : true,
     onMessage: ({ slot }) =>
       line.show(() => `simulating: ${formatNumber(++messages)} messages, slot ${formatNumber(slot)}`),

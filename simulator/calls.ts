@@ -1,6 +1,6 @@
 /** Builders of single invocations: the target program's instructions as its IDL has them, and the company they keep. */
 import { Account, PROGRAMS, type Program, SYSVARS } from "./accounts.ts";
-import { anchorDiscriminator, EMIT_CPI_TAG, encodeEvent, type MarketEvent } from "./events.ts";
+import { anchorDiscriminator, EMIT_CPI_TAG, encodeEvent, type GrownAt, type MarketEvent } from "./events.ts";
 import type { Action, Order, Token } from "./market.ts";
 import { Random } from "./random.ts";
 import type { Call, Payload, Step } from "./runtime.ts";
@@ -49,6 +49,8 @@ export interface Manner {
   readonly hook: boolean;
   readonly unknown: boolean;
   readonly quarantined: boolean;
+  /** Where the program has new fields in its events; null before its upgrade. */
+  readonly grown: GrownAt | null;
   /** Fails after all its events with this code. */
   readonly error: number | null;
 }
@@ -78,7 +80,10 @@ export function targetCall(options: {
   if (manner.quarantined) steps.push(undecodable(token, payer, random));
   const unknownFirst = random.chance(0.5);
   if (manner.unknown && unknownFirst) steps.push(unknown(random));
-  for (const event of events) steps.push(manner.emitCpi ? selfCpi(program, event) : logged(event));
+  for (const event of events) {
+    const bytes = encodeEvent(event, manner.grown);
+    steps.push(manner.emitCpi ? selfCpi(program, event, bytes) : logged(event, bytes));
+  }
   if (manner.unknown && !unknownFirst) steps.push(unknown(random));
   if (manner.error !== null) {
     steps.push({
@@ -164,12 +169,12 @@ function instructionData(name: string, action: Action, random: Random): Uint8Arr
   return out.slice(0, at);
 }
 
-function logged(event: MarketEvent): Step {
-  return { kind: "data", bytes: encodeEvent(event), payload: { kind: "event", event } };
+function logged(event: MarketEvent, bytes: Uint8Array): Step {
+  return { kind: "data", bytes, payload: { kind: "event", event } };
 }
 
-function selfCpi(program: Program, event: MarketEvent): Step {
-  return { kind: "call", call: emitCpi(program, encodeEvent(event)), payload: { kind: "event", event } };
+function selfCpi(program: Program, event: MarketEvent, bytes: Uint8Array): Step {
+  return { kind: "call", call: emitCpi(program, bytes), payload: { kind: "event", event } };
 }
 
 function emitCpi(program: Program, bytes: Uint8Array): Call {

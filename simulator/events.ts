@@ -110,6 +110,21 @@ export type EventOf<K extends EventKind> = { readonly kind: K } & {
 
 export type MarketEvent = { [K in EventKind]: EventOf<K> }[EventKind];
 
+/** Fields that the program's upgrade gives to `buy_sell`: 40 bytes. Nothing in the truth depends on them. */
+export const GROWN_FIELDS = [
+  ["fee_lamports", "u64"],
+  ["referrer", "pubkey"],
+] as const satisfies readonly Field[];
+
+/** Where the new fields stand: behind all others, or between the token and the side, where old readers misread what follows. */
+export type GrownAt = "end" | "middle";
+
+/** `buy_sell` after the upgrade. */
+export const GROWN_LAYOUTS: Readonly<Record<GrownAt, readonly Field[]>> = {
+  end: [...LAYOUTS.buy_sell, ...GROWN_FIELDS],
+  middle: [...LAYOUTS.buy_sell.slice(0, 2), ...GROWN_FIELDS, ...LAYOUTS.buy_sell.slice(2)],
+};
+
 /** Datasets that events land in, in the IDL's names. */
 export const EVENT_DATASETS = [
   "token_created",
@@ -149,13 +164,20 @@ const scratch = new Uint8Array(4096);
 const view = new DataView(scratch.buffer);
 const encoder = new TextEncoder();
 
-/** Discriminator and Borsh body of an event. */
-export function encodeEvent(event: MarketEvent): Uint8Array {
+/** Discriminator and Borsh body of an event; `grown`: as the upgraded program lays it out. */
+export function encodeEvent(event: MarketEvent, grown: GrownAt | null = null): Uint8Array {
   scratch.set(DISCRIMINATORS[datasetOf(event.kind)], 0);
-  const values = event as unknown as Readonly<Record<string, unknown>>;
+  const isGrown = grown !== null && event.kind === "buy_sell";
+  const layout: readonly Field[] = isGrown ? GROWN_LAYOUTS[grown] : LAYOUTS[event.kind];
+  const values = { ...event, ...(isGrown ? grownValues(event) : {}) } as unknown as Readonly<Record<string, unknown>>;
   let at = 8;
-  for (const [name, type] of LAYOUTS[event.kind]) at = encodeField(at, type, values[name]);
+  for (const [name, type] of layout) at = encodeField(at, type, values[name]);
   return scratch.slice(0, at);
+}
+
+/** A fee of one percent, and the token itself for a referrer: what they are does not matter, that they are fixed does. */
+function grownValues({ sol_amount, mint_account }: EventOf<"buy_sell">) {
+  return { fee_lamports: sol_amount / 100n, referrer: mint_account };
 }
 
 /** Writes one value at `at` of the scratch buffer and returns where the next one goes. */

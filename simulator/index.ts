@@ -6,6 +6,7 @@ import { type RecordingTotals, RecordingWriter } from "../pipeline/source/record
 import { type SimulatedMessage, Simulation, type SimulationOptions, type Truth } from "./simulation.ts";
 
 export { INTERVALS, type Interval } from "./candles.ts";
+export { GROWN_FIELDS, type GrownAt } from "./events.ts";
 export { canonicalLine, type DatasetDigest, LineDigest } from "./lines.ts";
 export { buildDemoPackage } from "./package.ts";
 export { PROFILES, type Profile, type Rates } from "./profiles.ts";

@@ -4,7 +4,7 @@
  */
 import bs58 from "bs58";
 import { INTERVALS } from "./candles.ts";
-import { EVENT_DATASETS, type EventDataset, idlName, LAYOUTS } from "./events.ts";
+import { EVENT_DATASETS, type EventDataset, GROWN_LAYOUTS, type GrownAt, idlName, LAYOUTS } from "./events.ts";
 import { accountsOf, type ReadBlock, type ReadTransaction, readOutput, walk } from "./naive-reader.ts";
 
 type Row = Record<string, string | number | bigint>;
@@ -52,8 +52,8 @@ function decode(fields: readonly (readonly [string, string])[], body: Buffer): R
   return at === body.length ? row : null;
 }
 
-/** Everything the program emitted in the blocks, in execution order. */
-export function findEvents(blocks: readonly ReadBlock[], program: string): Found {
+/** Everything the program emitted in the blocks, in execution order; `grown`: where its upgrade put the new fields. */
+export function findEvents(blocks: readonly ReadBlock[], program: string, grown: GrownAt = "end"): Found {
   const events: FoundEvent[] = [];
   const quarantine: string[] = [];
   let unknown = 0;
@@ -62,8 +62,9 @@ export function findEvents(blocks: readonly ReadBlock[], program: string): Found
     const dataset = BY_DISCRIMINATOR.get(payload.toString("hex", 0, 8));
     if (dataset === undefined) return void unknown++;
     const body = payload.subarray(8);
-    const row =
-      decode(LAYOUTS[dataset], body) ?? (dataset === "token_created" ? decode(LAYOUTS.token_created_v0, body) : null);
+    const others = { token_created: LAYOUTS.token_created_v0, buy_sell: GROWN_LAYOUTS[grown] };
+    const other = others[dataset as keyof typeof others];
+    const row = decode(LAYOUTS[dataset], body) ?? (other === undefined ? null : decode(other, body));
     const identity = { slot: block.slot, time: block.time, signature, path, ordinal };
     if (row !== null) return void events.push({ dataset, ...identity, row });
     quarantine.push([...Object.values(identity), program, payload.toString("hex")].join("|"));

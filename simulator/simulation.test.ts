@@ -59,6 +59,16 @@ describe("determinism", () => {
     expect(seed1Blocks.truth.transactions).toBeGreaterThan(seed1.truth.transactions);
   });
 
+  test("an upgrade of the program changes its events from that slot on, and nothing that is true", () => {
+    const upgrade = { fromSlot: 370_500_100, at: "middle" } as const;
+    const grown = run({ seed: 1, blocks: 300, output: "transactions", grows: upgrade });
+    expect(grown.truth).toEqual(seed1.truth);
+    const differs = grown.messages.map((message, i) => !Bun.deepEquals(message, seed1.messages[i]));
+    const slots = grown.messages.flatMap((m, i) => ("block" in m && differs[i] === true ? [m.block.slot] : []));
+    expect(Math.min(...slots)).toBeGreaterThanOrEqual(upgrade.fromSlot);
+    expect(slots.length).toBeGreaterThan(100);
+  });
+
   test("a seed may be any safe integer", () => {
     const large = run({ seed: 2 ** 40 + 5, blocks: 5, output: "transactions" });
     expect(large.sha256).not.toBe(run({ seed: 5, blocks: 5, output: "transactions" }).sha256);

@@ -6,6 +6,7 @@ import bs58 from "bs58";
 import { Fatal } from "../pipeline/errors.ts";
 import { Program } from "./accounts.ts";
 import { Chain, type ChainBlock } from "./chain.ts";
+import { GROWN_LAYOUTS, type GrownAt } from "./events.ts";
 import { Market } from "./market.ts";
 import { writeNoise } from "./noise.ts";
 import { PROFILES, type Profile, type Rates } from "./profiles.ts";
@@ -36,6 +37,11 @@ export interface SimulationOptions {
   readonly startTime?: number;
   /** Base58 address of the program whose events are emitted. */
   readonly program?: string;
+  /**
+   * The program is upgraded: from slot `fromSlot` on, its `buy_sell` events have more fields (`GROWN_FIELDS`), at the end or in
+   * the middle. The truth is the same as without: it has none of the new fields.
+   */
+  readonly grows?: { readonly fromSlot: number; readonly at: GrownAt };
   /** `false` saves the cost of computing it; `lines` also keeps every canonical line, for small chains. Default true. */
   readonly truth?: boolean | "lines";
 }
@@ -197,8 +203,9 @@ export class Simulation {
             recentBlockhash: parentHash,
           });
         }
+        const around = { now: block.time, grown: this.#grownAt(block) };
         for (const plan of this.#plans(block, parentHash)) {
-          const record = this.#factory.write(out, field, plan, block.time);
+          const record = this.#factory.write(out, field, plan, around);
           if (record === null) continue;
           plans.push(plan);
           records.push(record);
@@ -207,6 +214,11 @@ export class Simulation {
     });
     transactions += records.length;
     return { block, plans, records, transactions };
+  }
+
+  #grownAt({ slot }: ChainBlock): GrownAt | null {
+    const { grows } = this.#options;
+    return grows !== undefined && slot >= grows.fromSlot ? grows.at : null;
   }
 
   /** What the block is to contain. Each plan is made when the one before has been executed. */
@@ -255,6 +267,10 @@ function check(options: SimulationOptions): void {
   whole("blocks", 1);
   whole("startSlot", 1);
   whole("startTime", 0);
+  const { grows } = options;
+  if (grows !== undefined && !(Number.isSafeInteger(grows.fromSlot) && grows.at in GROWN_LAYOUTS)) {
+    refuse(`the program cannot grow at ${grows.at} from ${grows.fromSlot}`, "Give a slot, and end or middle.");
+  }
   const { output, profile = "market", program = DEFAULT_PROGRAM } = options;
   if (!(output in OUTPUTS))
     refuse(`there is no output "${output}"`, `Choose one of ${Object.keys(OUTPUTS).join(", ")}.`);

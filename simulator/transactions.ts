@@ -18,7 +18,7 @@ import {
   targetCall,
   tokenAccount,
 } from "./calls.ts";
-import type { MarketEvent } from "./events.ts";
+import type { GrownAt, MarketEvent } from "./events.ts";
 import type { Action, Market } from "./market.ts";
 import { type Draft, type TokenMove, writeTransaction } from "./message.ts";
 import type { Rates } from "./profiles.ts";
@@ -37,6 +37,14 @@ export interface Plan {
   /** A last purchase whose events do not fit into the log. */
   readonly lost: Action | null;
   readonly recentBlockhash: Uint8Array;
+}
+
+/** The block that a transaction is executed in, as far as programs can tell. */
+export interface Surroundings {
+  /** Block time, Unix seconds. */
+  readonly now: number;
+  /** Where the program of that time has new fields in its events; null before its upgrade. */
+  readonly grown: GrownAt | null;
 }
 
 /** What the chain's history keeps of a transaction. */
@@ -93,10 +101,10 @@ export class TransactionFactory {
   }
 
   /** Runs the plan and writes the transaction as field `field`; null when the market refuses its first action. */
-  write(out: ProtoWriter, field: number, plan: Plan, now: number): TransactionRecord | null {
+  write(out: ProtoWriter, field: number, plan: Plan, around: Surroundings): TransactionRecord | null {
     const shape = new Random(this.#seed, "shape", plan.serial);
     const payer = payerOf(plan.actions[0]!);
-    const calls = plan.kind === "mention" ? this.#mentionCalls(plan, shape) : this.#marketCalls(plan, now, shape);
+    const calls = plan.kind === "mention" ? this.#mentionCalls(plan, shape) : this.#marketCalls(plan, around, shape);
     if (calls === null) return null;
     const signers = [payer];
     for (const action of plan.actions) if (action.kind === "create") signers.push(action.token.definition.mint);
@@ -121,17 +129,17 @@ export class TransactionFactory {
     return { calls, events: [] as MarketEvent[] };
   }
 
-  #marketCalls(plan: Plan, now: number, shape: Random) {
+  #marketCalls(plan: Plan, around: Surroundings, shape: Random) {
     const payer = payerOf(plan.actions[0]!);
     const failsInside = plan.kind === "failed" && shape.chance(0.4);
     const target: Call[] = [];
     let events: MarketEvent[] = [];
     for (const [i, action] of plan.actions.entries()) {
-      const emitted = this.#execute(action, now, plan.kind === "failed");
+      const emitted = this.#execute(action, around.now, plan.kind === "failed");
       if (emitted === null && i === 0) return null;
       if (emitted === null) continue;
       if (i === 0) events = emitted;
-      target.push(this.#targetCall(action, emitted, shape, failsInside ? LIQUIDITY_LOCKED : null));
+      target.push(this.#targetCall(action, emitted, shape, around, failsInside ? LIQUIDITY_LOCKED : null));
     }
     const calls: Call[] = shape.chance(0.8) ? computeBudgetCalls(UNIT_LIMIT, shape.int(60_000)) : [];
     if (shape.chance(this.#rates.precompile)) calls.push(precompileCall(shape));
@@ -144,7 +152,7 @@ export class TransactionFactory {
       }
     }
     if (shape.chance(this.#rates.decoys)) calls.push(memoCall("the last one failed, this one is a success"));
-    const lost = plan.lost === null ? null : this.#lostCall(plan.lost, now, shape);
+    const lost = plan.lost === null ? null : this.#lostCall(plan.lost, around, shape);
     if (lost !== null) calls.push(chatterCall(payer), lost);
     if (plan.kind === "failed" && !failsInside) calls.push(guardCall(payer, SLIPPAGE_EXCEEDED));
     else if (shape.chance(0.15)) calls.push(guardCall(payer, null));
@@ -158,7 +166,13 @@ export class TransactionFactory {
       : this.#market.apply(action, now);
   }
 
-  #targetCall(action: Action, events: readonly MarketEvent[], shape: Random, error: number | null): Call {
+  #targetCall(
+    action: Action,
+    events: readonly MarketEvent[],
+    shape: Random,
+    { grown }: Surroundings,
+    error: number | null,
+  ): Call {
     const rates = this.#rates;
     const manner: Manner = {
       emitCpi: shape.chance(rates.emitCpi),
@@ -166,13 +180,14 @@ export class TransactionFactory {
       hook: shape.chance(rates.hook),
       unknown: shape.chance(rates.unknown),
       quarantined: shape.chance(rates.quarantined),
+      grown,
       error,
     };
     return targetCall({ program: this.#program, action, events, manner, random: shape });
   }
 
   /** A call whose only event will be lost. One with side effects is not made: nobody could tell what became of them. */
-  #lostCall(action: Action, now: number, shape: Random): Call | null {
+  #lostCall(action: Action, { now, grown }: Surroundings, shape: Random): Call | null {
     if (action.kind === "create" || this.#market.preview(action, now)?.length !== 1) return null;
     const manner: Manner = {
       emitCpi: false,
@@ -180,6 +195,7 @@ export class TransactionFactory {
       hook: false,
       unknown: false,
       quarantined: false,
+      grown,
       error: null,
     };
     const events = this.#market.apply(action, now) ?? [];

@@ -21,11 +21,13 @@ const RUNS: readonly (readonly [string, SimulationOptions])[] = [
   ["whole blocks", { seed: 2, blocks: 150, output: "block" }],
   ["dense blocks", { seed: 3, blocks: 5, output: "transactions", profile: "dense" }],
   ["profits that wrapped", { seed: 4, blocks: 200, output: "transactions", rates: { wrappedProfit: 0.5 } }],
+  ["fields appended", { seed: 5, blocks: 200, output: "transactions", grows: { fromSlot: 370_500_100, at: "end" } }],
+  ["fields inserted", { seed: 5, blocks: 200, output: "block", grows: { fromSlot: 370_500_100, at: "middle" } }],
 ];
 
 describe.each(RUNS)("%s", (_, options) => {
   const { blocks, truth } = run(options);
-  const found = findEvents(blocks, DEFAULT_PROGRAM);
+  const found = findEvents(blocks, DEFAULT_PROGRAM, options.grows?.at);
 
   test("every dataset has exactly the rows that can be read from the recording", () => {
     const lines = naiveLines(found, DEFAULT_PROGRAM);
