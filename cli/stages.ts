@@ -34,9 +34,10 @@ Examples:
 Two processes on one data folder share the units; when one dies the other takes over.`,
     )
     .action(async (names: string[], options: { node?: string; exitAtEnd?: boolean }, command: Command) => {
-      const { config } = context.load(command);
+      const reload = () => context.load(command).config;
+      const config = reload();
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
-      process.exitCode = await runStages({ config, names, ...options });
+      process.exitCode = await runStages({ config, reload, names, ...options });
     });
 }
 
@@ -49,14 +50,16 @@ const STOP_WITHIN_MS = 20_000;
 const GENERATIONS_EVERY_MS = 2_000;
 
 interface RunStagesOptions {
-  readonly config: ReturnType<CliContext["load"]>["config"];
+  readonly config: Config;
+  /** The settings as they are now, for a source that could not be opened. */
+  readonly reload: () => Config;
   readonly names: readonly string[];
   readonly node?: string;
   readonly exitAtEnd?: boolean;
 }
 
 /** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good. */
-export async function runStages({ config, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
+export async function runStages({ config, reload, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
   const log = logFor("stages");
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
   const stop = new AbortController();
@@ -83,7 +86,7 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
   const name = node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   answerLogRequests(connection.broker.connection, config["nats.prefix"], name, recentLog);
   try {
-    const running = { config, connection, stages, name, stop, exitAtEnd: exitAtEnd === true };
+    const running = { config, reload, connection, stages, name, stop, exitAtEnd: exitAtEnd === true };
     const memory = keepMemoryLow(systemWorld, stop.signal);
     let failed = false;
     while (!stop.signal.aborted) failed = await runGenerations(running);
@@ -98,6 +101,7 @@ export async function runStages({ config, names, node, exitAtEnd }: RunStagesOpt
 
 interface Running {
   readonly config: Config;
+  readonly reload: () => Config;
   readonly connection: Connection;
   readonly stages: readonly StageName[];
   /** Of this process in the fleet. */
@@ -110,7 +114,15 @@ interface Running {
  * Runs the generations that there are of every source, until told to stop or until there are others. Resolves to whether all
  * units failed for good.
  */
-async function runGenerations({ config, connection, stages, name, stop, exitAtEnd }: Running): Promise<boolean> {
+async function runGenerations({
+  config,
+  reload,
+  connection,
+  stages,
+  name,
+  stop,
+  exitAtEnd,
+}: Running): Promise<boolean> {
   const [{ openSources }, { Supervisor }] = await Promise.all([
     import("./sources.ts"),
     import("../pipeline/supervisor.ts"),
@@ -119,8 +131,12 @@ async function runGenerations({ config, connection, stages, name, stop, exitAtEn
   const log = logFor("stages");
   const generations = await readGenerations(config, control);
   await keepGenerations(config, generations);
-  const sources = await openSources(runConfigs(config, generations), connection, stages, log);
-  const supervisor = new Supervisor({
+  const sources = await openSources(runConfigs(config, generations), {
+    ...{ connection, stages, log },
+    reload: (source) => configOf(source, reload(), generations),
+    onOpened: (units) => supervisor.add(units),
+  });
+  const supervisor: InstanceType<typeof Supervisor> = new Supervisor({
     ...{ node: name, version: VERSION, stages, units: sources.units, control, world: systemWorld, log },
     leaseTtlMs: config["lease.ttlMs"],
     purge: (stream) => broker.purge(stream),
@@ -136,6 +152,16 @@ async function runGenerations({ config, connection, stages, name, stop, exitAtEn
   others.abort(new Shutdown());
   await Promise.all(watching);
   return supervisor.allFailed;
+}
+
+/** Throws `Fatal` SOURCE_GONE. */
+function configOf(source: string, config: Config, generations: AllGenerations): Config {
+  const found = runConfigs(config, generations).find((own) => own["source.name"] === source);
+  if (found !== undefined) return found;
+  throw new Fatal("SOURCE_GONE", `the settings name no source ${source} any more`, {
+    where: "sources",
+    hint: "Restart the stages: they run the sources that are named then.",
+  });
 }
 
 /** Resolves to true when other generations are to be run, to false when `signal` aborts. Which is active is noted on the way. */

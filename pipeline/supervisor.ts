@@ -18,8 +18,12 @@ const REPORT_EVERY_MS = 1_000;
 
 export class Supervisor {
   private readonly o: SupervisorOptions;
-  private readonly slots: UnitSlot[];
+  private readonly lease: LeaseOptions;
+  private readonly slots: UnitSlot[] = [];
+  /** One for each slot that runs; empty before `run`. */
+  private readonly running: Promise<void>[] = [];
   private readonly startedAt: number;
+  private signal: AbortSignal | null = null;
   private nodes: NodeReport[] = [];
   /** Code of the error that keeps reports from getting through. */
   private silencedBy: string | null = null;
@@ -27,22 +31,32 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.o = options;
     this.startedAt = options.world.now();
-    const lease: LeaseOptions = {
+    this.lease = {
       bucket: options.control.leases(options.leaseTtlMs),
       node: options.node,
       ttlMs: options.leaseTtlMs,
       world: options.world,
       candidates: (unit) => this.candidates(unit),
     };
-    this.slots = options.units.map((spec) => new UnitSlot(spec, new Lease(spec.name, lease), options));
+    this.add(options.units);
+  }
+
+  /** Offers more units, of a source that could not be opened before. */
+  add(units: readonly UnitSpec[]): void {
+    for (const spec of units) {
+      const slot = new UnitSlot(spec, new Lease(spec.name, this.lease), this.o);
+      this.slots.push(slot);
+      if (this.signal !== null) this.running.push(slot.keepRunning(this.signal));
+    }
   }
 
   /** Runs until `signal` aborts; then every unit ends its commit, gives up its lease and the node signs off. */
   async run(signal: AbortSignal): Promise<void> {
     await this.reportOnce();
-    const reporting = this.report(signal);
-    await Promise.all(this.slots.map((slot) => slot.keepRunning(signal)));
-    await reporting;
+    this.signal = signal;
+    this.running.push(...this.slots.map((slot) => slot.keepRunning(signal)));
+    await this.report(signal);
+    await Promise.all(this.running);
     await this.o.control
       .retire(this.o.node)
       .catch((error) => this.o.log("debug", "could not sign off", { reason: describe(error) }));

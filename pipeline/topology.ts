@@ -13,6 +13,7 @@ import { DecodeStage } from "../stages/decode/stage.ts";
 import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
 import type { StreamSpec } from "./broker.ts";
+import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
 import { Shutdown } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
@@ -65,32 +66,35 @@ export function streams(d: Deployment): StreamSpec[] {
   ];
 }
 
-/** The units of a source that this process offers to run. */
-export function units(d: Deployment, stages: readonly StageName[]): UnitSpec[] {
-  const n = names(d.config["nats.prefix"], d.source);
-  const lanes = Array.from({ length: d.config.lanes }, (_, lane) => lane);
+/** The units of a source that this process offers to run. `deployment` is asked for when a unit runs, not before. */
+export function units(config: Config, stages: readonly StageName[], deployment: () => Deployment): UnitSpec[] {
+  const source = config["source.name"];
+  const n = names(config["nats.prefix"], source);
+  const lanes = Array.from({ length: config.lanes }, (_, lane) => lane);
   const laneUnits = lanes.map((lane) => n.unit("lane", lane));
   const unit = (
     stage: StageName,
     input: string | null,
     output: string | null,
-    runUnit: UnitSpec["run"],
+    runUnit: (d: Deployment, c: UnitContext) => Promise<void>,
     lane?: number,
   ): UnitSpec => ({
     name: n.unit(stage, lane),
     stage,
-    source: d.source,
+    source,
     inputStream: input,
     outputStream: output,
-    run: runUnit,
+    run: (c) => runUnit(deployment(), c),
   });
   const build: Record<StageName, () => UnitSpec[]> = {
-    ingest: () => [unit("ingest", null, n.blocks.stream, (c) => whileWanted(d, c, (signal) => ingest(d, c, signal)))],
-    decode: () => [unit("decode", n.blocks.stream, n.events.stream, (c) => decode(d, c))],
-    shard: () => [unit("shard", n.events.stream, n.lanes.stream, (c) => shard(d, c, laneUnits))],
-    lane: () => lanes.map((lane) => unit("lane", n.lanes.stream, null, (c) => runLane(d, c, lane), lane)),
-    archive: () => [unit("archive", n.events.stream, null, (c) => archive(d, c))],
-    janitor: () => [unit("janitor", null, null, (c) => runJanitor(d, c.signal, c.log))],
+    ingest: () => [
+      unit("ingest", null, n.blocks.stream, (d, c) => whileWanted(d, c, (signal) => ingest(d, c, signal))),
+    ],
+    decode: () => [unit("decode", n.blocks.stream, n.events.stream, decode)],
+    shard: () => [unit("shard", n.events.stream, n.lanes.stream, (d, c) => shard(d, c, laneUnits))],
+    lane: () => lanes.map((lane) => unit("lane", n.lanes.stream, null, (d, c) => runLane(d, c, lane), lane)),
+    archive: () => [unit("archive", n.events.stream, null, archive)],
+    janitor: () => [unit("janitor", null, null, (d, c) => runJanitor(d, c.signal, c.log))],
   };
   return stages.flatMap((stage) => build[stage]());
 }

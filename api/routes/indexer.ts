@@ -199,13 +199,17 @@ function formatUptime(ms: number): string {
 /** Records the wish and waits until ingest is seen at work: "started" is said of what runs, not of what was asked. */
 export async function startIndexer(options: Steering, backend: Backend): Promise<View> {
   let view = viewOf(await backend.snapshot(true), backend);
+  const at = options.world.now();
   // Units that have failed look again when they hear of a new wish.
-  if (!view.wanted || view.units.some((unit) => unit.state === "failed")) {
+  const asked = !view.wanted || view.units.some((unit) => unit.state === "failed");
+  if (asked) {
     const processed = view.ingest?.metrics.sentBlocks ?? 0;
     const blocksBefore = view.wanted ? processed - view.totalBlocks : processed;
-    await backend.setDesired({ running: true, at: options.world.now(), blocksBefore });
+    await backend.setDesired({ running: true, at, blocksBefore });
   }
-  view = await watch(options, backend, (seen) => seen.running || seen.ingest?.state === "failed");
+  // That it had failed before is known; what counts is whether it fails again.
+  const failed = ({ ingest }: View) => ingest?.state === "failed" && (!asked || ingest.since > at);
+  view = await watch(options, backend, (seen) => seen.running || failed(seen));
   if (view.running) return view;
   const { ingest } = view;
   if (ingest === null) {

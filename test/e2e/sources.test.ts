@@ -4,11 +4,12 @@
  * against its own truth, and control is asked for one and for all.
  */
 import { expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
 import { startService } from "../../cli/child.ts";
 import { throughSlot } from "../../cli/local-run.ts";
 import { holdAgainst } from "../../cli/verdict.ts";
 import { loadConfig, sourceConfigs } from "../../pipeline/config.ts";
-import { writeSimulation } from "../../simulator/index.ts";
+import { buildDemoPackage, writeSimulation } from "../../simulator/index.ts";
 import { apiOf, useGround } from "./ground.ts";
 import { Market } from "./market.ts";
 
@@ -81,6 +82,38 @@ test("two sources that work beside two that do not", async () => {
   };
   expect(await count("main")).toEqual(["n", String(market.truth.trades)]);
   expect(await count("second-one")).toEqual(["n", String(second.truth.trades)]);
+}, 180_000);
+
+test("a source that cannot be opened, put right in its file and in the settings, begins without a restart", async () => {
+  const second = await secondMarket();
+  const market = await Market.open(ground, { blocks: 120, seed: 34, settings: ["archive.rollSeconds=20"] });
+  const spkg = ground.path("late.spkg");
+  const file = ground.path("late.yaml");
+  const late = { name: "late", endpoint: second.endpoint, "lake.dir": ground.path("late-lake"), package: spkg };
+  const write = (more: object) =>
+    writeFile(file, JSON.stringify({ sources: [{ name: "main" }, { ...late, ...more }] }));
+  await write({ module: "nowhere" });
+  const stages = market.start(["--config", file], throughSlot(second.truth.chain.lastSlot));
+  const failure = async (code: string) =>
+    market.unit("ingest.late", code, (u) => u.state === "failed" && u.errors.at(-1)?.code === code);
+  await failure("PACKAGE_MISSING");
+  const before = (await market.held()).find((unit) => unit.unit === "decode.main");
+  await writeFile(spkg, buildDemoPackage());
+  const api = await apiOf(ground, [...market.settings(), `sources=${JSON.stringify([{ name: "main" }, late])}`]);
+  expect(await api("POST", "/api/indexer/start?source=late")).toMatchObject({ code: 503 });
+  await failure("MODULE_UNKNOWN");
+  await write({});
+  expect(await api("POST", "/api/indexer/start?source=late")).toMatchObject({ code: 200 });
+  for (const unit of ["ingest.late", "decode.late", "lane.late.0", "archive.late"]) {
+    await market.unit(unit, "at its end", ({ ended }) => ended);
+  }
+  const after = (await market.held()).find((unit) => unit.unit === "decode.main");
+  expect([after?.pid, after?.metrics.sentBatches]).toEqual([before?.pid, expect.any(Number)]);
+  expect(await stages.stop()).toBe(0);
+  const sources = JSON.stringify([{ name: "main" }, { ...late, stopBlock: String(second.truth.chain.lastSlot + 1) }]);
+  const flags = [...market.settings(), `sources=${sources}`].map((s) => s.split(/=(.*)/s, 2));
+  const [, own] = sourceConfigs(loadConfig({ flags: Object.fromEntries(flags) }).values);
+  expect((await holdAgainst(own!, second.truth)).differences).toEqual([]);
 }, 180_000);
 
 test("sources that share a lake: a lineage each, one answer, and a lake that is sound", async () => {
