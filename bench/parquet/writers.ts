@@ -9,7 +9,7 @@ import type { Cell } from "../../pipeline/wire/table.ts";
 import { base58 } from "../../storage/lake/base58.ts";
 import { lakeColumns, quoteText } from "../../storage/lake/columns.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";
-import { TextCache } from "../../storage/lake/interner.ts";
+import { Interner } from "../../storage/lake/interner.ts";
 import { writeParquet } from "../../storage/lake/parquet.ts";
 import { allRows, type Input } from "./input.ts";
 
@@ -53,7 +53,10 @@ interface Field {
 
 /** The values of the file. Texts of addresses come from our own encoder and its cache: what is measured is the writing. */
 function fieldsOf({ table }: Input): Field[] {
-  const addresses = new TextCache((source, start) => base58(source, start, 32));
+  const interner = new Interner();
+  const texts: string[] = [];
+  const address = (source: Uint8Array, at: number) =>
+    (texts[interner.id(source, at, at + 32)] ??= base58(source, at, 32));
   return table.columns.flatMap((column): Field[] => {
     const { name, type, nullable = false } = column.spec;
     const field = (kind: Field["kind"], value: Field["value"], suffix = ""): Field => ({
@@ -64,7 +67,7 @@ function fieldsOf({ table }: Input): Field[] {
     });
     switch (type) {
       case "bytes32":
-        return [field("text", (row) => addresses.text(column.data, row * 32, row * 32 + 32))];
+        return [field("text", (row) => address(column.data, row * 32))];
       case "bytes64":
         return [field("text", (row) => base58(column.data, row * 64, 64))];
       case "utf8":

@@ -10,13 +10,18 @@ const PAIR = 58 ** 2;
 const DIGIT_ONE = 0x31;
 
 const DIGITS = Uint8Array.from(ALPHABET, (c) => c.charCodeAt(0));
+/** The two digits of a number below 58^2, the higher one first. */
+const PAIRS = Uint8Array.from(
+  { length: 2 * PAIR },
+  (_, i) => DIGITS[i % 2 === 0 ? Math.floor(i / 116) : (i >> 1) % 58]!,
+);
 
 interface Powers {
   readonly words: number;
   readonly limbs: number;
-  /** Limb j (lowest first) of 2^16 to the power of the place of word i, at `i * limbs + j`. */
+  /** Limb j (lowest first) of 2^16 to the power of the place of word i, at `j * words + i`. */
   readonly table: Float64Array;
-  /** Limbs of word i that are not zero. */
+  /** Words that reach limb j: those from the first to here, exclusive; a multiple of four. */
   readonly lengths: Uint8Array;
 }
 
@@ -24,58 +29,71 @@ function powersOf(bytes: number): Powers {
   const words = bytes / 2;
   const limbs = Math.ceil((bytes * 8) / Math.log2(LIMB));
   const table = new Float64Array(words * limbs);
-  const lengths = new Uint8Array(words);
+  const lengths = new Uint8Array(limbs);
   for (let i = 0; i < words; i++) {
     let value = 1n << BigInt(16 * (words - 1 - i));
     for (let j = 0; value > 0n; j++) {
-      table[i * limbs + j] = Number(value % BigInt(LIMB));
+      table[j * words + i] = Number(value % BigInt(LIMB));
       value /= BigInt(LIMB);
-      lengths[i] = j + 1;
+      lengths[j] = (i | 3) + 1;
     }
   }
   return { words, limbs, table, lengths };
 }
 
 const POWERS = { 32: powersOf(32), 64: powersOf(64) } as const;
-const sums = new Float64Array(POWERS[64].limbs);
-const text = Buffer.alloc(64 + POWERS[64].limbs * 5);
+/** Characters of 32 and 64 bytes at most. */
+export const BASE58_LENGTH_MAX = { 32: 44, 64: 88 } as const;
+const words16 = new Float64Array(POWERS[64].words);
+/** Digits of all limbs; the highest may be too small for five. */
+const digits = new Uint8Array(POWERS[64].limbs * 5);
+const text = Buffer.alloc(BASE58_LENGTH_MAX[64]);
 
 /** The `size` bytes of `source` from `start`, in base58. Same text as any other base58 encoder gives. */
 export function base58(source: Uint8Array, start: number, size: 32 | 64): string {
-  const { words, limbs, table, lengths } = POWERS[size];
-  for (let j = 0; j < limbs; j++) sums[j] = 0;
-  for (let i = 0; i < words; i++) {
-    const word = (source[start + 2 * i]! << 8) | source[start + 2 * i + 1]!;
-    const at = i * limbs;
-    for (let j = 0, length = lengths[i]!; j < length; j++) sums[j]! += word * table[at + j]!;
-  }
-  let zeros = 0;
-  while (zeros < size && source[start + zeros] === 0) zeros++;
-
-  // Digits are written from the right; room is left before them for one "1" per leading zero byte.
-  let end = size + limbs * 5;
-  let carry = 0;
-  for (let j = 0; j < limbs; j++) {
-    const sum = sums[j]! + carry;
-    carry = Math.floor(sum / LIMB);
-    end = writeLimb(sum - carry * LIMB, end);
-  }
-  let first = end;
-  const last = size + limbs * 5;
-  while (first < last && text[first] === DIGIT_ONE) first++;
-  text.fill(DIGIT_ONE, first - zeros, first);
-  return text.toString("latin1", first - zeros, last);
+  return text.toString("latin1", 0, writeBase58(source, start, size, text, 0));
 }
 
-/** Writes the five digits of a limb so that they end before `end`; returns where they begin. */
-function writeLimb(limb: number, end: number): number {
-  const high = Math.floor(limb / PAIR);
-  const low = limb - high * PAIR;
-  text[end - 1] = DIGITS[low % 58]!;
-  text[end - 2] = DIGITS[(low / 58) | 0]!;
-  const middle = high % PAIR;
-  text[end - 3] = DIGITS[middle % 58]!;
-  text[end - 4] = DIGITS[(middle / 58) | 0]!;
-  text[end - 5] = DIGITS[(high / PAIR) | 0]!;
-  return end - 5;
+/** Writes the text's characters to `target` from `at` on, where there must be room for the longest; returns how many. */
+export function writeBase58(source: Uint8Array, start: number, size: 32 | 64, target: Uint8Array, at: number): number {
+  const { words, limbs, table, lengths } = POWERS[size];
+  for (let i = 0; i < words; i++) words16[i] = (source[start + 2 * i]! << 8) | source[start + 2 * i + 1]!;
+  const end = limbs * 5;
+  let carry = 0;
+  for (let j = 0; j < limbs; j++) {
+    // Four sums, so that an addition need not wait for the one before.
+    let a = carry;
+    let b = 0;
+    let c = 0;
+    let d = 0;
+    const row = j * words;
+    for (let i = 0, length = lengths[j]!; i < length; i += 4) {
+      a += words16[i]! * table[row + i]!;
+      b += words16[i + 1]! * table[row + i + 1]!;
+      c += words16[i + 2]! * table[row + i + 2]!;
+      d += words16[i + 3]! * table[row + i + 3]!;
+    }
+    const sum = a + b + (c + d);
+    carry = Math.floor(sum / LIMB);
+    writeLimb((sum - carry * LIMB) | 0, end - 5 * j);
+  }
+  let first = 0;
+  while (first < end && digits[first] === DIGIT_ONE) first++;
+  let to = at;
+  for (let i = start; i < start + size && source[i] === 0; i++) target[to++] = DIGIT_ONE;
+  for (let i = first; i < end; i++) target[to++] = digits[i]!;
+  return to - at;
+}
+
+/** Writes the five digits of a limb so that they end before `end`. */
+function writeLimb(limb: number, end: number): void {
+  const high = (limb / PAIR) | 0;
+  const low = 2 * (limb - high * PAIR);
+  const top = (high / PAIR) | 0;
+  const middle = 2 * (high - top * PAIR);
+  digits[end - 5] = DIGITS[top]!;
+  digits[end - 4] = PAIRS[middle]!;
+  digits[end - 3] = PAIRS[middle + 1]!;
+  digits[end - 2] = PAIRS[low]!;
+  digits[end - 1] = PAIRS[low + 1]!;
 }

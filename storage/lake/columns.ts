@@ -8,9 +8,7 @@ import {
   BLOB,
   BOOLEAN,
   DOUBLE,
-  DuckDBBlobValue,
   type DuckDBType,
-  type DuckDBValue,
   FLOAT,
   INTEGER,
   SMALLINT,
@@ -23,11 +21,7 @@ import {
 } from "@duckdb/node-api";
 import type { ColumnSpec, ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import type { Column } from "../../pipeline/wire/table.ts";
-import { base58 } from "./base58.ts";
-import { TextCache } from "./interner.ts";
-
-/** Reads the value of a row that is not null. */
-type Reader = (row: number) => DuckDBValue;
+import { type Gather, gatherAddresses, gatherBytes, gatherFixed, gatherSignatures } from "./vectors.ts";
 
 /** One column of a Parquet file. */
 export interface LakeColumn {
@@ -35,81 +29,47 @@ export interface LakeColumn {
   readonly type: DuckDBType;
   /** The dataset's column it comes from, by index. */
   readonly source: number;
-  bind(column: Column): Reader;
-}
-
-const utf8Decoder = new TextDecoder("utf-8", { fatal: true });
-const decodeUtf8 = (source: Uint8Array, start: number, end: number) => utf8Decoder.decode(source.subarray(start, end));
-
-/** Shared by all writers of the process: both are pure functions of the bytes. */
-const addressTexts = new TextCache((source, start) => base58(source, start, 32));
-const utf8Texts = new TextCache(decodeUtf8);
-
-const viewOf = ({ data }: Column) => new DataView(data.buffer, data.byteOffset, data.byteLength);
-
-const readUtf8 = (column: Column): Reader => {
-  const offsets = column.offsets!;
-  return (row) => utf8Texts.text(column.data, offsets[row]!, offsets[row + 1]!);
-};
-
-function fixed(width: number, get: (view: DataView, at: number) => DuckDBValue): (column: Column) => Reader {
-  return (column) => {
-    const view = viewOf(column);
-    return (row) => get(view, row * width);
-  };
-}
-
-/** 64 bits of a 128-bit column, from byte `at` of each value. */
-function readHalf(at: 0 | 8, signed: boolean): (column: Column) => Reader {
-  return (column) => {
-    const view = viewOf(column);
-    return signed ? (row) => view.getBigInt64(row * 16 + at, true) : (row) => view.getBigUint64(row * 16 + at, true);
-  };
+  /** How cells of a batch's column get into a vector of this one. */
+  gather(column: Column): Gather;
 }
 
 interface Layout {
   readonly suffix: string;
   readonly type: DuckDBType;
-  readonly bind: (column: Column) => Reader;
+  readonly gather: (column: Column) => Gather;
 }
 
 const LAYOUT: Record<ColumnType, readonly Layout[]> = {
-  bool: [{ suffix: "", type: BOOLEAN, bind: (column) => (row) => column.data[row] === 1 }],
-  u8: [{ suffix: "", type: UTINYINT, bind: (column) => (row) => column.data[row]! }],
-  u16: [{ suffix: "", type: USMALLINT, bind: fixed(2, (view, at) => view.getUint16(at, true)) }],
-  u32: [{ suffix: "", type: UINTEGER, bind: fixed(4, (view, at) => view.getUint32(at, true)) }],
-  u64: [{ suffix: "", type: UBIGINT, bind: fixed(8, (view, at) => view.getBigUint64(at, true)) }],
+  bool: [{ suffix: "", type: BOOLEAN, gather: gatherFixed(1) }],
+  u8: [{ suffix: "", type: UTINYINT, gather: gatherFixed(1) }],
+  u16: [{ suffix: "", type: USMALLINT, gather: gatherFixed(2) }],
+  u32: [{ suffix: "", type: UINTEGER, gather: gatherFixed(4) }],
+  u64: [{ suffix: "", type: UBIGINT, gather: gatherFixed(8) }],
   u128: [
-    { suffix: "_hi", type: UBIGINT, bind: readHalf(8, false) },
-    { suffix: "_lo", type: UBIGINT, bind: readHalf(0, false) },
+    { suffix: "_hi", type: UBIGINT, gather: gatherFixed(8, 16, 8) },
+    { suffix: "_lo", type: UBIGINT, gather: gatherFixed(8, 16, 0) },
   ],
-  i8: [{ suffix: "", type: TINYINT, bind: fixed(1, (view, at) => view.getInt8(at)) }],
-  i16: [{ suffix: "", type: SMALLINT, bind: fixed(2, (view, at) => view.getInt16(at, true)) }],
-  i32: [{ suffix: "", type: INTEGER, bind: fixed(4, (view, at) => view.getInt32(at, true)) }],
-  i64: [{ suffix: "", type: BIGINT, bind: fixed(8, (view, at) => view.getBigInt64(at, true)) }],
+  i8: [{ suffix: "", type: TINYINT, gather: gatherFixed(1) }],
+  i16: [{ suffix: "", type: SMALLINT, gather: gatherFixed(2) }],
+  i32: [{ suffix: "", type: INTEGER, gather: gatherFixed(4) }],
+  i64: [{ suffix: "", type: BIGINT, gather: gatherFixed(8) }],
   i128: [
-    { suffix: "_hi", type: BIGINT, bind: readHalf(8, true) },
-    { suffix: "_lo", type: UBIGINT, bind: readHalf(0, false) },
+    { suffix: "_hi", type: BIGINT, gather: gatherFixed(8, 16, 8) },
+    { suffix: "_lo", type: UBIGINT, gather: gatherFixed(8, 16, 0) },
   ],
-  f32: [{ suffix: "", type: FLOAT, bind: fixed(4, (view, at) => view.getFloat32(at, true)) }],
-  f64: [{ suffix: "", type: DOUBLE, bind: fixed(8, (view, at) => view.getFloat64(at, true)) }],
-  bytes32: [
-    {
-      suffix: "",
-      type: VARCHAR,
-      bind: (column) => (row) => addressTexts.text(column.data, row * 32, row * 32 + 32),
-    },
-  ],
-  bytes64: [{ suffix: "", type: VARCHAR, bind: (column) => (row) => base58(column.data, row * 64, 64) }],
-  bytes: [{ suffix: "", type: BLOB, bind: (column) => (row) => new DuckDBBlobValue(column.bytes(row)) }],
-  utf8: [{ suffix: "", type: VARCHAR, bind: readUtf8 }],
-  json: [{ suffix: "", type: VARCHAR, bind: readUtf8 }],
+  f32: [{ suffix: "", type: FLOAT, gather: gatherFixed(4) }],
+  f64: [{ suffix: "", type: DOUBLE, gather: gatherFixed(8) }],
+  bytes32: [{ suffix: "", type: VARCHAR, gather: gatherAddresses }],
+  bytes64: [{ suffix: "", type: VARCHAR, gather: gatherSignatures }],
+  bytes: [{ suffix: "", type: BLOB, gather: gatherBytes("bytes") }],
+  utf8: [{ suffix: "", type: VARCHAR, gather: gatherBytes("text") }],
+  json: [{ suffix: "", type: VARCHAR, gather: gatherBytes("text") }],
 };
 
 /** The Parquet columns of a dataset, in order. */
 export function lakeColumns(spec: DatasetSpec): LakeColumn[] {
   return spec.columns.flatMap((column, source) =>
-    LAYOUT[column.type].map(({ suffix, type, bind }) => ({ name: column.name + suffix, type, source, bind })),
+    LAYOUT[column.type].map(({ suffix, type, gather }) => ({ name: column.name + suffix, type, source, gather })),
   );
 }
 

@@ -8,11 +8,12 @@ import {
   DuckDBInstance,
   DuckDBTableFunction,
   type DuckDBValue,
-  DuckDBVector,
 } from "@duckdb/node-api";
+import bindings from "@duckdb/node-bindings";
 import { Fatal, SluiceError, Transient } from "../../pipeline/errors.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import type { LakeColumn } from "./columns.ts";
+import { CHUNK_ROWS, type Gather } from "./vectors.ts";
 
 export interface DuckOptions {
   /** DuckDB's own memory limit, MB. Default 128. */
@@ -37,11 +38,11 @@ interface Feeding {
   readonly columns: readonly LakeColumn[];
   readonly feeds: Iterator<Feed>;
   current: Feed | null;
+  /** Of the current one, by column. */
+  gathers: readonly Gather[];
   at: number;
   error: unknown;
 }
-
-const CHUNK_ROWS = DuckDBVector.standardSize();
 
 export class Duck {
   private readonly instance: DuckDBInstance;
@@ -91,7 +92,14 @@ export class Duck {
   /** Runs `sql`, in which `fed_rows()` yields the rows of `feeds` in the columns given. One statement at a time. */
   async feed(columns: readonly LakeColumn[], feeds: Iterable<Feed>, sql: string): Promise<void> {
     if (this.feeding !== null) throw new Error("a statement is being fed already");
-    const feeding: Feeding = { columns, feeds: feeds[Symbol.iterator](), current: null, at: 0, error: null };
+    const feeding: Feeding = {
+      columns,
+      feeds: feeds[Symbol.iterator](),
+      current: null,
+      gathers: [],
+      at: 0,
+      error: null,
+    };
     this.feeding = feeding;
     try {
       await guard(() => this.connection.run(sql));
@@ -133,28 +141,18 @@ function fill(feeding: Feeding, chunk: DuckDBDataChunk): void {
       chunk.rowCount = 0;
       return;
     }
+    const { table } = next.value;
     feeding.current = next.value;
+    feeding.gathers = feeding.columns.map(({ source, gather }) => gather(table.columns[source]!));
     feeding.at = 0;
   }
-  const { table, rows, chunkRows = CHUNK_ROWS } = feeding.current;
-  const from = feeding.at;
-  const count = Math.min(CHUNK_ROWS, chunkRows, rows.length - from);
+  const { rows, chunkRows = CHUNK_ROWS } = feeding.current;
+  const count = Math.min(CHUNK_ROWS, chunkRows, rows.length - feeding.at);
   chunk.rowCount = count;
-  for (const [index, lakeColumn] of feeding.columns.entries()) {
-    const column = table.columns[lakeColumn.source]!;
-    const read = lakeColumn.bind(column);
-    const vector = chunk.getColumnVector(index);
-    if (column.validity === null) {
-      for (let i = 0; i < count; i++) vector.setItem(i, read(rows[from + i]!));
-    } else {
-      for (let i = 0; i < count; i++) {
-        const row = rows[from + i]!;
-        vector.setItem(i, column.isNull(row) ? null : read(row));
-      }
-    }
-    vector.flush();
+  for (const [index, gather] of feeding.gathers.entries()) {
+    gather(bindings.data_chunk_get_vector(chunk.chunk, index), rows, feeding.at, count);
   }
-  feeding.at = from + count;
+  feeding.at += count;
 }
 
 /** DuckDB's errors are plain ones: sorts them by what can be done about them. */

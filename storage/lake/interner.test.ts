@@ -1,7 +1,7 @@
-/** Interning. Goal: equal bytes have one id and others another, whatever their number; texts are made once and bounded. */
+/** Interning. Goal: equal bytes have one id and others another, whatever their number. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Interner, TextCache } from "./interner.ts";
+import { Interner } from "./interner.ts";
 import { bytesOf } from "./rows-fixture.ts";
 
 test("ids count from 0 in the order of first sight, and give the bytes back", () => {
@@ -27,23 +27,4 @@ test("many more than it begins with", () => {
   const ids = values.map((v) => interner.id(v, 0, 32));
   expect(new Set(ids).size).toBe(new Set(values.map((v) => v.join())).size);
   expect(values.map((v) => interner.id(v, 0, 32))).toEqual(ids);
-});
-
-test("a text is made once while it is held, anew when the cache has started over, and each time when it is long", () => {
-  let made = 0;
-  const cache = new TextCache(
-    (source, start, end) => {
-      made++;
-      return source.subarray(start, end).join();
-    },
-    3,
-    4,
-  );
-  const text = (...bytes: number[]) => cache.text(new Uint8Array(bytes), 0, bytes.length);
-  for (let i = 0; i < 5; i++) for (const n of [1, 2]) expect(text(n)).toBe(String(n));
-  expect(made).toBe(2);
-  expect([text(3), text(4), text(1), text()]).toEqual(["3", "4", "1", ""]);
-  expect(made).toBe(6);
-  expect([text(1, 2, 3, 4, 5), text(1, 2, 3, 4, 5)]).toEqual(["1,2,3,4,5", "1,2,3,4,5"]);
-  expect(made).toBe(8);
 });

@@ -12,6 +12,7 @@ import { base58 } from "./base58.ts";
 import { lakeColumns, lakeNames, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
 import { sha256File, syncFile } from "./files.ts";
+import { sameBytes } from "./interner.ts";
 import { orderRows } from "./order.ts";
 
 export interface Range<Value> {
@@ -63,8 +64,8 @@ function dateOf(day: number): string {
  */
 export async function writeParquet(duck: Duck, table: Table, rows: Uint32Array, path: string): Promise<WrittenFile> {
   const { spec } = table;
-  const expected = factsOf(table, rows);
   const ordered = orderRows(table, rows);
+  const expected = factsOf(table, ordered);
   const groupRows = rowGroupRows(table, ordered);
   await duck.feed(
     lakeColumns(spec),
@@ -135,13 +136,13 @@ function mintRange(table: Table, rows: Uint32Array): Range<string> | null {
   if (!hasMint(table.spec)) return null;
   const mint = table.column("mint");
   const seen = new Set<string>();
-  let last: Uint8Array | null = null;
+  let before = -1;
   for (const row of rows) {
     if (mint.isNull(row)) continue;
-    const bytes = mint.bytes(row);
+    const start = row * 32;
     // Neighbours often share a mint: text is made only when it changes.
-    if (last === null || Buffer.compare(last, bytes) !== 0) seen.add(base58(bytes, 0, 32));
-    last = bytes;
+    if (before < 0 || !sameBytes(mint.data, start, before, 32)) seen.add(base58(mint.data, start, 32));
+    before = start;
   }
   if (seen.size === 0) return null;
   const sorted = [...seen].sort();
