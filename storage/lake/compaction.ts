@@ -14,6 +14,7 @@ import { Duck } from "./duckdb.ts";
 import {
   type EntryDraft,
   type FileEntry,
+  isComplete,
   type Lineage,
   lineageId,
   type ManifestEntry,
@@ -112,7 +113,8 @@ export function runsDue(entries: readonly ManifestEntry[], targetBytes: number):
       const id = lineageId(compactionOf(own[0]!.lineage, dataset));
       const stands = entries.findLast((entry) => lineageId(entry.lineage) === id)?.to.slot ?? -1;
       const after = own.filter((entry) => entry.first.slot > stands);
-      runs.push(...cut(dataset, after, replaced, targetBytes).filter((run) => groupsOf(run).length > 0));
+      const ended = isComplete(own[0]!.lineage, own.at(-1)!.to.slot);
+      runs.push(...cut(dataset, after, replaced, targetBytes, ended).filter((run) => groupsOf(run).length > 0));
     }
   }
   return runs;
@@ -120,13 +122,14 @@ export function runsDue(entries: readonly ManifestEntry[], targetBytes: number):
 
 /**
  * Ends a run before an entry that begins on another day or has other columns, and after one that makes it large enough. An
- * unfinished run is left for later. Rows that follow midnight within an entry stay with its run: they are one file more.
+ * unfinished run is left for later, unless the lineage has `ended`. Rows that follow midnight within an entry stay with its run: they are one file more.
  */
 function cut(
   dataset: string,
   entries: readonly ManifestEntry[],
   replaced: ReadonlySet<string>,
   targetBytes: number,
+  ended: boolean,
 ): Run[] {
   const runs: Run[] = [];
   let current: { entries: ManifestEntry[]; files: LakeFile[] } = { entries: [], files: [] };
@@ -149,6 +152,7 @@ function cut(
     bytes += own.reduce((sum, file) => sum + file.bytes, 0);
     if (bytes >= targetBytes) end();
   }
+  if (ended && current.entries.length > 0) end();
   return runs;
 }
 

@@ -86,7 +86,10 @@ const EntrySchema = Type.Object(
     to: PositionSchema,
     first: BlockSchema,
     last: BlockSchema,
-    blocks: Type.Integer({ minimum: 1, description: "Blocks received; a filtered stream leaves out slots." }),
+    blocks: Type.Integer({
+      minimum: 0,
+      description: "Blocks received; a filtered stream leaves out slots. 0: the end of a range, see `endOfRange`.",
+    }),
     recent: Type.Array(Type.Object({ slot: Count, hash: Type.String() }, strict), {
       minItems: 1,
       maxItems: RECENT_BLOCKS,
@@ -112,6 +115,19 @@ export type FileEntry = Static<typeof FileSchema>;
 export type ManifestEntry = Static<typeof EntrySchema>;
 /** An entry before its place in the chain is known. */
 export type EntryDraft = Omit<ManifestEntry, "format" | "version" | "number" | "previous" | "lineagePrevious" | "from">;
+
+/**
+ * The end of a bounded range, in place of a block: nothing came between the last block and it. A lineage that stands there
+ * is complete, also one that never saw a block.
+ */
+export function endOfRange(stop: number): EntryBlock {
+  return { slot: stop - 1, hash: "", time: 0 };
+}
+
+/** Whether a bounded lineage that stands at `slot` has come to the end of its range. */
+export function isComplete({ stop }: Lineage, slot: number): boolean {
+  return stop !== null && slot >= stop - 1;
+}
 
 /** One line that tells a lineage from all others. */
 export function lineageId({ kind, source, dataset, start, stop }: Lineage): string {
@@ -190,6 +206,8 @@ function contradictionIn(entry: ManifestEntry): string | null {
   if (!sameBlock(to, last)) return "to: it is not the last block";
   if (first.slot > last.slot || (from !== null && first.slot <= from.slot)) return "first: blocks are not in order";
   if (entry.blocks > last.slot - first.slot + 1) return "blocks: more than there are slots";
+  const range = rangeContradiction(entry);
+  if (range !== null) return range;
   if (!sameBlock(entry.recent.at(-1)!, last)) return "recent: it does not end with the last block";
   if (entry.recent.some((block, i) => i > 0 && block.slot <= entry.recent[i - 1]!.slot)) return "recent: not in order";
   const names = entry.datasets.map((d) => d.name);
@@ -205,6 +223,17 @@ function contradictionIn(entry: ManifestEntry): string | null {
     if (reason !== null) return `files/${i}: ${reason}`;
   }
   return null;
+}
+
+function rangeContradiction({ lineage, first, last, blocks, files }: ManifestEntry): string | null {
+  const { kind, start, stop } = lineage;
+  if (kind === "backfill") {
+    if (start === null || stop === null || start >= stop) return "lineage: a backfill has a range";
+    if (first.slot < start || last.slot >= stop) return "lineage: its range does not hold the blocks";
+  }
+  if (blocks > 0) return null;
+  const isEnd = stop !== null && first.slot === stop - 1 && last.slot === stop - 1 && last.hash === "";
+  return isEnd && files.length === 0 ? null : "blocks: none, though it is not the end of a range";
 }
 
 function fileContradiction(entry: ManifestEntry, file: FileEntry, datasets: readonly string[]): string | null {

@@ -90,7 +90,11 @@ export function addsCoverage({ kind }: Lineage): boolean {
   return kind === "live" || kind === "backfill";
 }
 
-/** The slots that an entry covers: from after its lineage's position, or from the first block it has really seen. */
-export function slotsOf({ from, first, last }: ManifestEntry): SlotRange {
-  return { first: from === null ? first.slot : from.slot + 1, last: last.slot };
+/**
+ * The slots that an entry covers: from after its lineage's position. At the beginning of a lineage that is from the slot it
+ * was asked to begin at where it is a backfill, whose range is known, or else from the first block it has really seen.
+ */
+export function slotsOf({ lineage, from, first, last }: ManifestEntry): SlotRange {
+  const begin = lineage.kind === "backfill" ? (lineage.start ?? first.slot) : first.slot;
+  return { first: from === null ? begin : from.slot + 1, last: last.slot };
 }

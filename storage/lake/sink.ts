@@ -17,7 +17,9 @@ import { Duck } from "./duckdb.ts";
 import {
   describeDataset,
   type EntryBlock,
+  endOfRange,
   type FileEntry,
+  isComplete,
   type Lineage,
   lineageId,
   partitionOf,
@@ -36,7 +38,7 @@ export interface LakeSinkOptions {
   readonly journal?: Journal;
   /** Local folder for files being written and for what DuckDB spills; best on the device of a folder store. */
   readonly workDir: string;
-  /** Who writes. `start` and `stop` bound the range that it was asked for; they claim nothing. */
+  /** Who writes. A backfill covers its range from `start` on, and up to `stop` once `closeRange` has said so. */
   readonly lineage: Lineage;
   /** All datasets that it covers, whether they have rows or not. */
   readonly datasets: readonly DatasetSpec[];
@@ -142,6 +144,34 @@ export class LakeSink implements Sink<Roll> {
 
   /** The input is complete: resolves when all of it is in the lake, not only on its way there. */
   async end(): Promise<void> {
+    await this.journal.settled();
+  }
+
+  /**
+   * Notes that nothing came between the last block and the end of the lineage's range, where it does not stand there yet;
+   * resolves when that is in the lake. To be called when the source has said that the range is complete.
+   */
+  async closeRange(moduleHash: string): Promise<void> {
+    const opened = this.mustBeOpen();
+    const { lineage, datasets } = this.options;
+    if (lineage.stop === null) throw new Fatal("LAKE_ORDER", `${this.name} has no range that could end`);
+    if (!isComplete(lineage, opened.own?.to.slot ?? -1)) {
+      const end = endOfRange(lineage.stop);
+      const { slot, hash } = end;
+      opened.own = await this.journal.append({
+        lineage,
+        to: { slot, hash, cursor: "", moduleHash },
+        first: end,
+        last: end,
+        blocks: 0,
+        recent: [{ slot, hash }],
+        finality: "final-slot",
+        package: this.options.package,
+        datasets: datasets.map(describeDataset),
+        files: [],
+        replaces: [],
+      });
+    }
     await this.journal.settled();
   }
 

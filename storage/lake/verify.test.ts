@@ -99,7 +99,7 @@ describe("a sound lake", () => {
   });
 
   test("has gaps in its slots where a filtered stream left them out", async () => {
-    await lake.fill([[100, 140, 180]], { lineage: { ...LIVE, kind: "backfill" } });
+    await lake.fill([[100, 140, 180]], { lineage: { ...LIVE, kind: "backfill", start: 100, stop: 200 } });
     const { ok, coverage } = await verify({ deep: true });
     expect(ok).toBe(true);
     expect(coverage["trades"]).toEqual([
