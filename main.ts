@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import * as alive from "./cli/alive.ts";
 import * as answer from "./cli/answer.ts";
 import * as api from "./cli/api.ts";
+import * as backfill from "./cli/backfill.ts";
 import * as backup from "./cli/backup.ts";
 import * as completions from "./cli/completions.ts";
 import * as config from "./cli/config.ts";
@@ -62,6 +63,7 @@ const COMMANDS = [
   token,
   sql,
   verify,
+  backfill,
   backup,
   upkeep,
   record,

@@ -112,11 +112,13 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     control,
     world: systemWorld,
     log: logFor("stages"),
-    openSource: (log) => openSource(config, systemWorld, log),
+    openSource: (log, settings = {}) => openSource({ ...config, ...settings }, systemWorld, log),
     openHotStore: (lane) =>
       new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
     // DuckDB is loaded only where the archive runs.
-    openLake: async (log) => (await import("./lake.ts")).openLake(config, catalog, control, log),
+    openLake: async (log, lineage) => (await import("./lake.ts")).openLake(config, catalog, control, log, lineage),
+    lake: async () => (await import("./lake.ts")).lakeStore(config),
+    spooledSegments: async () => (await import("./lake.ts")).spooledSegments(config),
   };
   for (const spec of streams(deployment)) await broker.ensureStream(spec);
   return deployment;

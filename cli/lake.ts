@@ -2,6 +2,7 @@
  * The lake of a deployment: where its archive writes and its readers read. A folder of this host, or a bucket; with a
  * bucket, commits gather on this host first and readers keep copies.
  */
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
@@ -10,6 +11,7 @@ import { Fatal, Transient } from "../pipeline/errors.ts";
 import { type Log, logFor } from "../pipeline/log.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
+import type { SlotRange } from "../storage/lake/coverage.ts";
 import type { Lineage } from "../storage/lake/entry.ts";
 import { FileCache } from "../storage/lake/file-cache.ts";
 import { FolderStore } from "../storage/lake/folder-store.ts";
@@ -84,16 +86,16 @@ export async function requireLake(config: Config, log: Log): Promise<void> {
   }
 }
 
-/** Opens the lake for the archive of a source. */
+/** Opens the lake for one writer: the archive of a source, or a segment of its history. */
 export async function openLake(
   config: Config,
   catalog: DatasetCatalog,
   control: Pick<Control, "leases">,
   log: Log,
+  lineage: Lineage = { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null },
 ): Promise<LakeOutput> {
   const package_ = config["source.package"] === "" ? "built-in demo package" : withoutSecrets(config["source.package"]);
-  const { temp, spool: spools } = folders(config);
-  const lineage: Lineage = { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null };
+  const { temp } = folders(config);
   const options: Omit<LakeSinkOptions, "store"> = {
     workDir: temp,
     lineage,
@@ -109,7 +111,7 @@ export async function openLake(
   const bucket = await bucketStore(config, cache, lock);
   let prepared = false;
   const spool = new Spool({
-    folder: join(spools, `${lakeId(config)}-${lineage.source}`),
+    folder: spoolFolder(config, lineage),
     bucket,
     lineage,
     maxBytes: config["lake.spoolMaxBytes"],
@@ -122,6 +124,23 @@ export async function openLake(
     onShipped: (key, path) => cache.adopt(key, path),
   });
   return { sink: new LakeSink({ ...options, store: spool.store, journal: spool }), shipping: spool };
+}
+
+/** One for each lineage that this host writes in a bucket. */
+function spoolFolder(config: Config, { kind, source, start, stop }: Lineage): string {
+  const segment = kind === "backfill" ? `.${start}-${stop}` : "";
+  return join(folders(config).spool, `${lakeId(config)}-${source}${segment}`);
+}
+
+/** Segments of a source's history that have a spool on this host. */
+export async function spooledSegments(config: Config): Promise<SlotRange[]> {
+  if (config["lake.url"] === "") return [];
+  const own = `${lakeId(config)}-${config["source.name"]}.`;
+  const names = await readdir(folders(config).spool).catch(() => []);
+  return names.flatMap((name) => {
+    const range = name.startsWith(own) ? /^(\d+)-(\d+)$/.exec(name.slice(own.length)) : null;
+    return range === null ? [] : [{ first: Number(range[1]), last: Number(range[2]) - 1 }];
+  });
 }
 
 /** Names the lake where several could be meant: in local folders, and for its lock. */

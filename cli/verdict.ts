@@ -38,6 +38,12 @@ export async function holdAgainst(config: Config, truth: Truth): Promise<Verdict
   };
 }
 
+/** The lake alone: for what was filled without the hot stores. */
+export async function holdLakeAgainst(config: Config, truth: Truth): Promise<readonly string[]> {
+  const { catalog } = await decodersFor(config);
+  return (await holdLake(config, catalog, truth)).differences.map(describeDifference);
+}
+
 function holdHot(config: Config, catalog: DatasetCatalog, truth: Truth) {
   const readers = Array.from({ length: config.lanes }, (_, lane) => new HotReader(laneFile(folders(config).hot, lane)));
   try {
@@ -87,8 +93,10 @@ async function manifestFiles(lake: ObjectStore): Promise<{ path: string; dataset
     keys.map(async (key) => JSON.parse(Buffer.from((await lake.get(key))!).toString())),
   );
   const files = entries.flatMap((entry: { files: { key: string; dataset: string; rows: number }[] }) => entry.files);
+  const replaced = new Set(entries.flatMap((entry: { replaces: string[] }) => entry.replaces));
+  const live = files.filter(({ key }) => !replaced.has(key));
   return Promise.all(
-    files.map(async ({ key, dataset, rows }) => ({ path: (await lake.localPath(key)) ?? key, dataset, rows })),
+    live.map(async ({ key, dataset, rows }) => ({ path: (await lake.localPath(key)) ?? key, dataset, rows })),
   );
 }
 

@@ -4,10 +4,11 @@
  * positions inside the outputs.
  */
 import type { Broker, Bucket } from "./broker.ts";
+import { Fenced } from "./errors.ts";
 import type { Generations } from "./generations.ts";
 import type { UnitMetrics } from "./metrics.ts";
 import type { BlockRef, Position } from "./position.ts";
-import type { Ledger } from "./spend.ts";
+import { type Amount, addSpend, type Ledger } from "./spend.ts";
 
 export interface Desired {
   readonly running: boolean;
@@ -108,8 +109,22 @@ export class Control {
     return this.get<Ledger>("control", `spend.${source}`);
   }
 
-  async setSpend(source: string, ledger: Ledger): Promise<void> {
-    await this.put("control", `spend.${source}`, ledger);
+  /** Adds what came to the day of `at`; any number of processes may. Resolves with what all of them have received. */
+  async addSpend(source: string, at: number, amount: Amount): Promise<Ledger> {
+    const [kv, key] = [this.bucket("control"), `spend.${source}`];
+    for (;;) {
+      const entry = await kv.get(key);
+      const known = entry === null || entry.operation !== "PUT" ? null : entry.json<Ledger>();
+      const ledger = addSpend(known, at, amount);
+      const value = encoder.encode(JSON.stringify(ledger));
+      try {
+        if (entry === null || known === null) await kv.create(key, value);
+        else await kv.update(key, value, entry.revision);
+        return ledger;
+      } catch (error) {
+        if (!(error instanceof Fenced)) throw error; // somebody else has added meanwhile
+      }
+    }
   }
 
   /** Null: nobody has ever upgraded the source. */

@@ -5,7 +5,10 @@ import type { MapSpec } from "../stages/decode/map/map-spec.ts";
 import type { ProgramSpec } from "../stages/decode/program.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
 import type { HotStore } from "../storage/hot/store.ts";
+import type { SlotRange } from "../storage/lake/coverage.ts";
+import type { Lineage } from "../storage/lake/entry.ts";
 import type { LakeOutput } from "../storage/lake/output.ts";
+import type { ObjectStore } from "../storage/lake/store.ts";
 import type { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
@@ -31,7 +34,13 @@ export interface Deployment {
   readonly control: Control;
   readonly world: World;
   readonly log: Log;
-  openSource(log: Log): Promise<SubstreamsSource>;
+  /** `settings` count before those of the deployment. */
+  openSource(log: Log, settings?: Partial<Config>): Promise<SubstreamsSource>;
   openHotStore(lane: number): HotStore;
-  openLake(log: Log): Promise<LakeOutput>;
+  /** For one lineage; absent: that of the live archive. */
+  openLake(log: Log, lineage?: Lineage): Promise<LakeOutput>;
+  /** The lake as readers see it. */
+  lake(): Promise<ObjectStore>;
+  /** Segments of history with commits on this host that may not be in the bucket yet. */
+  spooledSegments(): Promise<readonly SlotRange[]>;
 }

@@ -11,6 +11,7 @@ import {
   budgetUse,
   type Ledger,
   leftOf,
+  NOTHING,
   type Spend,
   spendAt,
 } from "./spend.ts";
@@ -31,7 +32,8 @@ export interface SpendMeterOptions {
   readonly source: Source & { readonly status: Received };
   readonly budget: Budget;
   readonly read: () => Promise<Ledger | null>;
-  readonly write: (ledger: Ledger) => Promise<void>;
+  /** Adds what came, beside what others add; resolves with all of it. */
+  readonly add: (at: number, amount: Amount) => Promise<Ledger>;
   readonly world: World;
   readonly log: Log;
 }
@@ -42,6 +44,8 @@ export class MeteredSource implements Source {
   readonly moduleHash: string;
   private readonly o: SpendMeterOptions;
   private ledger: Ledger | null = null;
+  /** What came and is not in the ledger yet. */
+  private pending: Amount = NOTHING;
   private counted: Received = { blocks: 0, receivedBytes: 0 };
   private writtenAt = Number.NEGATIVE_INFINITY;
   private alarmed: string | null = null;
@@ -56,7 +60,7 @@ export class MeteredSource implements Source {
 
   /** For reports: what was spent, and how much of the budget that is. */
   report(): Spend & { readonly budget: BudgetUse | null } {
-    const spend = spendAt(this.ledger, this.o.world.now());
+    const spend = this.spent();
     return { ...spend, budget: budgetUse(spend, this.o.budget) };
   }
 
@@ -85,21 +89,29 @@ export class MeteredSource implements Source {
   }
 
   private count(): void {
-    const { source, world } = this.o;
-    const { blocks, receivedBytes } = source.status;
-    const came: Amount = { blocks: blocks - this.counted.blocks, bytes: receivedBytes - this.counted.receivedBytes };
-    if (came.blocks === 0 && came.bytes === 0) return;
-    this.ledger = addSpend(this.ledger, world.now(), came);
+    const { blocks, receivedBytes } = this.o.source.status;
+    const { pending, counted } = this;
+    this.pending = {
+      blocks: pending.blocks + blocks - counted.blocks,
+      bytes: pending.bytes + receivedBytes - counted.receivedBytes,
+    };
     this.counted = { blocks, receivedBytes };
+  }
+
+  private spent(): Spend {
+    const now = this.o.world.now();
+    return spendAt(isNothing(this.pending) ? this.ledger : addSpend(this.ledger, now, this.pending), now);
   }
 
   /** What cannot be written now is written later, with what comes until then. */
   private async write(now: boolean): Promise<void> {
-    const { world, write, log } = this.o;
-    if (this.ledger === null || (!now && world.monotonic() - this.writtenAt < WRITE_EVERY_MS)) return;
+    const { world, add, log } = this.o;
+    const amount = this.pending;
+    if (isNothing(amount) || (!now && world.monotonic() - this.writtenAt < WRITE_EVERY_MS)) return;
     this.writtenAt = world.monotonic();
     try {
-      await write(this.ledger);
+      this.ledger = await add(world.now(), amount);
+      this.pending = { blocks: this.pending.blocks - amount.blocks, bytes: this.pending.bytes - amount.bytes };
     } catch (error) {
       log("debug", "what was received could not be written down", { reason: describe(error) });
     }
@@ -107,7 +119,7 @@ export class MeteredSource implements Source {
 
   private hold(): void {
     const { budget, log, source, world } = this.o;
-    const spend = spendAt(this.ledger, world.now());
+    const spend = this.spent();
     const use = budgetUse(spend, budget);
     const left = leftOf(spend, budget);
     this.due = {
@@ -129,4 +141,8 @@ export class MeteredSource implements Source {
     this.alarmed = alarm;
     log(full ? "error" : "warning", message, { source: this.name });
   }
+}
+
+function isNothing({ blocks, bytes }: Amount): boolean {
+  return blocks === 0 && bytes === 0;
 }

@@ -70,9 +70,10 @@ describe("the meter", () => {
       source,
       budget: { ...UNLIMITED, ...budget },
       read: async () => kept.ledger,
-      write: async (ledger) => {
+      add: async (at, amount) => {
         if (clock.failing) throw new Transient("TEST", "down");
-        kept.ledger = ledger;
+        kept.ledger = addSpend(kept.ledger, at, amount);
+        return kept.ledger;
       },
       world: { now: () => clock.now, monotonic: () => clock.now, random: () => 0, sleep: Bun.sleep },
       log: (level, message) => lines.push(`${level} ${message}`),
@@ -119,6 +120,15 @@ describe("the meter", () => {
     const slow = open({ day: { blocks: 5, bytes: 0 }, alarmPercent: 60 }, { ledger: null }, 4);
     for await (const _ of slow.metered.blocks(null, new AbortController().signal)) slow.clock.now += 2_000;
     expect(slow.lines).toEqual(["warning 60 % of the budget is used: 3 of 5 blocks of the day"]);
+  });
+
+  test("two that count at once lose nothing of each other's, and know what both have received", async () => {
+    const kept: { ledger: Ledger | null } = { ledger: null };
+    const both = [open({ day: { blocks: 1_000, bytes: 0 } }, kept), open({}, kept)];
+    await Promise.all(both.map(({ read }) => read()));
+    expect(kept.ledger?.days["2026-11-21"]).toEqual({ blocks: 20, bytes: 2_000 });
+    await both[0]!.read();
+    expect(both[0]!.metered.report()).toMatchObject({ today: { blocks: 30 }, budget: { used: 30 } });
   });
 
   test("what cannot be written down is written later, and stops nothing", async () => {

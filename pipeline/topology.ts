@@ -15,21 +15,17 @@ import { LaneStage } from "../stages/sync/lane-stage.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
-import { Shutdown } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
 import { runJanitor } from "./janitor.ts";
 import { runLivePublisher } from "./live.ts";
 import { names, type StageName } from "./names.ts";
+import { paidSource } from "./paid-source.ts";
 import { quarantine } from "./quarantine.ts";
 import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
-import type { SubstreamsSource } from "./source/client.ts";
-import { parseEndpoint } from "./source/endpoint.ts";
-import { budgetOf } from "./spend.ts";
-import { MeteredSource } from "./spend-meter.ts";
 import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
-import { SlottedSource } from "./stream-slots.ts";
+import { together } from "./together.ts";
 import type { UnitContext, UnitSpec } from "./unit.ts";
 import { whileWanted } from "./wanted.ts";
 import type { RowBatch } from "./wire/batch.ts";
@@ -102,12 +98,7 @@ export function units(config: Config, stages: readonly StageName[], deployment: 
 async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const source = await d.openSource(c.log);
-  const slotted = slottedSource(d, c, source);
-  const metered = new MeteredSource({
-    ...{ source: slotted, budget: budgetOf(d.config), world: d.world, log: c.log },
-    read: () => d.control.spend(d.source),
-    write: (ledger) => d.control.setSpend(d.source, ledger),
-  });
+  const metered = paidSource(d, source, c.unit, c.log);
   c.setDetails(() => ({ source: source.status, moduleHash: source.moduleHash, spend: metered.report() }));
   const check = moduleHashCheck(d.config["source.moduleHashPolicy"], source.moduleHash, (m) => c.log("warning", m));
   const limits = { maxBlocks: d.config["batch.maxBlocks"], maxBytes: d.config["batch.maxBytes"] };
@@ -130,22 +121,9 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
   );
 }
 
-/** A provider counts streams; an endpoint on this machine does not. */
-function slottedSource(d: Deployment, c: UnitContext, source: SubstreamsSource): SubstreamsSource | SlottedSource {
-  const { "source.maxStreams": maxStreams, "lease.ttlMs": ttlMs } = d.config;
-  const { origin: endpoint, loopback } = parseEndpoint(d.config["source.endpoint"]);
-  if (maxStreams === 0 || loopback) return source;
-  const bucket = d.control.leases(ttlMs);
-  return new SlottedSource({ source, endpoint, maxStreams, bucket, ttlMs, holder: c.unit, world: d.world, log: c.log });
-}
-
 async function decode(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
-  const stage = new DecodeStage({
-    programs: d.programs,
-    maps: d.maps,
-    failedTransactions: d.config["decode.failedTransactions"],
-  });
+  const stage = decodeStage(d);
   c.setDetails(() => ({ decoders: stage.health() }));
   await run(
     {
@@ -164,6 +142,12 @@ async function decode(d: Deployment, c: UnitContext): Promise<void> {
     },
     c.signal,
   );
+}
+
+/** As the settings want it; a backfill decodes with the same. */
+export function decodeStage(d: Deployment): DecodeStage {
+  const { programs, maps, config } = d;
+  return new DecodeStage({ programs, maps, failedTransactions: config["decode.failedTransactions"] });
 }
 
 async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]): Promise<void> {
@@ -234,25 +218,6 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
       signal,
     ),
   );
-}
-
-/** Runs `main` and others beside it until `main` ends; one of them that fails ends all, and its error is the unit's. */
-async function together(
-  signal: AbortSignal,
-  beside: readonly ((signal: AbortSignal) => Promise<void>)[],
-  main: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController();
-  const failures: unknown[] = [];
-  const fail = (error: unknown) => {
-    if (!(error instanceof Shutdown)) failures.push(error);
-    stop.abort(new Shutdown());
-  };
-  const all = beside.map((run) => run(AbortSignal.any([signal, stop.signal])).catch(fail));
-  await main(AbortSignal.any([signal, stop.signal])).catch(fail);
-  stop.abort(new Shutdown());
-  await Promise.all(all);
-  if (failures.length > 0) throw failures[0];
 }
 
 /** Above half full, EVENTS is emptied early: finality arrives with later blocks, which a full stream would keep out. */

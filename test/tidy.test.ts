@@ -53,12 +53,12 @@ const FORBIDDEN: readonly {
     because: "sources know no stage and no store",
   },
   {
-    from: /^pipeline\/(?!topology|deployment|live)/,
+    from: /^pipeline\/(?!topology|deployment|live|backfill)/,
     to: /^stages\/(?!stage\.ts)/,
     because: "only the topology sees stages",
   },
   {
-    from: /^pipeline\/(?!topology|deployment|live)/,
+    from: /^pipeline\/(?!topology|deployment|live|backfill)/,
     to: /^storage\/(?!sink\.ts)/,
     because: "only the topology sees stores",
   },

@@ -19,7 +19,11 @@ export interface Estimate {
 }
 
 /** Reads up to `sample` blocks of the range, and stops. Throws what the source throws, `Fatal` ESTIMATE_EMPTY. */
-export async function estimate(source: SubstreamsSource, range: Range, sample: number): Promise<Estimate> {
+export async function estimate(
+  source: Pick<SubstreamsSource, "blocks" | "status">,
+  range: Range,
+  sample: number,
+): Promise<Estimate> {
   const stop = new AbortController();
   let [count, first, last, bytes] = [0, 0, 0, 0];
   for await (const item of source.blocks(null, stop.signal)) {

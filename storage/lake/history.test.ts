@@ -147,7 +147,9 @@ describe("in a lake", () => {
     const options = { store: lake.store, workDir: lake.root };
     expect(await compactLake(options)).toEqual([]);
     await (await lake.open({ lineage })).closeRange("ab");
-    expect(await compactLake(options)).toMatchObject([{ filesBefore: 2, filesAfter: 1, slots: { first: 10, last: 12 } }]);
+    expect(await compactLake(options)).toMatchObject([
+      { filesBefore: 2, filesAfter: 1, slots: { first: 10, last: 12 } },
+    ]);
     const report = await verifyLake(lake.store, { deep: true });
     expect(report.findings).toEqual([]);
     expect(report.coverage["trades"]).toEqual([{ first: 10, last: 12 }]);

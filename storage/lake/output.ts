@@ -12,4 +12,6 @@ export interface Shipping {
   /** To be run beside the sink's runner, from after `sink.open()` or before it, until that ends. */
   ship(signal: AbortSignal): Promise<void>;
   status(): SpoolStatus;
+  /** All is in the bucket, and nothing will follow: leaves nothing on this host. */
+  remove(): Promise<void>;
 }

@@ -7,6 +7,7 @@
  * A spool that does not lead on from there belongs to a writer that was replaced, and is given up; its blocks are read
  * again from the stream.
  */
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { classify, Fenced, Shutdown, Transient } from "../../pipeline/errors.ts";
 import type { Log } from "../../pipeline/log.ts";
@@ -164,6 +165,11 @@ export class Spool implements Journal {
       this.ended = true;
       this.ring();
     }
+  }
+
+  /** The lineage is complete and in the bucket: nothing of it need stay here. */
+  async remove(): Promise<void> {
+    if (this.waiting.length === 0) await rm(this.o.folder, { recursive: true, force: true });
   }
 
   private async shipAll(signal: AbortSignal): Promise<void> {
