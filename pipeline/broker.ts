@@ -18,11 +18,11 @@ import {
   type StoredMsg,
   type StreamInfo,
 } from "@nats-io/jetstream";
-import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { connect, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { parseNatsUrl, withoutSecrets } from "./addresses.ts";
 import { type Part, publishAtomic } from "./atomic-batch.ts";
-import { apiCode, brokerError, FULL_CODES, noJetStream, noRoomFor, WRONG_LAST_SEQUENCE } from "./broker-errors.ts";
+import { apiCode, brokerError, FULL_CODES, noJetStream, noRoomFor } from "./broker-errors.ts";
+import { type Bucket, Buckets } from "./buckets.ts";
 import { Assembler, BATCH_HEADER, chunksOf, type Delivery } from "./chunks.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
 import { Fatal, Transient } from "./errors.ts";
@@ -82,36 +82,19 @@ export interface StoredHeader {
 /** What readers and sinks need of JetStream; the part that simulations replace. */
 export type Streams = Pick<Broker, "publish" | "read" | "header" | "streamState">;
 
-/** An entry of a key-value bucket; `operation` is "PUT" unless it was deleted. */
-export type Entry = Pick<KvEntry, "revision" | "operation" | "string" | "json">;
-
-/**
- * A key-value bucket. Entries that nobody renews end with the bucket's life span. `create` and `update` reject with
- * `Fenced` when the key has another revision than expected; everything else that goes wrong is `Transient`.
- */
-export interface Bucket {
-  get(key: string): Promise<Entry | null>;
-  put(key: string, value: Uint8Array): Promise<number>;
-  create(key: string, value: Uint8Array): Promise<number>;
-  update(key: string, value: Uint8Array, revision: number): Promise<number>;
-  delete(key: string, revision?: number): Promise<void>;
-  keys(): Promise<AsyncIterable<string>>;
-}
-
 export class Broker {
   readonly connection: NatsConnection;
   private readonly js: JetStreamClient;
   private readonly jsm: JetStreamManager;
   private readonly watch: ConnectionWatch;
-  private readonly kvs = new Map<string, Promise<KV>>();
-  private readonly replicas: number;
+  private readonly buckets: Buckets;
 
   private constructor(connection: NatsConnection, jsm: JetStreamManager, replicas: number) {
     this.connection = connection;
     this.jsm = jsm;
-    this.replicas = replicas;
     this.js = jetstream(connection, { timeout: TIMEOUT_MS });
     this.watch = new ConnectionWatch(connection);
+    this.buckets = new Buckets(this.js, jsm, this.watch, replicas);
   }
 
   static async connect(options: BrokerOptions): Promise<Broker> {
@@ -370,50 +353,8 @@ export class Broker {
     }
   }
 
-  /**
-   * The bucket of that name; `ttlMs` is the life of an entry that nobody renews (0 = for ever). Made when first used. One
-   * in memory is gone when the server restarts, and can be written when its disk is full.
-   */
+  /** See `Buckets.bucket`. */
   kv(bucket: string, ttlMs = 0, kept: "on disk" | "in memory" = "on disk"): Bucket {
-    const storage = kept === "on disk" ? StorageType.File : StorageType.Memory;
-    const open = () => this.openKv(bucket, ttlMs, storage);
-    const use = <T>(action: (kv: KV) => Promise<T>): Promise<T> => this.withKv(bucket, open, action);
-    return {
-      get: (key) => use((kv) => kv.get(key)),
-      put: (key, value) => use((kv) => kv.put(key, value)),
-      create: (key, value) => use((kv) => kv.create(key, value)),
-      update: (key, value, revision) => use((kv) => kv.update(key, value, revision)),
-      delete: (key, revision) =>
-        use((kv) => kv.delete(key, revision === undefined ? undefined : { previousSeq: revision })),
-      keys: () => use((kv) => kv.keys()),
-    };
-  }
-
-  /** Makes the bucket, or brings one that is there up to date: the client leaves that as it is. */
-  private async openKv(bucket: string, ttlMs: number, storage: StorageType): Promise<KV> {
-    const { replicas } = this;
-    const kv = await new Kvm(this.js).create(bucket, { ttl: ttlMs, replicas, history: 1, storage });
-    const { config } = (await kv.status()).streamInfo;
-    const wanted = { max_age: ttlMs * 1_000_000, num_replicas: replicas };
-    if (config.max_age !== wanted.max_age || config.num_replicas !== wanted.num_replicas) {
-      // A window for repeats may not be longer than the life span; 0 leaves it to the server.
-      await this.jsm.streams.update(config.name, { ...config, ...wanted, duplicate_window: 0 });
-    }
-    return kv;
-  }
-
-  private async withKv<T>(bucket: string, open: () => Promise<KV>, action: (kv: KV) => Promise<T>): Promise<T> {
-    let opened = this.kvs.get(bucket);
-    if (opened === undefined) {
-      opened = open();
-      this.kvs.set(bucket, opened);
-    }
-    try {
-      return await this.watch.whileConnected(opened.then(action));
-    } catch (error) {
-      // A bucket may be lost with its server: the next use makes it anew.
-      if (apiCode(error) !== WRONG_LAST_SEQUENCE) this.kvs.delete(bucket);
-      throw brokerError(error, `use the bucket ${bucket}`);
-    }
+    return this.buckets.bucket(bucket, ttlMs, kept);
   }
 }

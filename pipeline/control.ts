@@ -3,7 +3,8 @@
  * (running or not), and which stream must be replayed. All of it is advice that can be lost: correctness rests on the
  * positions inside the outputs.
  */
-import type { Broker, Bucket } from "./broker.ts";
+import type { Broker } from "./broker.ts";
+import type { Bucket } from "./buckets.ts";
 import { Fenced } from "./errors.ts";
 import type { Generations } from "./generations.ts";
 import type { UnitMetrics } from "./metrics.ts";

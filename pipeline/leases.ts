@@ -4,7 +4,7 @@
  * A lease is not a lock: a holder that sleeps may wake up late. What keeps it from harm is the compare-and-set of every
  * output.
  */
-import type { Bucket } from "./broker.ts";
+import type { Bucket } from "./buckets.ts";
 import { Fenced, Transient } from "./errors.ts";
 import { rendezvous } from "./shards.ts";
 import type { World } from "./world.ts";

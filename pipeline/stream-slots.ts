@@ -3,7 +3,7 @@
  * first, wherever it runs: leases in NATS KV, one for each stream that the endpoint allows. Without one it waits.
  */
 import { createHash } from "node:crypto";
-import type { Bucket } from "./broker.ts";
+import type { Bucket } from "./buckets.ts";
 import { Shutdown, Transient } from "./errors.ts";
 import { Lease } from "./leases.ts";
 import type { Log } from "./log.ts";

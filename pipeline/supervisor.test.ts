@@ -6,7 +6,7 @@
 import { describe, expect, test } from "bun:test";
 import { VirtualClock } from "../test/sim/clock.ts";
 import { Server } from "../test/sim/server.ts";
-import type { Bucket, Entry } from "./broker.ts";
+import type { Bucket, Entry } from "./buckets.ts";
 import { loadConfig } from "./config.ts";
 import { Control, type UnitReport } from "./control.ts";
 import { Fatal, Shutdown, Transient } from "./errors.ts";

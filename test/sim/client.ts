@@ -2,7 +2,8 @@
  * What a process has instead of a connection to JetStream. The server below it is always right; what goes wrong between
  * the two goes wrong here: lost requests, lost answers, messages that arrive late, twice or out of order.
  */
-import type { Broker, Bucket, StoredHeader, StreamSpec, StreamState, Streams } from "../../pipeline/broker.ts";
+import type { Broker, StoredHeader, StreamSpec, StreamState, Streams } from "../../pipeline/broker.ts";
+import type { Bucket } from "../../pipeline/buckets.ts";
 import type { Delivery } from "../../pipeline/chunks.ts";
 import { Transient } from "../../pipeline/errors.ts";
 import { parseHeader } from "../../pipeline/wire/message.ts";

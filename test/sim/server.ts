@@ -3,7 +3,8 @@
  * stored whole or not at all, streams that refuse when full, purges that keep the numbering, key-value buckets whose
  * entries end. What is lost here is lost as a server loses it: a tail, a stream, everything.
  */
-import type { Entry, StoredHeader, StreamSpec, StreamState } from "../../pipeline/broker.ts";
+import type { StoredHeader, StreamSpec, StreamState } from "../../pipeline/broker.ts";
+import type { Entry } from "../../pipeline/buckets.ts";
 import { Fenced, Transient } from "../../pipeline/errors.ts";
 import { type Message, parseHeader } from "../../pipeline/wire/message.ts";
 import type { VirtualClock } from "./clock.ts";
