@@ -23,6 +23,12 @@ export interface ProgramCounts {
   readonly tradesWithoutPrice: number;
   readonly truncatedLogs: number;
   readonly unmatchedInvocations: number;
+  /** Where instructions are decoded: seen = decoded + unwanted + unknown + bad. */
+  readonly instructionsSeen: number;
+  readonly instructionsDecoded: number;
+  readonly instructionsUnwanted: number;
+  readonly instructionsUnknown: number;
+  readonly instructionsBad: number;
   readonly failedSkipped: number;
 }
 
@@ -93,6 +99,11 @@ export function decodersOf(details: Details): ProgramCounts[] {
       tradesWithoutPrice: of("tradesWithoutPrice"),
       truncatedLogs: of("truncatedLogs"),
       unmatchedInvocations: of("unmatchedInvocations"),
+      instructionsSeen: of("instructionsSeen"),
+      instructionsDecoded: of("instructionsDecoded"),
+      instructionsUnwanted: of("instructionsUnwanted"),
+      instructionsUnknown: of("instructionsUnknown"),
+      instructionsBad: of("instructionsBad"),
       failedSkipped: of("failedSkipped"),
     };
   });

@@ -238,10 +238,17 @@ function lag(view: View): Finding {
 /** A decoder that a program's upgrade has overtaken sees payloads and cannot read them. */
 function decoders(view: View): Finding {
   const programs = view.units.flatMap((u) => (u.stage === "decode" ? decodersOf(u.details) : []));
-  const stale = programs.filter((p) => p.seen >= PAYLOADS_TO_JUDGE && unreadable(p) / p.seen > UNREADABLE_SHARE_MAX);
-  if (stale.length === 0) return finding("decoders", true, `${programs.length} programs`);
-  const texts = stale.map((p) => `${p.program}: ${unreadable(p)} of ${p.seen} payloads could not be read`);
+  const texts = programs.flatMap((p) => [
+    ...staleness(p.program, "payloads", unreadable(p), p.seen),
+    ...staleness(p.program, "instructions", p.instructionsBad, p.instructionsBad + p.instructionsDecoded),
+  ]);
+  if (texts.length === 0) return finding("decoders", true, `${programs.length} programs`);
   return finding("decoders", false, texts.join("; "));
+}
+
+function staleness(program: string, what: string, bad: number, of: number): string[] {
+  if (of < PAYLOADS_TO_JUDGE || bad / of <= UNREADABLE_SHARE_MAX) return [];
+  return [`${program}: ${bad} of ${of} ${what} could not be read`];
 }
 
 function unreadable(p: ProgramCounts): number {

@@ -107,7 +107,16 @@ test("standbys have series of their own; positions come from the owner only", as
 
 test("decoder health by program", async () => {
   const backend = new FakeBackend();
-  const spinpet = { seen: 10, decoded: 6, unwanted: 2, unknownLength: 1, badValue: 1, bytesLeftOver: 12 };
+  const instructions = { instructionsSeen: 9, instructionsDecoded: 3, instructionsUnknown: 5, instructionsBad: 1 };
+  const spinpet = {
+    seen: 10,
+    decoded: 6,
+    unwanted: 2,
+    unknownLength: 1,
+    badValue: 1,
+    bytesLeftOver: 12,
+    ...instructions,
+  };
   backend.change("decode.main", {
     details: { decoders: { blocks: 3, badBlocks: 1, unattributedData: 2, programs: { spinpet } } },
   });
@@ -118,6 +127,9 @@ test("decoder health by program", async () => {
   expect(samples.get(`sluice_decoder_unknown_length_total{${labels},program="spinpet"}`)).toBe(1);
   expect(samples.get(`sluice_decoder_bytes_left_over_total{${labels},program="spinpet"}`)).toBe(12);
   expect(samples.get(`sluice_decoder_understood_ratio{${labels},program="spinpet"}`)).toBe(0.8);
+  const of = (name: string) => samples.get(`sluice_decoder_instructions_${name}{${labels},program="spinpet"}`);
+  expect(["seen", "decoded", "unwanted", "unknown", "bad"].map((name) => of(`${name}_total`))).toEqual([9, 3, 0, 5, 1]);
+  expect(of("decoded_ratio")).toBe(0.75);
 });
 
 test("what the archive has written, and what waits for finality", async () => {

@@ -168,6 +168,11 @@ const PROGRAM_COUNTERS: readonly ProgramReading[] = [
   ["trades_without_price_total", "Trades without a price or a user", "tradesWithoutPrice"],
   ["truncated_logs_total", "Transactions whose log was cut: events may be missing", "truncatedLogs"],
   ["unmatched_invocations_total", "Invocations in a log without an instruction", "unmatchedInvocations"],
+  ["instructions_seen_total", "Instructions of the program, where instructions are decoded", "instructionsSeen"],
+  ["instructions_decoded_total", "Instructions that became a row", "instructionsDecoded"],
+  ["instructions_unwanted_total", "Known instructions that nobody asked for", "instructionsUnwanted"],
+  ["instructions_unknown_total", "Instructions that begin with no known discriminator", "instructionsUnknown"],
+  ["instructions_bad_total", "Instructions whose arguments fit no known layout; quarantined", "instructionsBad"],
   ["failed_skipped_total", "Failed transactions left out", "failedSkipped"],
 ];
 
@@ -192,9 +197,12 @@ function decoders(page: Page, view: View): void {
       for (const [name, help, field] of PROGRAM_COUNTERS)
         page.counter(`sluice_decoder_${name}`, help, program[field], by);
       // Unwanted events are understood, so they are no sign of a stale decoder.
-      const understood = program.decoded + program.unwanted;
-      const ratio = program.seen === 0 ? 1 : understood / program.seen;
+      const share = (understood: number, all: number) => (all === 0 ? 1 : understood / all);
+      const ratio = share(program.decoded + program.unwanted, program.seen);
       page.gauge("sluice_decoder_understood_ratio", "Share of payloads decoded or known to be unwanted", ratio, by);
+      const wanted = program.instructionsDecoded + program.instructionsBad;
+      const help = "Share of the wanted instructions that became a row";
+      page.gauge("sluice_decoder_instructions_decoded_ratio", help, share(program.instructionsDecoded, wanted), by);
     }
   }
 }

@@ -148,6 +148,8 @@ test("a decoder that its program has overtaken degrades health, not readiness", 
   });
   expect(statusOf(stale)).toBe("degraded");
   expect(reasonsNotReady(stale)).toEqual([]);
+  const misread = await findings({ instructionsDecoded: 94, instructionsBad: 6, instructionsUnknown: 500 });
+  expect(misread.find((f) => f.name === "decoders")?.detail).toBe("spinpet: 6 of 100 instructions could not be read");
   for (const fine of [
     { seen: 100, unknownLength: 5 },
     { seen: 99, unknownLength: 99 },

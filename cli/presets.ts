@@ -23,7 +23,7 @@ export interface Preset {
 export const PRESETS: Readonly<Record<string, Preset>> = {
   spinpet: { what: "spinpet, a launchpad with margin orders", programs: [SPINPET], effects: SPINPET_EFFECTS },
   pumpfun: {
-    what: "pump.fun's bonding curve, all four lengths of its trades",
+    what: "pump.fun's bonding curve, its trades at every age",
     programs: [PUMPFUN],
     effects: PUMPFUN_EFFECTS,
   },

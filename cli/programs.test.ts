@@ -73,6 +73,7 @@ describe("presets", () => {
     expect(programs[1]).toMatchObject({ name: "fork", programId: id });
     expect([...catalog.keys()].filter((name) => name.startsWith("pump_"))).toEqual([
       "pump_trade",
+      "pump_post_complete_buy",
       "pump_create",
       "pump_complete",
       "pump_migration",

@@ -52,6 +52,7 @@ const TokenTradeSetting = Type.Object(
     base: Type.Optional(fieldPath("the field with the amount of the token")),
     quote: Type.Optional(fieldPath("the field with the amount of SOL")),
     price: PriceSetting,
+    quoteMint: Type.Optional(fieldPath("the field with the quote token: a trade only where that is SOL")),
   },
   closed,
 );

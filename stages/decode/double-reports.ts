@@ -12,7 +12,7 @@ export interface ReportedTrade {
   readonly isBuy: boolean | null;
   readonly base: bigint | null;
   readonly program: string;
-  /** For an aggregator's report the program it names; null for a pool's own. */
+  /** For an aggregator's report the program it names, empty where it names none; null for a pool's own. */
   readonly venue: string | null;
 }
 

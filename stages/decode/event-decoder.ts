@@ -7,8 +7,8 @@ import { unionOfColumns } from "./dataset-columns.ts";
 import { Layout } from "./layout.ts";
 import { type CompiledLayout, LayoutChoice, leavesOfColumns } from "./layout-choice.ts";
 import { requireIdentifier } from "./names.ts";
-import { datasetName, type EventSpec, type MintRule, type ProgramSpec } from "./program.ts";
-import { tradeWriter } from "./trade-mapping.ts";
+import { datasetName, type EventForm, type EventSpec, type MintRule, type ProgramSpec } from "./program.ts";
+import { requireOptional, tradeWriter } from "./trade-mapping.ts";
 
 export class EventDecoder extends LayoutChoice {
   readonly name: string;
@@ -17,18 +17,27 @@ export class EventDecoder extends LayoutChoice {
   readonly hasMint: boolean;
   /** Its trades are an aggregator's report of swaps that pools may report, too. */
   readonly isAggregator: boolean;
+  /** It is a list, each element of which is a row. */
+  readonly isList: boolean;
 
-  constructor(program: ProgramSpec, spec: EventSpec) {
-    const where = `${program.name}.${spec.name}`;
+  /** `form`: the event itself, or one of those that say the same. */
+  constructor(program: ProgramSpec, spec: EventSpec, form: EventForm = spec) {
+    const where = `${program.name}.${form.name}`;
     const rule = spec.mintField === undefined ? program.mintField : (spec.mintField ?? undefined);
-    const layouts = spec.layouts.map((fields) => new Layout(fields));
-    if (layouts.length === 0) throw noLayout(where);
+    const forms = [spec, ...(spec.also ?? [])].map((each) => ({
+      each,
+      layouts: each.layouts.map((fields) => new Layout(fields)),
+    }));
+    const layouts = forms.flatMap((of) => of.layouts);
+    const own = forms.find(({ each }) => each === form)!.layouts;
+    if (own.length === 0 || (form.list === true && own.some(({ size }) => size === null))) throw noLayout(where);
     // The program's mint field is a default that an event may lack; one that is named for the event must be there.
     if (typeof spec.mintField === "string" && !isOutside(spec.mintField) && !hasField(layouts, spec.mintField)) {
       throw noMint(spec.mintField, where);
     }
+    if (spec.trade !== undefined) requireOptional(spec.trade, layouts, where);
     const dataset = datasetOf(spec, layouts, typeof rule === "string" ? rule : undefined, where);
-    const compiled = layouts.map((layout): CompiledLayout => {
+    const compiled = own.map((layout): CompiledLayout => {
       const claimed = typeof rule === "string" ? layout.indexOf(rule) : -1;
       return {
         layout,
@@ -38,7 +47,8 @@ export class EventDecoder extends LayoutChoice {
       };
     });
     super(compiled);
-    this.name = spec.name;
+    this.name = form.name;
+    this.isList = form.list === true;
     this.dataset = dataset;
     this.hasMint = compiled.some(({ mint }) => mint !== null);
     this.isAggregator = spec.trade !== undefined && "input" in spec.trade && spec.trade.venue !== undefined;
@@ -75,7 +85,10 @@ function hasField(layouts: readonly Layout[], path: string): boolean {
 }
 
 function noLayout(where: string): Fatal {
-  return new Fatal("EVENT_LAYOUT", "the event has no layout", { where, hint: "Give at least one list of fields." });
+  return new Fatal("EVENT_LAYOUT", "the event has no layout, or is a list of elements without a fixed size", {
+    where,
+    hint: "Give at least one list of fields.",
+  });
 }
 
 export function noMint(field: string, where: string): Fatal {

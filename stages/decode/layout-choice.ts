@@ -47,6 +47,16 @@ export class LayoutChoice {
     this.leftOver = end - bestEnd;
     return best;
   }
+
+  /**
+   * Size of each element of the list `bytes[start, end)` (without its count), or null: `count` elements of no known layout
+   * fill it. A single element may be longer than its layout; of more than one, nobody could say where the next begins.
+   */
+  elementSize(bytes: number, count: number): number | null {
+    const sizes = this.layouts.map(({ layout }) => layout.size ?? 0);
+    if (sizes.some((size) => size * count === bytes)) return bytes / count;
+    return count === 1 && sizes.some((size) => size < bytes) ? bytes : null;
+  }
 }
 
 /** For each column of the dataset after the common ones its leaf in this layout; `claimed`: a leaf that is a common column. */

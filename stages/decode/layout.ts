@@ -85,6 +85,11 @@ export class Layout {
     this.strict = this.leaves.flatMap((leaf, i) => (leaf.codec.plain ? [] : [i]));
   }
 
+  /** Bytes of every payload; null where that depends on its values. */
+  get size(): number | null {
+    return this.fixed;
+  }
+
   /** Index of the leaf at `path`, or -1. */
   indexOf(path: string): number {
     return this.leaves.findIndex((leaf) => leaf.path === path);

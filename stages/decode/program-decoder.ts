@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Fatal } from "../../pipeline/errors.ts";
 import { EventDecoder, noMint } from "./event-decoder.ts";
 import { type CompiledForm, InstructionDecoder } from "./instruction-decoder.ts";
-import type { EventName, ProgramSpec } from "./program.ts";
+import type { EventForm, EventName, EventSpec, ProgramSpec } from "./program.ts";
 import { parseAddress } from "./program-set.ts";
 
 export const DISCRIMINATOR_BYTES = 8;
@@ -18,6 +18,7 @@ interface Entry {
 export class ProgramDecoder {
   readonly name: string;
   readonly id: Uint8Array;
+  /** In the order of the description; then those that say the same as one of them. */
   readonly events: readonly EventDecoder[];
   readonly instructions: readonly InstructionDecoder[];
   /** Some instruction has rows. */
@@ -30,11 +31,15 @@ export class ProgramDecoder {
   constructor(spec: ProgramSpec) {
     this.name = spec.name;
     this.id = parseAddress(spec.programId, `program ${spec.name}`);
-    this.events = spec.events.map((event) => {
-      const decoder = new EventDecoder(spec, event);
-      this.enter(event, decoder);
+    const entered = (event: EventSpec, form: EventForm) => {
+      const decoder = new EventDecoder(spec, event, form);
+      this.enter(form, decoder);
       return decoder;
-    });
+    };
+    this.events = [
+      ...spec.events.map((event) => entered(event, event)),
+      ...spec.events.flatMap((event) => (event.also ?? []).map((form) => entered(event, form))),
+    ];
     for (const event of spec.unwanted ?? []) this.enter(event, null);
     this.instructions = (spec.instructions ?? []).map((instruction) => new InstructionDecoder(spec, instruction));
     this.decodesInstructions = this.instructions.some(({ dataset }) => dataset !== null);

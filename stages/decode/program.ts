@@ -67,7 +67,16 @@ export interface EventSpec extends EventName {
    * a column that some layout lacks is nullable. List new layouts last to keep the order of an existing dataset.
    */
   readonly layouts: readonly (readonly BorshField[])[];
+  /** Other events that say the same: their rows are of the same dataset, with the same mint field and trade mapping. */
+  readonly also?: readonly EventForm[];
   readonly trade?: TradeMapping;
+}
+
+export interface EventForm extends EventName {
+  /** The event is one list, and each element of it a row. Elements have a fixed size. */
+  readonly list?: true;
+  /** Of an element, where it is a list. */
+  readonly layouts: readonly (readonly BorshField[])[];
 }
 
 /** How an event makes a row of `trades`: of one token that has its price in SOL, or of a swap between two tokens. */
@@ -85,6 +94,8 @@ export interface TokenTrade {
   readonly baseAmount?: string;
   readonly quoteAmount?: string;
   readonly price: PriceMapping;
+  /** The field that names the quote token: without wrapped SOL or the zero key in it, there is no trade. Layouts may lack it. */
+  readonly quoteMint?: string;
 }
 
 /**
@@ -102,7 +113,8 @@ export interface SwapTrade {
   readonly decimals?: number;
   /**
    * Makes this an aggregator's report: the field with the program that did the swap. When that program, or another that
-   * reports the same token, side and amount, has a trade in the transaction, this one is left out of `trades`.
+   * reports the same token, side and amount, has a trade in the transaction, this one is left out of `trades`. Layouts may
+   * lack it.
    */
   readonly venue?: string;
 }

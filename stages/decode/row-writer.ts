@@ -202,7 +202,7 @@ function reportOf(place: Place, mint: Found | null, trade: TradeWriter, bytes: U
     isBuy: trade.isBuy(bytes),
     base: trade.baseAmount(bytes),
     program: addressKey(place.program, 0),
-    venue: venue === null ? null : addressKey(venue.in, venue.at),
+    venue: venue === null ? null : venue === "unnamed" ? "" : addressKey(venue.in, venue.at),
   };
 }
 

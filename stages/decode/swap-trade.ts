@@ -24,6 +24,8 @@ export class LayoutSwap implements TradeWriter {
   private readonly input: Side;
   private readonly output: Side;
   private readonly decimals: number | null;
+  private readonly isAggregator: boolean;
+  /** -1: the layout does not name it. */
   private readonly venueLeaf: number;
   private readonly reversed: { readonly leaf: number; readonly variant: number } | null;
   private readonly foundUser: Found = { in: this.mint.in, at: 0 };
@@ -41,8 +43,8 @@ export class LayoutSwap implements TradeWriter {
     this.output = sideOf(mapping.output, fields);
     this.decimals = mapping.decimals ?? null;
     this.reversed = mapping.reversed === undefined ? null : fields.variant(mapping.reversed);
-    this.venueLeaf =
-      mapping.venue === undefined ? -1 : fields.find(mapping.venue, (l) => l.column.type === "bytes32", "an address");
+    this.isAggregator = mapping.venue !== undefined;
+    this.venueLeaf = mapping.venue === undefined ? -1 : fields.optionalAddress(mapping.venue);
   }
 
   prepare(bytes: Uint8Array, around: Surroundings): boolean {
@@ -85,10 +87,10 @@ export class LayoutSwap implements TradeWriter {
     return this.base;
   }
 
-  venue(bytes: Uint8Array): Found | null {
-    if (this.venueLeaf < 0) return null;
-    const at = this.fields.layout.at[this.venueLeaf]!;
-    return at === ABSENT ? null : { in: bytes, at };
+  venue(bytes: Uint8Array): Found | "unnamed" | null {
+    if (!this.isAggregator) return null;
+    const at = this.venueLeaf < 0 ? ABSENT : this.fields.layout.at[this.venueLeaf]!;
+    return at === ABSENT ? "unnamed" : { in: bytes, at };
   }
 }
 

@@ -2,11 +2,11 @@
 import { PRICE_SCALE } from "../../pipeline/datasets/trades.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { ColumnBuilder } from "../../pipeline/wire/table.ts";
-import { type AddressSource, addressSource } from "./address-source.ts";
+import { type AddressSource, addressSource, isWrappedSol } from "./address-source.ts";
 import { ABSENT, type Layout, type Leaf } from "./layout.ts";
 import type { PriceMapping, TokenTrade, TradeMapping } from "./program.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
-import type { Found, Surroundings } from "./surroundings.ts";
+import { type Found, type Surroundings, sameAddress } from "./surroundings.ts";
 import { LayoutSwap } from "./swap-trade.ts";
 
 export const U128_END = 1n << 128n;
@@ -22,14 +22,21 @@ export interface TradeWriter {
   /** True when the token was bought; null where the event does not say. */
   isBuy(bytes: Uint8Array): boolean | null;
   baseAmount(bytes: Uint8Array): bigint | null;
-  /** The program that an aggregator names as the one that did the swap; null when this is no aggregator's report. */
-  venue(bytes: Uint8Array): Found | null;
+  /** The program that an aggregator names as the one that did the swap, or that it names none; null when this is no aggregator's report. */
+  venue(bytes: Uint8Array): Found | "unnamed" | null;
 }
 
 /** `where` names program and event for errors: a mapping that does not fit the layout is `Fatal` TRADE_MAPPING. */
 export function tradeWriter(layout: Layout, mapping: TradeMapping, dataset: string, where: string): TradeWriter {
   const fields = new FieldFinder(layout, where);
   return "input" in mapping ? new LayoutSwap(fields, mapping, dataset) : new LayoutTrade(fields, mapping, dataset);
+}
+
+/** Fields that single layouts may lack must be in one of them. Throws `Fatal` TRADE_MAPPING. */
+export function requireOptional(mapping: TradeMapping, layouts: readonly Layout[], where: string): void {
+  const path = "input" in mapping ? mapping.venue : mapping.quoteMint;
+  if (path === undefined || layouts.some((layout) => layout.indexOf(path) >= 0)) return;
+  throw misfit(`there is no field ${path}`, where);
 }
 
 /** A leaf that is an unsigned little-endian integer. */
@@ -53,6 +60,8 @@ class LayoutTrade implements TradeWriter {
   private readonly base: UintField | null;
   private readonly quote: UintField | null;
   private readonly price: Price;
+  /** Leaf that names the quote token; -1: it is SOL. */
+  private readonly quoteMint: number;
   private readonly foundUser: Found = { in: new Uint8Array(ADDRESS_BYTES), at: 0 };
   private computed: bigint | null = null;
   private readonly widened = new Uint8Array(16);
@@ -65,9 +74,11 @@ class LayoutTrade implements TradeWriter {
     this.base = mapping.baseAmount === undefined ? null : fields.uint(mapping.baseAmount, 8);
     this.quote = mapping.quoteAmount === undefined ? null : fields.uint(mapping.quoteAmount, 8);
     this.price = priceOf(fields.layout, mapping.price, fields);
+    this.quoteMint = mapping.quoteMint === undefined ? -1 : fields.optionalAddress(mapping.quoteMint);
   }
 
   prepare(bytes: Uint8Array, around: Surroundings): boolean {
+    if (this.quoteMint >= 0 && !isSol({ in: bytes, at: this.layout.at[this.quoteMint]! })) return false;
     if (!this.user(bytes, around, this.foundUser)) return false;
     if (typeof this.price !== "function") return this.layout.at[this.price.leaf] !== ABSENT;
     this.computed = this.price(bytes);
@@ -114,6 +125,13 @@ class LayoutTrade implements TradeWriter {
     }
   }
 }
+
+/** Programs write the zero key where they mean SOL itself. */
+function isSol(mint: Found): boolean {
+  return isWrappedSol(mint) || sameAddress(mint, ZERO_KEY);
+}
+
+const ZERO_KEY = new Uint8Array(ADDRESS_BYTES);
 
 function sideOf(mapping: TokenTrade["isBuy"], fields: FieldFinder): Side {
   if (mapping === undefined) return null;
@@ -179,6 +197,12 @@ export class FieldFinder {
     }
   }
 
+  /** The leaf of an address that layouts may lack: -1 then. */
+  optionalAddress(path: string): number {
+    if (this.layout.indexOf(path) < 0) return -1;
+    return this.find(path, (leaf) => leaf.column.type === "bytes32" && leaf.tag === 0, "an address");
+  }
+
   /** A field that is an enum without payload, and the number of the variant. */
   variant({ field, equals }: { readonly field: string; readonly equals: string }): { leaf: number; variant: number } {
     const leaf = this.find(field, (l) => l.form.kind === "variant", "an enum without payload");
@@ -199,9 +223,13 @@ export class FieldFinder {
   }
 
   broken(message: string): Fatal {
-    return new Fatal("TRADE_MAPPING", `the trade mapping does not fit: ${message}`, {
-      where: this.where,
-      hint: "Every layout of the event needs the mapped fields; name them by path, as in the event.",
-    });
+    return misfit(message, this.where);
   }
+}
+
+function misfit(message: string, where: string): Fatal {
+  return new Fatal("TRADE_MAPPING", `the trade mapping does not fit: ${message}`, {
+    where,
+    hint: "Every layout of the event needs the mapped fields; name them by path, as in the event.",
+  });
 }

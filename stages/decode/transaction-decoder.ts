@@ -5,10 +5,12 @@
  */
 import { decodeBase64 } from "./base64.ts";
 import type { BlockReader } from "./block-reader.ts";
-import { BAD_VALUE, TOO_SHORT } from "./borsh.ts";
+import { BAD_VALUE, readLength, TOO_SHORT } from "./borsh.ts";
+import type { EventDecoder } from "./event-decoder.ts";
 import type { ProgramHealth } from "./health.ts";
 import { MAX_STACK_HEIGHT } from "./instruction-list.ts";
 import { instructionPath, unmatchedPath } from "./instruction-path.ts";
+import type { CompiledLayout } from "./layout-choice.ts";
 import { DATA_OFFSET, InvocationMatcher, LINE, LogStack } from "./log-stack.ts";
 import { DISCRIMINATOR_BYTES, type ProgramDecoder } from "./program-decoder.ts";
 import type { ProgramSet } from "./program-set.ts";
@@ -23,6 +25,10 @@ const SPACE = 0x20;
  * them.
  */
 export const GARBLED_ORDINAL = 0x8000_0000;
+/** Between the ordinals of a list's elements: more than there are events of one instruction. */
+const ELEMENT_ORDINAL = 0x1_0000;
+/** Of the count before a list. */
+const LENGTH_BYTES = 4;
 
 export class TransactionDecoder {
   /** `Program data:` lines met while no program was running. */
@@ -215,25 +221,79 @@ export class TransactionDecoder {
     const decoder = end < body ? undefined : this.programs[program - 1]!.find(bytes, start);
     if (decoder === undefined) health.unknownDiscriminator++;
     else if (decoder === null) health.unwanted++;
+    else if (decoder.isList) this.readList(decoder, health, bytes, start, end, place);
     else {
       const chosen = decoder.choose(bytes, body, end);
-      if (chosen === TOO_SHORT) {
-        health.unknownLength++;
-        const detail = `${decoder.name}: ${end - body} bytes are too short for every known layout`;
-        this.writer.quarantine(place, "unknown_length", detail, bytes, start, end, true);
-      } else if (chosen === BAD_VALUE) {
-        health.badValue++;
-        const detail = `${decoder.name}: ${end - body} bytes hold a value that its type does not have`;
-        this.writer.quarantine(place, "bad_value", detail, bytes, start, end, true);
-      } else {
+      if (chosen === TOO_SHORT || chosen === BAD_VALUE)
+        this.setAside(chosen, decoder, health, bytes, start, end, place);
+      else {
         health.decoded++;
-        if (decoder.leftOver > 0) health.eventsWithBytesLeftOver++;
-        health.bytesLeftOver += decoder.leftOver;
-        this.writer.event(place, decoder, chosen, bytes);
-        if (!this.writer.trade(place, chosen, bytes)) health.tradesWithoutPrice++;
+        this.write(decoder, chosen, health, bytes, place);
       }
     }
     place.eventIndex++;
+  }
+
+  /** A payload that is a list: each element is a row, or none is. */
+  private readList(
+    decoder: EventDecoder,
+    health: ProgramHealth,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    place: Place,
+  ): void {
+    const first = start + DISCRIMINATOR_BYTES + LENGTH_BYTES;
+    const count = first <= end ? readLength(bytes, first - LENGTH_BYTES) : -1;
+    const size = count < 0 ? null : decoder.elementSize(end - first, count);
+    let failure: typeof TOO_SHORT | typeof BAD_VALUE | null = size === null ? TOO_SHORT : null;
+    for (let i = 0; failure === null && i < count; i++) {
+      const chosen = decoder.choose(bytes, first + i * size!, first + (i + 1) * size!);
+      if (chosen === TOO_SHORT || chosen === BAD_VALUE) failure = chosen;
+    }
+    if (failure !== null) {
+      this.setAside(failure, decoder, health, bytes, start, end, place);
+      return;
+    }
+    health.decoded++;
+    const { ordinal } = place;
+    for (let i = 0; i < count; i++) {
+      if (i > 0) place.eventIndex++;
+      place.ordinal = ordinal + i * ELEMENT_ORDINAL;
+      const chosen = decoder.choose(bytes, first + i * size!, first + (i + 1) * size!);
+      this.write(decoder, chosen as CompiledLayout, health, bytes, place);
+    }
+  }
+
+  private write(
+    decoder: EventDecoder,
+    chosen: CompiledLayout,
+    health: ProgramHealth,
+    bytes: Uint8Array,
+    place: Place,
+  ): void {
+    if (decoder.leftOver > 0) health.eventsWithBytesLeftOver++;
+    health.bytesLeftOver += decoder.leftOver;
+    this.writer.event(place, decoder, chosen, bytes);
+    if (!this.writer.trade(place, chosen, bytes)) health.tradesWithoutPrice++;
+  }
+
+  private setAside(
+    failure: typeof TOO_SHORT | typeof BAD_VALUE,
+    decoder: EventDecoder,
+    health: ProgramHealth,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    place: Place,
+  ): void {
+    const tooShort = failure === TOO_SHORT;
+    if (tooShort) health.unknownLength++;
+    else health.badValue++;
+    const size = `${decoder.name}: ${end - start - DISCRIMINATOR_BYTES} bytes`;
+    const why = decoder.isList ? "are no list of elements of a known layout" : "are too short for every known layout";
+    const detail = tooShort ? `${size} ${why}` : `${size} hold a value that its type does not have`;
+    this.writer.quarantine(place, tooShort ? "unknown_length" : "bad_value", detail, bytes, start, end, true);
   }
 
   private countTruncated(t: number): void {

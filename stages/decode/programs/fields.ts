@@ -12,6 +12,14 @@ export const keys = (names: string) => fields("pubkey", names);
 export const u64s = (names: string) => fields("u64", names);
 export const texts = (names: string) => fields("string", names);
 
+/**
+ * The layouts of an event that programs have appended fields to, the newest first: every list of `appended` is what one
+ * upgrade added to all before it.
+ */
+export function grown(first: readonly BorshField[], ...appended: readonly (readonly BorshField[])[]): BorshField[][] {
+  return appended.map((_, age) => [...first, ...appended.slice(0, appended.length - age).flat()]).concat([[...first]]);
+}
+
 /** An enum whose variants carry nothing. */
 export function variants(name: string, names: string): BorshField {
   return { name, type: { enum: names.split(" ").map((variant) => ({ name: variant })) } };

@@ -1,9 +1,12 @@
 /**
- * Jupiter v6, an aggregator: one event for each swap of a route. The pools that it routes through report the same swaps
- * where they are decoded, too; then those count in `trades`.
+ * Jupiter v6, an aggregator: one event for each swap of a route, or, since its second kind of routes, one for all of them,
+ * which names the pool's program in its later form only. The pools that it routes through report the same swaps where they
+ * are decoded, too; then those count in `trades`.
  */
 import type { ProgramSpec } from "../program.ts";
-import { keys, u64s } from "./fields.ts";
+import { grown, keys, u64s } from "./fields.ts";
+
+const swap = [...keys("input_mint"), ...u64s("input_amount"), ...keys("output_mint"), ...u64s("output_amount")];
 
 export const JUPITER_V6: ProgramSpec = {
   name: "jupiter_v6",
@@ -14,7 +17,8 @@ export const JUPITER_V6: ProgramSpec = {
       dataset: "jupiter_swap",
       doc: "A swap of a route.",
       mintField: ["input_mint", "output_mint"],
-      layouts: [[...keys("amm input_mint"), ...u64s("input_amount"), ...keys("output_mint"), ...u64s("output_amount")]],
+      layouts: [[...keys("amm"), ...swap]],
+      also: [{ name: "SwapsEvent", list: true, layouts: grown(swap, keys("amm")) }],
       trade: {
         user: "signer",
         input: { mint: "input_mint", amount: "input_amount" },
@@ -30,4 +34,5 @@ export const JUPITER_V6: ProgramSpec = {
       layouts: [[...keys("account mint"), ...u64s("amount")]],
     },
   ],
+  unwanted: ["CandidateSwapResults", "BestSwapOutAmountViolation"].map((name) => ({ name })),
 };

@@ -29,6 +29,7 @@ export const MOONSHOT: ProgramSpec = {
         baseAmount: "amount",
         quoteAmount: "collateral_amount",
         price: { quote: "collateral_amount", base: "amount", quoteDecimals: 9, baseDecimals: 9 },
+        quoteMint: "cost_token",
       },
     },
     {

@@ -1,10 +1,11 @@
 /**
  * pump.fun's AMM. Its swap events name the pool, not the tokens: those are accounts of the instruction that emitted them.
- * Fields were appended (creator fees, volume tracking of buys, cashback of sells); what comes later decodes with bytes left over.
+ * Upgrades append fields (creator fees, volume tracking, cashback, buyback, boost, holder rewards); what comes later decodes
+ * with bytes left over. Layouts: the IDL that pump.fun publishes (pump-fun/pump-public-docs, idl/pump_amm.json).
  */
 import type { BorshField } from "../borsh.ts";
 import type { EventName, MintRule, ProgramSpec } from "../program.ts";
-import { anchorInstruction, keys, u64s } from "./fields.ts";
+import { anchorInstruction, grown, keys, texts, u64s } from "./fields.ts";
 
 const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
 const TOKENS: MintRule = ["accounts.base_mint", "accounts.quote_mint"];
@@ -19,35 +20,52 @@ const swapEnd = keys(
 const fees = u64s("lp_fee_basis_points lp_fee protocol_fee_basis_points protocol_fee");
 const creatorFees = [...keys("coin_creator"), ...u64s("coin_creator_fee_basis_points coin_creator_fee")];
 
-const buyV0 = [
-  timestamp,
-  ...u64s("base_amount_out max_quote_amount_in"),
-  ...reserves,
-  ...u64s("quote_amount_in"),
-  ...fees,
-  ...u64s("quote_amount_in_with_lp_fee user_quote_amount_in"),
-  ...swapEnd,
+/** What both kinds of swaps got after each had its own. */
+const later: readonly (readonly BorshField[])[] = [
+  u64s("cashback_fee_basis_points cashback"),
+  u64s("buyback_fee_basis_points buyback_fee"),
+  [{ name: "virtual_quote_reserves", type: "i128" }],
+  [{ name: "can_boost", type: "bool" }],
+  u64s("base_supply"),
+  u64s("holder_rewards_bps holder_rewards"),
+  u64s("creator_fee_unclaimed"),
 ];
-const buyV1 = [...buyV0, ...creatorFees];
-const buyV2: readonly BorshField[] = [
-  ...buyV1,
-  { name: "track_volume", type: "bool" },
-  ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
-  { name: "last_update_timestamp", type: "i64", unit: "seconds" },
-];
-const sellV0 = [
-  timestamp,
-  ...u64s("base_amount_in min_quote_amount_out"),
-  ...reserves,
-  ...u64s("quote_amount_out"),
-  ...fees,
-  ...u64s("quote_amount_out_without_lp_fee user_quote_amount_out"),
-  ...swapEnd,
-];
-const sellV1 = [...sellV0, ...creatorFees];
-const sellV2 = [...sellV1, ...u64s("cashback_fee_basis_points cashback")];
 
-const createPoolV0: readonly BorshField[] = [
+const buy = grown(
+  [
+    timestamp,
+    ...u64s("base_amount_out max_quote_amount_in"),
+    ...reserves,
+    ...u64s("quote_amount_in"),
+    ...fees,
+    ...u64s("quote_amount_in_with_lp_fee user_quote_amount_in"),
+    ...swapEnd,
+  ],
+  creatorFees,
+  [
+    { name: "track_volume", type: "bool" },
+    ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
+    { name: "last_update_timestamp", type: "i64", unit: "seconds" },
+  ],
+  u64s("min_base_amount_out"),
+  texts("ix_name"),
+  ...later,
+);
+const sell = grown(
+  [
+    timestamp,
+    ...u64s("base_amount_in min_quote_amount_out"),
+    ...reserves,
+    ...u64s("quote_amount_out"),
+    ...fees,
+    ...u64s("quote_amount_out_without_lp_fee user_quote_amount_out"),
+    ...swapEnd,
+  ],
+  creatorFees,
+  ...later,
+);
+
+const createPool: readonly BorshField[] = [
   timestamp,
   { name: "index", type: "u16" },
   ...keys("creator base_mint quote_mint"),
@@ -63,6 +81,8 @@ const liquidityEnd = keys("pool user user_base_token_account user_quote_token_ac
 
 const swapAccounts =
   "pool user global_config base_mint quote_mint user_base_token_account user_quote_token_account pool_base_token_account pool_quote_token_account protocol_fee_recipient protocol_fee_recipient_token_account base_token_program quote_token_program system_program associated_token_program event_authority program";
+const swapAccountsV2 =
+  "pool user global_config base_mint quote_mint user_base_token_account user_quote_token_account pool_base_token_account pool_quote_token_account base_token_program quote_token_program system_program user_volume_accumulator fee_config buyback_fee_recipient event_authority program";
 const liquidityAccounts =
   "pool global_config user base_mint quote_mint lp_mint user_base_token_account user_quote_token_account user_pool_token_account pool_base_token_account pool_quote_token_account token_program token_2022_program event_authority program";
 
@@ -79,6 +99,14 @@ const unwanted: readonly EventName[] = [
   "SyncUserVolumeAccumulatorEvent",
   "InitUserVolumeAccumulatorEvent",
   "CloseUserVolumeAccumulatorEvent",
+  "AdminSetCoinCreatorEvent",
+  "AdminUpdateTokenIncentivesEvent",
+  "ClaimCashbackEvent",
+  "MigratePoolCoinCreatorEvent",
+  "ReservedFeeRecipientsEvent",
+  "SweepPoolFeeEvent",
+  "InitBoostEvent",
+  "BoostBuyAndBurnEvent",
 ].map((name) => ({ name }));
 
 const instruction = (name: string, accounts: string, args: string) =>
@@ -93,7 +121,7 @@ export const PUMPFUN_AMM: ProgramSpec = {
       dataset: "pump_amm_buy",
       doc: "Base was bought from a pool.",
       mintField: TOKENS,
-      layouts: [buyV2, buyV1, buyV0],
+      layouts: buy,
       trade: {
         user: "user",
         input: { mint: "accounts.quote_mint", amount: "user_quote_amount_in" },
@@ -106,7 +134,7 @@ export const PUMPFUN_AMM: ProgramSpec = {
       dataset: "pump_amm_sell",
       doc: "Base was sold to a pool.",
       mintField: TOKENS,
-      layouts: [sellV2, sellV1, sellV0],
+      layouts: sell,
       trade: {
         user: "user",
         input: { mint: "accounts.base_mint", amount: "base_amount_in" },
@@ -119,7 +147,7 @@ export const PUMPFUN_AMM: ProgramSpec = {
       dataset: "pump_amm_create_pool",
       doc: "A pool was created.",
       mintField: ["base_mint", "quote_mint"],
-      layouts: [[...createPoolV0, ...keys("coin_creator")], createPoolV0],
+      layouts: grown(createPool, keys("coin_creator"), [{ name: "is_mayhem_mode", type: "bool" }]),
     },
     {
       name: "DepositEvent",
@@ -157,6 +185,9 @@ export const PUMPFUN_AMM: ProgramSpec = {
     instruction("buy", swapAccounts, "base_amount_out max_quote_amount_in"),
     instruction("buy_exact_quote_in", swapAccounts, "spendable_quote_in min_base_amount_out"),
     instruction("sell", swapAccounts, "base_amount_in min_quote_amount_out"),
+    instruction("buy_v2", swapAccountsV2, "base_amount_out max_quote_amount_in"),
+    instruction("buy_exact_quote_in_v2", swapAccountsV2, "spendable_quote_in min_base_amount_out"),
+    instruction("sell_v2", swapAccountsV2, "base_amount_in min_quote_amount_out"),
     instruction("deposit", liquidityAccounts, "lp_token_amount_out max_base_amount_in max_quote_amount_in"),
     instruction("withdraw", liquidityAccounts, "lp_token_amount_in min_base_amount_out min_quote_amount_out"),
   ],

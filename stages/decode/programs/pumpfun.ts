@@ -1,45 +1,67 @@
 /**
- * pump.fun's bonding curve. TradeEvent has had four lengths on chain (105, 121, 217 and 250 bytes of fields) and CreateEvent
- * two; programs append fields, so later ones decode as the longest known with bytes left over. Tokens have 6 decimals.
- * Layouts: the recorded payloads of each length.
+ * pump.fun's bonding curve. Its upgrades append fields to events: TradeEvent had 105, 121, 217 and 250 bytes of fields, and
+ * its later ages have texts and lists in them; CreateEvent and others grew likewise. What comes later decodes as the longest
+ * known, with bytes left over. Tokens have 6 decimals; the quote token is SOL unless the event names another.
+ * Layouts: recorded payloads, and the IDL that pump.fun publishes (pump-fun/pump-public-docs, idl/pump.json).
  */
 import type { BorshField } from "../borsh.ts";
 import type { EventName, ProgramSpec } from "../program.ts";
-import { anchorInstruction, keys, texts, u64s } from "./fields.ts";
+import { anchorInstruction, grown, keys, texts, u64s } from "./fields.ts";
 
 const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
 
-const tradeV0: readonly BorshField[] = [
-  { name: "mint", type: "pubkey" },
-  { name: "sol_amount", type: "u64", unit: "lamports" },
-  { name: "token_amount", type: "u64", unit: "base units" },
-  { name: "is_buy", type: "bool" },
-  ...keys("user"),
-  timestamp,
-  ...u64s("virtual_sol_reserves virtual_token_reserves"),
-];
-const tradeV1 = [...tradeV0, ...u64s("real_sol_reserves real_token_reserves")];
-const tradeV2 = [
-  ...tradeV1,
-  ...keys("fee_recipient"),
-  ...u64s("fee_basis_points fee"),
-  ...keys("creator"),
-  ...u64s("creator_fee_basis_points creator_fee"),
-];
-const tradeV3: readonly BorshField[] = [
-  ...tradeV2,
-  { name: "track_volume", type: "bool" },
-  ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
-  { name: "last_update_timestamp", type: "i64", unit: "seconds" },
-];
+const bool = (name: string): BorshField => ({ name, type: "bool" });
 
-const createV0 = [...texts("name symbol uri"), ...keys("mint bonding_curve user")];
-const createV1 = [
-  ...createV0,
-  ...keys("creator"),
-  timestamp,
-  ...u64s("virtual_token_reserves virtual_sol_reserves real_token_reserves token_total_supply"),
-];
+const trade = grown(
+  [
+    { name: "mint", type: "pubkey" },
+    { name: "sol_amount", type: "u64", unit: "lamports" },
+    { name: "token_amount", type: "u64", unit: "base units" },
+    bool("is_buy"),
+    ...keys("user"),
+    timestamp,
+    ...u64s("virtual_sol_reserves virtual_token_reserves"),
+  ],
+  u64s("real_sol_reserves real_token_reserves"),
+  [
+    ...keys("fee_recipient"),
+    ...u64s("fee_basis_points fee"),
+    ...keys("creator"),
+    ...u64s("creator_fee_basis_points creator_fee"),
+  ],
+  [
+    bool("track_volume"),
+    ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
+    { name: "last_update_timestamp", type: "i64", unit: "seconds" },
+  ],
+  texts("ix_name"),
+  [bool("mayhem_mode")],
+  u64s("cashback_fee_basis_points cashback"),
+  u64s("buyback_fee_basis_points buyback_fee"),
+  [
+    {
+      name: "shareholders",
+      type: { vec: { struct: [...keys("address"), { name: "share_bps", type: "u16" }] } },
+      doc: "Among whom the creator's fee is divided.",
+    },
+  ],
+  [...keys("quote_mint"), ...u64s("quote_amount virtual_quote_reserves real_quote_reserves")],
+  u64s("holder_rewards_bps holder_rewards"),
+  u64s("creator_fee_unclaimed"),
+);
+
+const create = grown(
+  [...texts("name symbol uri"), ...keys("mint bonding_curve user")],
+  keys("creator"),
+  [timestamp, ...u64s("virtual_token_reserves virtual_sol_reserves real_token_reserves token_total_supply")],
+  keys("token_program"),
+  [bool("is_mayhem_mode")],
+  [bool("is_cashback_enabled")],
+  [...keys("quote_mint"), ...u64s("virtual_quote_reserves")],
+  u64s("creator_fee_bps"),
+  [bool("is_holder_reward")],
+  [{ name: "depth", type: "u8" }],
+);
 
 const unwanted: readonly EventName[] = [
   "SetParamsEvent",
@@ -52,10 +74,30 @@ const unwanted: readonly EventName[] = [
   "SyncUserVolumeAccumulatorEvent",
   "InitUserVolumeAccumulatorEvent",
   "CloseUserVolumeAccumulatorEvent",
+  "AdminSetCreatorEvent",
+  "AdminSetIdlAuthorityEvent",
+  "AdminUpdateTokenIncentivesEvent",
+  "ClaimCashbackEvent",
+  "DistributeCreatorFeesEvent",
+  "MigrateBondingCurveCreatorEvent",
+  "MinimumDistributableFeeEvent",
+  "ReservedFeeRecipientsEvent",
+  "UpdateMayhemVirtualParamsEvent",
+  "SweepBondingCurveFeeEvent",
 ].map((name) => ({ name }));
 
 const swapAccounts =
   "global fee_recipient mint bonding_curve associated_bonding_curve associated_user user system_program";
+const swapAccountsV2 =
+  "global base_mint quote_mint base_token_program quote_token_program associated_token_program fee_recipient associated_quote_fee_recipient buyback_fee_recipient associated_quote_buyback_fee_recipient bonding_curve associated_base_bonding_curve associated_quote_bonding_curve user associated_base_user associated_quote_user";
+const swapAccountsV3 =
+  "global base_mint quote_mint base_token_program quote_token_program bonding_curve associated_base_bonding_curve associated_quote_bonding_curve user associated_base_user associated_quote_user";
+
+const swap = (name: string, args: string) => {
+  const accounts = name.endsWith("_v2") ? swapAccountsV2 : name.endsWith("_v3") ? swapAccountsV3 : swapAccounts;
+  const mint = accounts === swapAccounts ? "mint" : "base_mint";
+  return anchorInstruction(name, accounts, [u64s(args)], { dataset: `pump_ix_${name}`, mint });
+};
 
 export const PUMPFUN: ProgramSpec = {
   name: "pumpfun",
@@ -66,27 +108,55 @@ export const PUMPFUN: ProgramSpec = {
       name: "TradeEvent",
       dataset: "pump_trade",
       doc: "Tokens were bought from or sold to the bonding curve.",
-      layouts: [tradeV3, tradeV2, tradeV1, tradeV0],
+      layouts: trade,
       trade: {
         user: "user",
         isBuy: "is_buy",
         baseAmount: "token_amount",
         quoteAmount: "sol_amount",
         price: { quote: "virtual_sol_reserves", base: "virtual_token_reserves", quoteDecimals: 9, baseDecimals: 6 },
+        quoteMint: "quote_mint",
       },
     },
-    { name: "CreateEvent", dataset: "pump_create", doc: "A token was created.", layouts: [createV1, createV0] },
+    {
+      name: "PostCompleteBuyEvent",
+      dataset: "pump_post_complete_buy",
+      doc: "The rest of the buy that completed the curve, at the price of the pool that follows.",
+      layouts: [
+        [
+          ...keys("user mint bonding_curve quote_mint"),
+          timestamp,
+          ...u64s("base_out quote_in fee_basis_points fee creator_fee_basis_points creator_fee buyback_fee"),
+          ...u64s("pool_base_reserves_before pool_quote_reserves_before"),
+          ...u64s("pool_base_reserves_after pool_quote_reserves_after"),
+        ],
+      ],
+      trade: {
+        user: "user",
+        isBuy: true,
+        baseAmount: "base_out",
+        quoteAmount: "quote_in",
+        price: {
+          quote: "pool_quote_reserves_after",
+          base: "pool_base_reserves_after",
+          quoteDecimals: 9,
+          baseDecimals: 6,
+        },
+        quoteMint: "quote_mint",
+      },
+    },
+    { name: "CreateEvent", dataset: "pump_create", doc: "A token was created.", layouts: create },
     {
       name: "CompleteEvent",
       dataset: "pump_complete",
       doc: "The bonding curve of a token is complete.",
-      layouts: [[...keys("user mint bonding_curve"), timestamp]],
+      layouts: grown([...keys("user mint bonding_curve"), timestamp], keys("quote_mint")),
     },
     {
       name: "CompletePumpAmmMigrationEvent",
       dataset: "pump_migration",
       doc: "A token moved to the AMM.",
-      layouts: [
+      layouts: grown(
         [
           ...keys("user mint"),
           ...u64s("mint_amount sol_amount pool_migration_fee"),
@@ -94,18 +164,34 @@ export const PUMPFUN: ProgramSpec = {
           timestamp,
           ...keys("pool"),
         ],
-      ],
+        keys("quote_mint"),
+      ),
     },
   ],
   unwanted,
   instructions: [
-    anchorInstruction("buy", swapAccounts, [u64s("amount max_sol_cost")], { dataset: "pump_ix_buy", mint: "mint" }),
-    anchorInstruction("sell", swapAccounts, [u64s("amount min_sol_output")], { dataset: "pump_ix_sell", mint: "mint" }),
+    ...["buy", "buy_v2", "buy_v3"].map((name) => swap(name, "amount max_sol_cost")),
+    swap("buy_exact_sol_in", "spendable_sol_in min_tokens_out"),
+    ...["buy_exact_quote_in_v2", "buy_exact_quote_in_v3"].map((name) =>
+      swap(name, "spendable_quote_in min_tokens_out"),
+    ),
+    ...["sell", "sell_v2", "sell_v3"].map((name) => swap(name, "amount min_sol_output")),
     anchorInstruction(
       "create",
       "mint mint_authority bonding_curve associated_bonding_curve global mpl_token_metadata metadata user",
       [[...texts("name symbol uri"), ...keys("creator")], texts("name symbol uri")],
       { dataset: "pump_ix_create", mint: "mint" },
+    ),
+    anchorInstruction(
+      "create_v2",
+      "mint mint_authority bonding_curve associated_bonding_curve global user",
+      grown(
+        [...texts("name symbol uri"), ...keys("creator"), bool("is_mayhem_mode")],
+        [bool("is_cashback_enabled")],
+        u64s("creator_fee_bps"),
+        [bool("is_holder_reward")],
+      ),
+      { dataset: "pump_ix_create_v2", mint: "mint" },
     ),
   ],
 };
