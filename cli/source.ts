@@ -2,6 +2,7 @@
 import type { Config } from "../pipeline/config.ts";
 import { classify, describe } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
+import type { Asked } from "../pipeline/source/ask.ts";
 import { type SubstreamsOptions, SubstreamsSource } from "../pipeline/source/client.ts";
 import { parseEndpoint } from "../pipeline/source/endpoint.ts";
 import { type EndpointInfo, endpointInfo, mismatches } from "../pipeline/source/info.ts";
@@ -86,13 +87,18 @@ function credentialsOf(config: Config): SubstreamsOptions["credentials"] {
 
 /** What the endpoint says of itself; null when it says nothing. Throws what `endpointInfo` throws. */
 export function askEndpoint(config: Config, world: World): Promise<EndpointInfo | null> {
-  return endpointInfo({
+  return endpointInfo(asking(config, world, INFO_TIMEOUT_MS));
+}
+
+/** The configured endpoint, for calls that are answered once. */
+export function asking(config: Config, world: World, timeoutMs: number): Asked {
+  return {
     endpoint: config["source.endpoint"],
     credentials: credentialsOf(config),
-    timeoutMs: INFO_TIMEOUT_MS,
+    timeoutMs,
     world,
     signal: new AbortController().signal,
-  });
+  };
 }
 
 /** Says in the log what will not fit. Only advice: the stream itself tells what cannot be. */

@@ -1,7 +1,9 @@
 /** `sluice spend`: what was received from providers, day by day, what that makes of a month, and what a range may cost. */
 import type { Command } from "commander";
 import type { Config } from "../pipeline/config.ts";
+import { classify, describe } from "../pipeline/errors.ts";
 import { configureLogging, logFor } from "../pipeline/log.ts";
+import type { Estimate } from "../pipeline/source/estimate.ts";
 import { type BudgetUse, budgetOf, budgetUse, type Ledger, type Spend, spendAt } from "../pipeline/spend.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
@@ -25,10 +27,13 @@ export function register(program: Command, context: CliContext): void {
     .description("what was received from the provider, the projected month, the budget; or what a range may cost")
     .option("--days <n>", "days to show", "14")
     .option("--source <name>", "one source of several")
-    .option("--estimate", "estimate the configured range before it is run: streams a sample of it, which is paid for")
+    .option(
+      "--estimate",
+      "estimate the configured range before it is run; the provider's estimate or a sample, both paid for",
+    )
     .option("--start <block>", "with --estimate: first block (setting source.startBlock)")
     .option("--stop <block>", "with --estimate: first block that is not wanted, or +N (setting source.stopBlock)")
-    .option("--sample <blocks>", "with --estimate: blocks to measure", "20")
+    .option("--sample <blocks>", "with --estimate: blocks to measure; a provider rounds up to its segments", "20")
     .addHelpText(
       "after",
       `
@@ -127,26 +132,46 @@ function spendText({ source, days, month, projectedMonth, budget }: Told, io: Pi
   return `${table(io.stdout, columns, rows)}${used}\n\n`;
 }
 
+/** A provider runs whole segments of the range for its estimate: that takes its time. */
+const ESTIMATE_TIMEOUT_MS = 600_000;
+
 async function printEstimate(config: Config, sample: number, json: boolean, io: CommandIo): Promise<void> {
-  const [{ openSource, openModule }, { estimate }] = await Promise.all([
-    import("./source.ts"),
-    import("../pipeline/source/estimate.ts"),
-  ]);
-  const { parseRange } = await import("../pipeline/source/range.ts");
-  const module = await openModule(config);
-  const range = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
-  const source = await openSource(config, systemWorld, logFor("estimate"));
-  const found = await estimate(source, range, sample);
+  const found = await estimateRange(config, sample);
   if (json) {
     io.stdout.write(`${toJson(found)}\n`);
     return;
   }
+  const { by, slots, firstSlot, lastSlot, sampleBlocks, sampleBytes, blocks, bytes } = found;
+  const who = by === "provider" ? "by the provider" : "here";
   const rows: [string, string][] = [
-    ["slots of the range", `${formatNumber(found.slots)} (${found.firstSlot} to ${found.lastSlot})`],
-    ["measured", `${formatNumber(found.sampleBlocks)} blocks, ${formatNumber(found.sampleBytes / 1e6)} MB`],
-    ["blocks to receive", `about ${formatNumber(found.blocks)}`],
-    ["bytes to receive", `about ${formatNumber(found.bytes / 1e6)} MB, uncompressed`],
-    ["blocks the provider prepares first", formatNumber(found.blocksToPrepare)],
+    ["slots of the range", `${formatNumber(slots)} (${firstSlot} to ${lastSlot})`],
+    [`measured ${who}`, `${formatNumber(sampleBlocks)} blocks, ${formatNumber(sampleBytes / 1e6)} MB`],
+    ["blocks to receive", `about ${formatNumber(blocks)}`],
+    ["bytes to receive", `about ${formatNumber(bytes / 1e6)} MB, uncompressed`],
   ];
+  if (found.blocksToProcess !== null) {
+    rows.push(["blocks the provider processes", formatNumber(found.blocksToProcess)]);
+  } else rows.push(["blocks the provider prepares first", formatNumber(found.blocksToPrepare)]);
   io.stdout.write(table(io.stdout, [{ name: "estimate" }, { name: "value" }], rows));
+}
+
+/** By the provider, where it offers that; else from a sample. */
+export async function estimateRange(config: Config, sample: number): Promise<Estimate> {
+  const [{ asking, openSource, openModule }, { estimate, providerEstimate }, { parseRange }] = await Promise.all([
+    import("./source.ts"),
+    import("../pipeline/source/estimate.ts"),
+    import("../pipeline/source/range.ts"),
+  ]);
+  const log = logFor("estimate");
+  const module = await openModule(config);
+  const range = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
+  try {
+    const found = await providerEstimate(asking(config, systemWorld, ESTIMATE_TIMEOUT_MS), module, range, sample);
+    if (found !== null) return found;
+  } catch (error) {
+    const { code } = classify(error);
+    if (code === "SUBSTREAMS_AUTH" || code === "ENDPOINT_INVALID") throw error;
+    log("warning", "the provider gives no estimate, so a sample is read", { reason: describe(error) });
+  }
+  return estimate(await openSource(config, systemWorld, log), range, sample);
 }

@@ -3,13 +3,24 @@ import type { Deployment } from "./deployment.ts";
 import type { Log } from "./log.ts";
 import type { SubstreamsSource } from "./source/client.ts";
 import { parseEndpoint } from "./source/endpoint.ts";
+import type { Range } from "./source/range.ts";
 import { budgetOf } from "./spend.ts";
 import { MeteredSource } from "./spend-meter.ts";
 import { SlottedSource } from "./stream-slots.ts";
 
-/** `holder` names the unit: it finds its own slot again after a crash. */
-export function paidSource(d: Deployment, source: SubstreamsSource, holder: string, log: Log): MeteredSource {
+/**
+ * `holder` names the unit: it finds its own slot again after a crash. With `range`, what it will bring is said before it is
+ * read.
+ */
+export function paidSource(
+  d: Deployment,
+  source: SubstreamsSource,
+  holder: string,
+  log: Log,
+  range?: Range,
+): MeteredSource {
   return new MeteredSource({
+    ...(range === undefined ? {} : { range }),
     ...{ source: slotted(d, source, holder, log), budget: budgetOf(d.config), world: d.world, log },
     read: () => d.control.spend(d.source),
     add: (at, amount) => d.control.addSpend(d.source, at, amount),

@@ -2,6 +2,7 @@
 import { describe, Fatal } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Position } from "./position.ts";
+import type { Range } from "./source/range.ts";
 import type { BlockSignal, Source } from "./source/source.ts";
 import {
   type Amount,
@@ -9,6 +10,7 @@ import {
   type Budget,
   type BudgetUse,
   budgetUse,
+  expectedOf,
   type Ledger,
   leftOf,
   NOTHING,
@@ -30,6 +32,8 @@ export interface Received {
 
 export interface SpendMeterOptions {
   readonly source: Source & { readonly status: Received };
+  /** What the source is to bring, where it is not to follow the head for ever. */
+  readonly range?: Range;
   readonly budget: Budget;
   readonly read: () => Promise<Ledger | null>;
   /** Adds what came, beside what others add; resolves with all of it. */
@@ -49,6 +53,7 @@ export class MeteredSource implements Source {
   private counted: Received = { blocks: 0, receivedBytes: 0 };
   private writtenAt = Number.NEGATIVE_INFINITY;
   private alarmed: string | null = null;
+  private toldRange = false;
   /** When it is to be looked at next: nothing can be used up before. */
   private due = { blocks: 0, bytes: 0, at: 0 };
 
@@ -67,6 +72,7 @@ export class MeteredSource implements Source {
   /** See `Source`. Also throws `Fatal` SPEND_LIMIT when the budget is used up: before it asks, or behind the last block. */
   async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
     this.ledger = await this.o.read();
+    this.tellRange(from);
     this.hold();
     try {
       for await (const item of this.o.source.blocks(from, signal)) {
@@ -80,6 +86,26 @@ export class MeteredSource implements Source {
       this.count();
       await this.write(true);
     }
+  }
+
+  /** What is to come is said before it is paid for, once. */
+  private tellRange(from: Position | null): void {
+    const { range, world, budget, log } = this.o;
+    if (this.toldRange || range === undefined || range.stop === null || range.start < 0) return;
+    this.toldRange = true;
+    const slots = range.stop - (from === null ? range.start : from.slot + 1);
+    if (slots <= 0) return;
+    const expected = expectedOf(this.ledger, world.now(), slots);
+    const left = leftOf(this.spent(), budget);
+    const fields = { source: this.name, slots, ...(expected === null ? {} : { bytes: expected.bytes }) };
+    const size = expected === null ? "of unknown size" : `about ${Math.ceil(expected.bytes / 1e6)} MB by those of late`;
+    if (slots <= left.blocks && (expected?.bytes ?? 0) <= left.bytes) {
+      const hint = expected === null ? "`sluice spend --estimate` measures it." : undefined;
+      log("info", `up to ${slots} blocks are to come, ${size}`, { ...fields, ...(hint === undefined ? {} : { hint }) });
+      return;
+    }
+    const hint = "At the limit it pauses until the day or month is over. See the settings spend.*.";
+    log("warning", `up to ${slots} blocks are to come, ${size}: more than the budget leaves`, { ...fields, hint });
   }
 
   private isDue(): boolean {

@@ -5,8 +5,9 @@
 import { describe, expect, test } from "bun:test";
 import { Transient } from "./errors.ts";
 import type { Position } from "./position.ts";
+import type { Range } from "./source/range.ts";
 import type { BlockSignal, Source } from "./source/source.ts";
-import { addSpend, type Budget, budgetUse, type Ledger, leftOf, NOTHING, spendAt } from "./spend.ts";
+import { addSpend, type Budget, budgetUse, expectedOf, type Ledger, leftOf, NOTHING, spendAt } from "./spend.ts";
 import { MeteredSource } from "./spend-meter.ts";
 
 const DAY = 86_400_000;
@@ -38,6 +39,16 @@ describe("the ledger", () => {
     expect(spendAt(null, NOON).projectedMonth).toEqual(NOTHING);
   });
 
+  test("what a range will bring, by the blocks of the last seven days; nothing of it from a few blocks", () => {
+    let ledger: Ledger | null = addSpend(null, NOON - 8 * DAY, { blocks: 10_000, bytes: 1 });
+    ledger = addSpend(ledger, NOON - 6 * DAY, { blocks: 400, bytes: 3_000 });
+    ledger = addSpend(ledger, NOON, { blocks: 599, bytes: 1_000 });
+    expect(expectedOf(ledger, NOON, 1_000_000)).toBeNull();
+    ledger = addSpend(ledger, NOON, { blocks: 1, bytes: 1_000 });
+    expect(expectedOf(ledger, NOON, 1_000_000)).toEqual({ blocks: 1_000_000, bytes: 5_000_000 });
+    expect(expectedOf(null, NOON, 5)).toBeNull();
+  });
+
   test("the tightest limit counts", () => {
     const spend = { today: { blocks: 50, bytes: 90 }, month: { blocks: 70, bytes: 95 }, projectedMonth: NOTHING };
     const budget = { ...UNLIMITED, day: { blocks: 100, bytes: 100 }, month: { blocks: 0, bytes: 200 } };
@@ -49,7 +60,12 @@ describe("the ledger", () => {
 });
 
 describe("the meter", () => {
-  function open(budget: Partial<Budget> = {}, kept: { ledger: Ledger | null } = { ledger: null }, blocks = 10) {
+  function open(
+    budget: Partial<Budget> = {},
+    kept: { ledger: Ledger | null } = { ledger: null },
+    blocks = 10,
+    range: Range = { start: 1, stop: null },
+  ) {
     const status = { blocks: 0, receivedBytes: 0 };
     const lines: string[] = [];
     const clock = { now: NOON, failing: false };
@@ -67,7 +83,7 @@ describe("the meter", () => {
       },
     };
     const metered = new MeteredSource({
-      source,
+      ...{ source, range },
       budget: { ...UNLIMITED, ...budget },
       read: async () => kept.ledger,
       add: async (at, amount) => {
@@ -129,6 +145,33 @@ describe("the meter", () => {
     expect(kept.ledger?.days["2026-11-21"]).toEqual({ blocks: 20, bytes: 2_000 });
     await both[0]!.read();
     expect(both[0]!.metered.report()).toMatchObject({ today: { blocks: 30 }, budget: { used: 30 } });
+  });
+
+  test("what a bounded range will bring is said before it is asked for, once, and when that is more than is left", async () => {
+    const known = { ledger: addSpend(null, NOON - DAY, { blocks: 2_000, bytes: 8_000_000 }) };
+    const told = async (range: Range, budget: Partial<Budget> = {}, ledger: { ledger: Ledger | null } = known) => {
+      const { read, lines } = open(budget, { ...ledger }, 10, range);
+      await read();
+      await read();
+      return lines;
+    };
+    expect(await told({ start: 101, stop: 500_101 })).toEqual([
+      "info up to 500000 blocks are to come, about 2000 MB by those of late",
+    ]);
+    expect(await told({ start: 101, stop: 201 }, {}, { ledger: null })).toEqual([
+      "info up to 100 blocks are to come, of unknown size",
+    ]);
+    const scarce = await told({ start: 0, stop: 500_000 }, { month: { blocks: 0, bytes: 9_000_000 } });
+    expect(scarce[0]).toBe(
+      "warning up to 500000 blocks are to come, about 2000 MB by those of late: more than the budget leaves",
+    );
+    for (const unbounded of [
+      { start: 5, stop: null },
+      { start: -5, stop: 10 },
+      { start: 10, stop: 10 },
+    ]) {
+      expect(await told(unbounded)).toEqual([]);
+    }
   });
 
   test("what cannot be written down is written later, and stops nothing", async () => {

@@ -78,6 +78,17 @@ export function spendAt(ledger: Ledger | null, at: number): Spend {
   return { today, month, projectedMonth: plus(month, projected) };
 }
 
+/** Blocks that must have come lately before they say something about others. */
+const BLOCKS_KNOWN_MIN = 1_000;
+
+/** What so many blocks will bring, by the bytes of those that came in the last seven days; null while too few have. */
+export function expectedOf(ledger: Ledger | null, at: number, blocks: number): Amount | null {
+  const days = Array.from({ length: RATE_DAYS }, (_, i) => ledger?.days[dayOf(at - i * DAY_MS)] ?? NOTHING);
+  const lately = sum(days);
+  if (lately.blocks < BLOCKS_KNOWN_MIN) return null;
+  return { blocks, bytes: Math.round((blocks * lately.bytes) / lately.blocks) };
+}
+
 /** Null: there is no limit. */
 export function budgetUse({ today, month }: Spend, budget: Budget): BudgetUse | null {
   const uses = (["day", "month"] as const).flatMap((period) =>

@@ -98,7 +98,7 @@ export function units(config: Config, stages: readonly StageName[], deployment: 
 async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const source = await d.openSource(c.log);
-  const metered = paidSource(d, source, c.unit, c.log);
+  const metered = paidSource(d, source, c.unit, c.log, source.range);
   c.setDetails(() => ({ source: source.status, moduleHash: source.moduleHash, spend: metered.report() }));
   const check = moduleHashCheck(d.config["source.moduleHashPolicy"], source.moduleHash, (m) => c.log("warning", m));
   const limits = { maxBlocks: d.config["batch.maxBlocks"], maxBytes: d.config["batch.maxBytes"] };

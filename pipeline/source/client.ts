@@ -95,7 +95,7 @@ export class SubstreamsSource implements Source {
   private readonly options: SubstreamsOptions;
   private readonly endpoint: Endpoint;
   private readonly authorization: Authorization;
-  private readonly range: Range;
+  readonly range: Range;
   private readonly finalBlocksOnly: boolean;
   /** Versions not yet found wanting, newest first. */
   private protocols: readonly Protocol[];

@@ -1,7 +1,13 @@
-/** What a range may cost, from a sample of its beginning and what the provider says when a session begins. */
+/**
+ * What a range may cost: as the provider estimates it, where it does; else from a sample of its beginning and what the
+ * provider says when a session begins.
+ */
 import { Fatal } from "../errors.ts";
+import { type Asked, ask, undecodable } from "./ask.ts";
 import type { SubstreamsSource } from "./client.ts";
+import type { SelectedModule } from "./module.ts";
 import type { Range } from "./range.ts";
+import { ESTIMATE_PATH, EstimateRequest, EstimateResponse } from "./rpc.ts";
 
 export interface Estimate {
   readonly firstSlot: number;
@@ -14,6 +20,10 @@ export interface Estimate {
   readonly bytes: number;
   /** What the provider processes before the first block, by its own words; 0: it does not say. */
   readonly blocksToPrepare: number;
+  /** What the provider would process, and bill, in all; null: only its own estimate says. */
+  readonly blocksToProcess: number | null;
+  /** Who measured. */
+  readonly by: "provider" | "sample";
   readonly sampleBlocks: number;
   readonly sampleBytes: number;
 }
@@ -53,8 +63,54 @@ export async function estimate(
     blocks,
     bytes: Math.round((bytes / count) * blocks),
     blocksToPrepare: status.blocksToPrepare,
+    blocksToProcess: null,
+    by: "sample",
     sampleBlocks: count,
     sampleBytes: bytes,
+  };
+}
+
+/** Providers run at least this share of a range, and at most that. Percent. */
+const SHARE = { min: 0.001, max: 10 };
+
+/**
+ * Has the provider run a share of the range that has about `sample` blocks, rounded up to its segments, and say what all of
+ * it would cost. Null: it does not offer this. Throws what `ask` throws.
+ */
+export async function providerEstimate(
+  asked: Asked,
+  module: SelectedModule,
+  { start, stop }: Range,
+  sample: number,
+): Promise<Estimate | null> {
+  const slots = stop === null || start < 0 ? null : Math.max(1, stop - start);
+  const share = slots === null ? SHARE.min : Math.min(SHARE.max, Math.max(SHARE.min, (100 * sample) / slots));
+  const { package: whole, params, network, name } = module;
+  const request = new EstimateRequest({
+    ...{ package: whole, params: { ...params }, network, outputModule: name },
+    ...{ startBlockNum: BigInt(start), stopBlockNum: BigInt(stop ?? 0), samplePercentage: share },
+  });
+  const answer = await ask(asked, ESTIMATE_PATH, request.toBinary());
+  if (answer === null) return null;
+  let found: EstimateResponse["estimate"];
+  try {
+    found = EstimateResponse.fromBinary(answer.bytes).estimate;
+  } catch (cause) {
+    throw undecodable(answer.where, cause);
+  }
+  if (found === undefined) throw undecodable(answer.where, "the last message is no estimate");
+  const [first, end] = [Number(found.resolvedStartBlock), Number(found.resolvedStopBlock)];
+  return {
+    firstSlot: first,
+    lastSlot: end - 1,
+    slots: Math.max(0, end - first),
+    blocks: Number(found.estimatedMessageCount),
+    bytes: Number(found.estimatedEgressBytes),
+    blocksToPrepare: 0,
+    blocksToProcess: Number(found.blocksToProcess),
+    by: "provider",
+    sampleBlocks: Number(found.sampling?.sampledBlocks ?? 0n),
+    sampleBytes: Number(found.sampling?.sampledBytes ?? 0n),
   };
 }
 

@@ -2,19 +2,9 @@
  * What an endpoint says of itself: which chain it serves and from which block on. Many endpoints offer it, none must; so
  * what follows from it is advice, and its absence is no error.
  */
-import { Transient } from "../errors.ts";
-import type { World } from "../world.ts";
-import { Authorization } from "./authorization.ts";
-import type { Credentials } from "./credentials.ts";
-import { parseEndpoint } from "./endpoint.ts";
-import { serverStream } from "./grpc-client.ts";
-import { formatStatus, GrpcCode, type GrpcStatus } from "./grpc-status.ts";
+import { type Asked, ask, undecodable } from "./ask.ts";
 import type { SelectedModule } from "./module.ts";
-import { fatalStatus, judge } from "./retry.ts";
 import { INFO_PATH, InfoResponse } from "./rpc.ts";
-
-/** An answer has some hundred bytes. */
-const ANSWER_BYTES_MAX = 1024 * 1024;
 
 export interface EndpointInfo {
   /** Empty when the endpoint does not say. */
@@ -24,66 +14,20 @@ export interface EndpointInfo {
   readonly firstSlot: number;
 }
 
-export interface InfoCall {
-  /** As `SubstreamsOptions` has them. */
-  readonly endpoint: string;
-  readonly credentials: Credentials;
-  readonly ca?: string;
-  readonly timeoutMs: number;
-  readonly world: World;
-  readonly signal: AbortSignal;
-}
-
-/**
- * Asks the endpoint. Null: it does not offer this. Throws `Fatal` ENDPOINT_INVALID, SUBSTREAMS_AUTH or what else a status
- * stands for, `Transient` ENDPOINT_UNREACHABLE when no answer came, AUTH_EXCHANGE when the key could not be exchanged.
- */
-export async function endpointInfo(call: InfoCall): Promise<EndpointInfo | null> {
-  const endpoint = parseEndpoint(call.endpoint);
-  const authorization = new Authorization(call.credentials, endpoint, call.world, call.ca);
-  const messages = serverStream({
-    origin: endpoint.origin,
-    path: INFO_PATH,
-    headers: await authorization.headers(call.signal),
-    message: new Uint8Array(0),
-    compression: "none",
-    messageBytesMax: ANSWER_BYTES_MAX,
-    keepaliveMs: call.timeoutMs,
-    ...(call.ca === undefined ? {} : { ca: call.ca }),
-    world: call.world,
-    signal: AbortSignal.any([call.signal, AbortSignal.timeout(call.timeoutMs)]),
-  });
-  let answer: Uint8Array | null = null;
-  let status: GrpcStatus;
-  for (;;) {
-    const next = await messages.next();
-    if (next.done === true) {
-      status = { ...next.value, message: authorization.mask(next.value.message) };
-      break;
-    }
-    answer = next.value;
-  }
-  if (status.code === GrpcCode.ok && answer !== null) return parsed(answer, endpoint.origin);
-  const verdict = judge(status, answer !== null);
-  if (verdict === "fallback") return null;
-  if (verdict === "fatal") throw fatalStatus(status, endpoint.origin);
-  throw new Transient("ENDPOINT_UNREACHABLE", `the endpoint did not answer: ${formatStatus(status)}`, {
-    where: endpoint.origin,
-    hint: "Check source.endpoint, and that this host may connect to it.",
-  });
-}
-
-function parsed(bytes: Uint8Array, where: string): EndpointInfo {
-  let answer: InfoResponse;
+/** Asks the endpoint. Null: it does not offer this. Throws what `ask` throws. */
+export async function endpointInfo(asked: Asked): Promise<EndpointInfo | null> {
+  const answer = await ask(asked, INFO_PATH, new Uint8Array(0));
+  if (answer === null) return null;
+  let info: InfoResponse;
   try {
-    answer = InfoResponse.fromBinary(bytes);
+    info = InfoResponse.fromBinary(answer.bytes);
   } catch (cause) {
-    throw new Transient("ENDPOINT_UNREACHABLE", "the endpoint's answer cannot be decoded", { where, cause });
+    throw undecodable(answer.where, cause);
   }
   return {
-    chain: answer.chainName,
-    aliases: answer.chainNameAliases,
-    firstSlot: Number(answer.firstStreamableBlockNum),
+    chain: info.chainName,
+    aliases: info.chainNameAliases,
+    firstSlot: Number(info.firstStreamableBlockNum),
   };
 }
 

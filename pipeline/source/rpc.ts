@@ -22,7 +22,10 @@ export function blocksPath(protocol: Protocol): string {
 /** HTTP/2 path of the unary method that says what an endpoint serves. */
 export const INFO_PATH = "/sf.substreams.rpc.v2.EndpointInfo/Info";
 
-const { STRING, UINT64, INT64, UINT32, BOOL } = ScalarType;
+/** HTTP/2 path of the method that samples a range at the provider's and says what the whole of it would cost. */
+export const ESTIMATE_PATH = "/sf.substreams.rpc.v4.Estimator/Estimate";
+
+const { STRING, UINT64, INT64, UINT32, BOOL, DOUBLE } = ScalarType;
 
 /** Asks v3 and v4. */
 export interface PackageRequest extends Message<PackageRequest> {
@@ -65,6 +68,75 @@ export function limitField(blocks: number): Uint8Array {
   writeVarint(blocks, field, 1);
   return field;
 }
+
+export interface EstimateRequest extends Message<EstimateRequest> {
+  package?: Package;
+  outputModule: string;
+  startBlockNum: bigint;
+  stopBlockNum: bigint;
+  /** Share of the range that is run to measure it, more than 0 and at most 10; rounded up to whole segments. */
+  samplePercentage: number;
+  params: Record<string, string>;
+  network: string;
+}
+
+export const EstimateRequest: MessageType<EstimateRequest> = proto3.makeMessageType(
+  "sf.substreams.rpc.v4.EstimateRequest",
+  () => [
+    { no: 1, name: "package", kind: "message", T: Package },
+    { no: 2, name: "output_module", kind: "scalar", T: STRING },
+    { no: 3, name: "start_block_num", kind: "scalar", T: INT64 },
+    { no: 4, name: "stop_block_num", kind: "scalar", T: UINT64 },
+    { no: 5, name: "sample_percentage", kind: "scalar", T: DOUBLE },
+    { no: 6, name: "params", kind: "map", K: STRING, V: { kind: "scalar", T: STRING } },
+    { no: 7, name: "network", kind: "scalar", T: STRING },
+  ],
+);
+
+export interface ProviderEstimate extends Message<ProviderEstimate> {
+  resolvedStartBlock: bigint;
+  /** Exclusive. */
+  resolvedStopBlock: bigint;
+  /** Blocks times stages, without what the provider has cached: what it would bill. */
+  blocksToProcess: bigint;
+  /** Uncompressed, framing included. */
+  estimatedEgressBytes: bigint;
+  sampling?: ProviderSampling;
+  /** Blocks that would be sent: a filtered module sends those that match. */
+  estimatedMessageCount: bigint;
+}
+
+export interface ProviderSampling extends Message<ProviderSampling> {
+  sampledBlocks: bigint;
+  sampledBytes: bigint;
+}
+
+const ProviderSampling: MessageType<ProviderSampling> = proto3.makeMessageType("sf.substreams.rpc.v4.Sampling", () => [
+  { no: 4, name: "sampled_blocks", kind: "scalar", T: UINT64 },
+  { no: 5, name: "sampled_bytes", kind: "scalar", T: UINT64 },
+]);
+
+export const ProviderEstimate: MessageType<ProviderEstimate> = proto3.makeMessageType(
+  "sf.substreams.rpc.v4.Estimate",
+  () => [
+    { no: 1, name: "resolved_start_block", kind: "scalar", T: UINT64 },
+    { no: 2, name: "resolved_stop_block", kind: "scalar", T: UINT64 },
+    { no: 5, name: "blocks_to_process", kind: "scalar", T: UINT64 },
+    { no: 8, name: "estimated_egress_bytes", kind: "scalar", T: UINT64 },
+    { no: 10, name: "sampling", kind: "message", T: ProviderSampling },
+    { no: 12, name: "estimated_message_count", kind: "scalar", T: UINT64 },
+  ],
+);
+
+/** Progress comes before it; the last message has the estimate. */
+export interface EstimateResponse extends Message<EstimateResponse> {
+  estimate?: ProviderEstimate;
+}
+
+export const EstimateResponse: MessageType<EstimateResponse> = proto3.makeMessageType(
+  "sf.substreams.rpc.v4.EstimateResponse",
+  () => [{ no: 2, name: "estimate", kind: "message", T: ProviderEstimate }],
+);
 
 /** Comes first in every stream. */
 export interface SessionInit extends Message<SessionInit> {
