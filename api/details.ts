@@ -1,5 +1,6 @@
 /**
- * Reads what units report about themselves beyond the common metrics: the source's connection, decoder health, the lake.
+ * Reads what units report about themselves beyond the common metrics: the source's connection, the lake. Decoder health is in
+ * `decoder-details.ts`.
  * It crossed a process border as JSON, perhaps from another version, so nothing is taken for granted: what is missing or
  * of another type is left out.
  */
@@ -7,36 +8,6 @@ import type { UnitReport } from "../pipeline/control.ts";
 import type { Amount, BudgetUse } from "../pipeline/spend.ts";
 
 type Details = UnitReport["details"];
-
-/** Fates of a program's payloads since its process started. */
-export interface ProgramCounts {
-  readonly program: string;
-  readonly seen: number;
-  readonly decoded: number;
-  readonly unwanted: number;
-  readonly unknownDiscriminator: number;
-  readonly unknownLength: number;
-  readonly badValue: number;
-  readonly truncatedPayload: number;
-  readonly eventsWithBytesLeftOver: number;
-  readonly bytesLeftOver: number;
-  readonly tradesWithoutPrice: number;
-  readonly truncatedLogs: number;
-  readonly unmatchedInvocations: number;
-  /** Where instructions are decoded: seen = decoded + unwanted + unknown + bad. */
-  readonly instructionsSeen: number;
-  readonly instructionsDecoded: number;
-  readonly instructionsUnwanted: number;
-  readonly instructionsUnknown: number;
-  readonly instructionsBad: number;
-  readonly failedSkipped: number;
-}
-
-export interface DecoderCounts {
-  readonly blocks: number;
-  readonly badBlocks: number;
-  readonly unattributedData: number;
-}
 
 /** The source's connection as its client describes it; counters are since the process started. */
 export interface SourceStatus {
@@ -78,46 +49,6 @@ export interface LakeCounts {
   readonly bytes: number;
   readonly pendingBlocks: number;
   readonly pendingRows: number;
-}
-
-/** From the details of the decode unit. */
-export function decodersOf(details: Details): ProgramCounts[] {
-  const programs = record(record(details["decoders"])["programs"]);
-  return Object.entries(programs).map(([program, counts]) => {
-    const of = (name: string) => number(record(counts)[name]);
-    return {
-      program,
-      seen: of("seen"),
-      decoded: of("decoded"),
-      unwanted: of("unwanted"),
-      unknownDiscriminator: of("unknownDiscriminator"),
-      unknownLength: of("unknownLength"),
-      badValue: of("badValue"),
-      truncatedPayload: of("truncatedPayload"),
-      eventsWithBytesLeftOver: of("eventsWithBytesLeftOver"),
-      bytesLeftOver: of("bytesLeftOver"),
-      tradesWithoutPrice: of("tradesWithoutPrice"),
-      truncatedLogs: of("truncatedLogs"),
-      unmatchedInvocations: of("unmatchedInvocations"),
-      instructionsSeen: of("instructionsSeen"),
-      instructionsDecoded: of("instructionsDecoded"),
-      instructionsUnwanted: of("instructionsUnwanted"),
-      instructionsUnknown: of("instructionsUnknown"),
-      instructionsBad: of("instructionsBad"),
-      failedSkipped: of("failedSkipped"),
-    };
-  });
-}
-
-/** From the details of the decode unit; null where there are none. */
-export function decoderCountsOf(details: Details): DecoderCounts | null {
-  const decoders = record(details["decoders"]);
-  if (typeof decoders["blocks"] !== "number") return null;
-  return {
-    blocks: number(decoders["blocks"]),
-    badBlocks: number(decoders["badBlocks"]),
-    unattributedData: number(decoders["unattributedData"]),
-  };
 }
 
 /** From the details of the ingest unit; null where there is none. */
@@ -220,14 +151,14 @@ export function shippingOf(details: Details): ShippingCounts | null {
   };
 }
 
-function record(value: unknown): Readonly<Record<string, unknown>> {
+export function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 
-function list(value: unknown): readonly unknown[] {
+export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function number(value: unknown): number {
+export function number(value: unknown): number {
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
 }

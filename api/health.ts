@@ -5,7 +5,8 @@
 import { classify } from "../pipeline/errors.ts";
 import type { World } from "../pipeline/world.ts";
 import type { Backend } from "./backend.ts";
-import { decodersOf, type ProgramCounts, shippingOf, sourceStatusOf } from "./details.ts";
+import { alarmsOf, decodersOf } from "./decoder-details.ts";
+import { shippingOf, sourceStatusOf } from "./details.ts";
 import { SECONDS_PER_SLOT, type View, viewOf } from "./view.ts";
 
 export interface Finding {
@@ -40,9 +41,6 @@ const NEEDED: ReadonlySet<CheckName> = new Set(["broker", "stages", "source", "l
 
 /** Fewer blocks behind than this is current. */
 export const LAG_BLOCKS_MAX = 100;
-/** Share of a program's payloads that may be unreadable before its decoder is taken for stale, and how many it takes. */
-const UNREADABLE_SHARE_MAX = 0.05;
-const PAYLOADS_TO_JUDGE = 100;
 
 /** Names of the units that must run. */
 interface Expected {
@@ -237,22 +235,16 @@ function lag(view: View): Finding {
 
 /** A decoder that a program's upgrade has overtaken sees payloads and cannot read them. */
 function decoders(view: View): Finding {
-  const programs = view.units.flatMap((u) => (u.stage === "decode" ? decodersOf(u.details) : []));
-  const texts = programs.flatMap((p) => [
-    ...staleness(p.program, "payloads", unreadable(p), p.seen),
-    ...staleness(p.program, "instructions", p.instructionsBad, p.instructionsBad + p.instructionsDecoded),
-  ]);
-  if (texts.length === 0) return finding("decoders", true, `${programs.length} programs`);
+  const decode = view.units.filter((u) => u.stage === "decode");
+  const alarms = decode.flatMap((u) => alarmsOf(u.details));
+  if (alarms.length === 0) {
+    return finding("decoders", true, `${decode.flatMap((u) => decodersOf(u.details)).length} programs`);
+  }
+  const texts = alarms.map(({ kind, program, dataset, slot, detail }) => {
+    const what = dataset === null ? program : `${program}, ${dataset}`;
+    return `${what}: ${kind.replace("_", " ")} since slot ${slot} (${detail})`;
+  });
   return finding("decoders", false, texts.join("; "));
-}
-
-function staleness(program: string, what: string, bad: number, of: number): string[] {
-  if (of < PAYLOADS_TO_JUDGE || bad / of <= UNREADABLE_SHARE_MAX) return [];
-  return [`${program}: ${bad} of ${of} ${what} could not be read`];
-}
-
-function unreadable(p: ProgramCounts): number {
-  return p.unknownLength + p.badValue + p.truncatedPayload;
 }
 
 function codeOf(unit: { readonly errors: readonly { readonly code: string }[] }): string {

@@ -107,6 +107,7 @@ test("standbys have series of their own; positions come from the owner only", as
 
 test("decoder health by program", async () => {
   const backend = new FakeBackend();
+  const buySell = { seen: 7, decoded: 6, eventsWithBytesLeftOver: 4, lastDecodedSlot: 99, shares: { oneHour: 0.75 } };
   const instructions = { instructionsSeen: 9, instructionsDecoded: 3, instructionsUnknown: 5, instructionsBad: 1 };
   const spinpet = {
     seen: 10,
@@ -116,9 +117,14 @@ test("decoder health by program", async () => {
     badValue: 1,
     bytesLeftOver: 12,
     ...instructions,
+    ...{ shares: { fiveMinutes: 0.5, oneHour: 0.9 }, datasets: { buy_sell: buySell } },
   };
+  const alarms = [{ kind: "unknown_layout", program: "spinpet", dataset: "buy_sell", slot: 1, time: 2, detail: "" }];
   backend.change("decode.main", {
-    details: { decoders: { blocks: 3, badBlocks: 1, unattributedData: 2, programs: { spinpet } } },
+    details: {
+      decoders: { blocks: 3, badBlocks: 1, unattributedData: 2, programs: { spinpet }, alarms },
+      alarmWebhook: { sent: 1, failed: 2, lastError: null },
+    },
   });
   const { samples } = await page(backend);
   const labels = 'source="main",stage="decode",unit="decode.main",node="node-a"';
@@ -130,6 +136,15 @@ test("decoder health by program", async () => {
   const of = (name: string) => samples.get(`sluice_decoder_instructions_${name}{${labels},program="spinpet"}`);
   expect(["seen", "decoded", "unwanted", "unknown", "bad"].map((name) => of(`${name}_total`))).toEqual([9, 3, 0, 5, 1]);
   expect(of("decoded_ratio")).toBe(0.75);
+  expect(samples.get(`sluice_decoder_share{${labels},program="spinpet",window="5m"}`)).toBe(0.5);
+  const event = `${labels},program="spinpet",dataset="buy_sell"`;
+  expect(samples.get(`sluice_decoded_event_longer_total{${event}}`)).toBe(4);
+  expect(samples.get(`sluice_decoded_event_last_slot{${event}}`)).toBe(99);
+  expect(samples.get(`sluice_decoded_event_share{${event},window="1h"}`)).toBe(0.75);
+  expect(samples.has(`sluice_decoded_event_share{${event},window="5m"}`)).toBe(false);
+  const alarm = `${labels},kind="unknown_layout",program="spinpet",dataset="buy_sell"`;
+  expect(samples.get(`sluice_decoder_alarm{${alarm}}`)).toBe(1);
+  expect(samples.get(`sluice_alarm_webhook_failures_total{${labels}}`)).toBe(2);
 });
 
 test("what the archive has written, and what waits for finality", async () => {

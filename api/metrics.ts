@@ -5,7 +5,8 @@
  */
 import { Counter, Gauge, Registry } from "prom-client";
 import type { UnitReport, UnitState } from "../pipeline/control.ts";
-import { decoderCountsOf, decodersOf, lakeOf, type ProgramCounts, shippingOf } from "./details.ts";
+import { decoderMetrics } from "./decoder-metrics.ts";
+import { lakeOf, shippingOf } from "./details.ts";
 import { sinkMetrics } from "./sink-metrics.ts";
 import type { Traffic } from "./traffic.ts";
 import type { View } from "./view.ts";
@@ -88,7 +89,7 @@ export async function renderMetrics(views: readonly View[], version: string, tra
   }
   for (const view of views) {
     lags(page, view);
-    decoders(page, view);
+    decoderMetrics(page, view);
     lake(page, view);
     sinkMetrics(page, view);
   }
@@ -150,60 +151,6 @@ function lags(page: Page, view: View): void {
     gauge("lag_seconds", "Seconds of block time behind the ingest unit, of what is processed", lag.seconds);
     gauge("head_lag_seconds", "Seconds between the block time of what is processed and now", lag.headSeconds);
     gauge("head_lag_blocks", "Slots between the block time and now, at 0.4 s a slot", lag.headBlocks);
-  }
-}
-
-type ProgramReading = readonly [name: string, help: string, field: Exclude<keyof ProgramCounts, "program">];
-
-const PROGRAM_COUNTERS: readonly ProgramReading[] = [
-  ["seen_total", "Payloads of the program", "seen"],
-  ["decoded_total", "Payloads that became a row", "decoded"],
-  ["unwanted_total", "Payloads of events that nobody asked for", "unwanted"],
-  ["unknown_discriminator_total", "Payloads that begin with no known discriminator", "unknownDiscriminator"],
-  ["unknown_length_total", "Payloads too short for every known layout; quarantined", "unknownLength"],
-  ["bad_value_total", "Payloads with a value that its type does not have; quarantined", "badValue"],
-  ["truncated_payload_total", "Payloads that were cut or garbled; quarantined", "truncatedPayload"],
-  ["events_with_bytes_left_over_total", "Events longer than their layout", "eventsWithBytesLeftOver"],
-  ["bytes_left_over_total", "Bytes that those events had too many", "bytesLeftOver"],
-  ["trades_without_price_total", "Trades without a price or a user", "tradesWithoutPrice"],
-  ["truncated_logs_total", "Transactions whose log was cut: events may be missing", "truncatedLogs"],
-  ["unmatched_invocations_total", "Invocations in a log without an instruction", "unmatchedInvocations"],
-  ["instructions_seen_total", "Instructions of the program, where instructions are decoded", "instructionsSeen"],
-  ["instructions_decoded_total", "Instructions that became a row", "instructionsDecoded"],
-  ["instructions_unwanted_total", "Known instructions that nobody asked for", "instructionsUnwanted"],
-  ["instructions_unknown_total", "Instructions that begin with no known discriminator", "instructionsUnknown"],
-  ["instructions_bad_total", "Instructions whose arguments fit no known layout; quarantined", "instructionsBad"],
-  ["failed_skipped_total", "Failed transactions left out", "failedSkipped"],
-];
-
-function decoders(page: Page, view: View): void {
-  for (const { source, stage, unit, node, details } of view.units) {
-    if (stage !== "decode") continue;
-    const labels = { source, stage, unit, node };
-    const counts = decoderCountsOf(details);
-    if (counts !== null) {
-      page.counter("sluice_decode_blocks_total", "Blocks decoded", counts.blocks, labels);
-      page.counter(
-        "sluice_decode_bad_blocks_total",
-        "Blocks that could not be read; quarantined",
-        counts.badBlocks,
-        labels,
-      );
-      const help = "Data lines in logs that no running program can have written";
-      page.counter("sluice_decode_unattributed_data_total", help, counts.unattributedData, labels);
-    }
-    for (const program of decodersOf(details)) {
-      const by = { ...labels, program: program.program };
-      for (const [name, help, field] of PROGRAM_COUNTERS)
-        page.counter(`sluice_decoder_${name}`, help, program[field], by);
-      // Unwanted events are understood, so they are no sign of a stale decoder.
-      const share = (understood: number, all: number) => (all === 0 ? 1 : understood / all);
-      const ratio = share(program.decoded + program.unwanted, program.seen);
-      page.gauge("sluice_decoder_understood_ratio", "Share of payloads decoded or known to be unwanted", ratio, by);
-      const wanted = program.instructionsDecoded + program.instructionsBad;
-      const help = "Share of the wanted instructions that became a row";
-      page.gauge("sluice_decoder_instructions_decoded_ratio", help, share(program.instructionsDecoded, wanted), by);
-    }
   }
 }
 

@@ -135,28 +135,22 @@ describe("current or not", () => {
 });
 
 test("a decoder that its program has overtaken degrades health, not readiness", async () => {
-  const findings = async (counts: Record<string, number>) => {
+  const findings = async (alarms: readonly object[]) => {
     const backend = new FakeBackend();
-    backend.change("decode.main", { details: { decoders: { programs: { spinpet: counts } } } });
+    const programs = { spinpet: { seen: 100, decoded: 60 } };
+    backend.change("decode.main", { details: { decoders: { programs, alarms } } });
     return findingsOf(viewOf(await backend.snapshot(), backend), backend);
   };
-  const stale = await findings({ seen: 100, decoded: 94, unknownLength: 3, badValue: 2, truncatedPayload: 1 });
+  const alarm = { kind: "unknown_layout", program: "spinpet", dataset: "buy_sell", slot: 7, detail: "3 of 9 payloads" };
+  const stale = await findings([alarm, { ...alarm, kind: "share_fell", dataset: null, detail: "60 %" }]);
   expect(stale.find((f) => f.name === "decoders")).toEqual({
     name: "decoders",
     ok: false,
-    detail: "spinpet: 6 of 100 payloads could not be read",
+    detail: "spinpet, buy_sell: unknown layout since slot 7 (3 of 9 payloads); spinpet: share fell since slot 7 (60 %)",
   });
   expect(statusOf(stale)).toBe("degraded");
   expect(reasonsNotReady(stale)).toEqual([]);
-  const misread = await findings({ instructionsDecoded: 94, instructionsBad: 6, instructionsUnknown: 500 });
-  expect(misread.find((f) => f.name === "decoders")?.detail).toBe("spinpet: 6 of 100 instructions could not be read");
-  for (const fine of [
-    { seen: 100, unknownLength: 5 },
-    { seen: 99, unknownLength: 99 },
-    { seen: 100, unknownDiscriminator: 90 },
-  ]) {
-    expect(statusOf(await findings(fine))).toBe("healthy");
-  }
+  expect(statusOf(await findings([]))).toBe("healthy");
 });
 
 test("a bucket that takes nothing degrades health, not readiness: what is read here is current all the same", async () => {

@@ -2,7 +2,8 @@
  * How a running pipeline gets on, from the reports of its units: rate, position, lag, time to go, what limits it, rows
  * archived. Rates are over the last seconds, not since the start.
  */
-import { decodersOf, lakeOf } from "../api/details.ts";
+import { decodersOf } from "../api/decoder-details.ts";
+import { lakeOf } from "../api/details.ts";
 import { activeReports } from "../api/view.ts";
 import type { NodeReport, UnitReport } from "../pipeline/control.ts";
 import { type Limiter, limiterOf } from "../pipeline/limiter.ts";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Static } from "@sinclair/typebox";
 import { withoutSecrets } from "./addresses.ts";
 import { closest } from "./closest.ts";
+import { ALARM_KNOBS } from "./config-alarm.ts";
 import { API_KNOBS } from "./config-api.ts";
 import { readConfigFile } from "./config-file.ts";
 import { choice, flag, integer, type Knob, list, parseValue, text } from "./config-knob.ts";
@@ -185,6 +186,11 @@ export const KNOBS = {
 
   "decode.programs": list("Programs to decode, preset or preset=program id. Empty: spinpet.", "SLUICE_PROGRAMS"),
   "decode.failedTransactions": flag(false, "Decode events of failed transactions too.", "PROCESS_FAILED_TRANSACTIONS"),
+  "decode.keepLonger": flag(
+    true,
+    "Keep events that are longer than every known layout in quarantine too: their row has only the known fields.",
+  ),
+  ...ALARM_KNOBS,
 
   "nats.url": text("", "NATS server or servers, comma-separated. Empty: the embedded server.", {
     env: ["NATS_URL"],

@@ -3,6 +3,7 @@
  * (running or not), and which stream must be replayed. All of it is advice that can be lost: correctness rests on the
  * positions inside the outputs.
  */
+import type { ToldAlarms } from "./alarm.ts";
 import type { Broker } from "./broker.ts";
 import type { Bucket } from "./buckets.ts";
 import { Fenced } from "./errors.ts";
@@ -126,6 +127,15 @@ export class Control {
         if (!(error instanceof Fenced)) throw error; // somebody else has added meanwhile
       }
     }
+  }
+
+  /** Alarms of the source's decoders that were told and are not over. */
+  toldAlarms(source: string): Promise<ToldAlarms | null> {
+    return this.get<ToldAlarms>("control", `alarms.${source}`);
+  }
+
+  async setToldAlarms(source: string, told: ToldAlarms): Promise<void> {
+    await this.put("control", `alarms.${source}`, told);
   }
 
   /** Null: nobody has ever upgraded the source. */

@@ -12,6 +12,7 @@ import { ArchiveStage } from "../stages/archive/stage.ts";
 import { DecodeStage } from "../stages/decode/stage.ts";
 import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
+import { AlarmTeller } from "./alarm-teller.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
@@ -28,6 +29,7 @@ import { StreamSink } from "./stream-sink.ts";
 import { together } from "./together.ts";
 import type { UnitContext, UnitSpec } from "./unit.ts";
 import { whileWanted } from "./wanted.ts";
+import { Webhook } from "./webhook.ts";
 import type { RowBatch } from "./wire/batch.ts";
 import { blockCodec } from "./wire/message.ts";
 
@@ -124,30 +126,52 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
 async function decode(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = decodeStage(d);
-  c.setDetails(() => ({ decoders: stage.health() }));
-  await run(
-    {
-      ...common(d, c),
-      reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
-      stage,
-      sink: new StreamSink({
-        ...output(d, c, c.signal),
-        stream: n.events.stream,
-        subjects: [n.events.subject],
-        codec: d.rowCodec,
-        split: (batch) => [batch],
-      }),
-      codec: blockCodec,
-      startWhenEmpty: () => lowestStanding(d, [n.unit("shard"), n.unit("archive")], c.signal),
-    },
-    c.signal,
+  const teller = alarmTeller(d, c, stage);
+  c.setDetails(() => ({ decoders: stage.health(), alarmWebhook: teller.status() }));
+  await together(c.signal, [(signal) => teller.run(signal)], (signal) =>
+    run(
+      {
+        ...common(d, c),
+        reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
+        stage,
+        sink: new StreamSink({
+          ...output(d, c, signal),
+          stream: n.events.stream,
+          subjects: [n.events.subject],
+          codec: d.rowCodec,
+          split: (batch) => [batch],
+        }),
+        codec: blockCodec,
+        startWhenEmpty: () => lowestStanding(d, [n.unit("shard"), n.unit("archive")], signal),
+      },
+      signal,
+    ),
   );
 }
 
 /** As the settings want it; a backfill decodes with the same. */
 export function decodeStage(d: Deployment): DecodeStage {
   const { programs, maps, config } = d;
-  return new DecodeStage({ programs, maps, failedTransactions: config["decode.failedTransactions"] });
+  return new DecodeStage({
+    ...{ programs, maps },
+    failedTransactions: config["decode.failedTransactions"],
+    keepLonger: config["decode.keepLonger"],
+    alarmRules: {
+      sharePercent: config["alarm.sharePercent"],
+      dropPercent: config["alarm.dropPercent"],
+      payloads: config["alarm.payloads"],
+    },
+  });
+}
+
+function alarmTeller(d: Deployment, c: UnitContext, { watch }: DecodeStage): AlarmTeller {
+  const { "alarm.webhook": url, "alarm.webhookToken": token } = d.config;
+  return new AlarmTeller({
+    ...{ source: d.source, watch, world: d.world, log: c.log },
+    webhook: url === "" ? null : new Webhook(url, token),
+    read: () => d.control.toldAlarms(d.source),
+    write: (told) => d.control.setToldAlarms(d.source, told),
+  });
 }
 
 async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]): Promise<void> {

@@ -29,7 +29,11 @@ export async function exportedMetrics(): Promise<ExportedMetrics> {
   };
   const lake = { entries: 1, files: 1, rows: 1, bytes: 1 };
   backend.change("ingest.main", { details: { source, spend } });
-  backend.change("decode.main", { details: { decoders: { blocks: 1, programs: { spinpet: { seen: 1 } } } } });
+  const decoded = { seen: 1, lastDecodedSlot: 1, shares: { fiveMinutes: 1, oneHour: 1 } };
+  const programs = { spinpet: { ...decoded, datasets: { buy_sell: decoded } } };
+  const alarms = [{ kind: "share_fell", program: "spinpet", dataset: null }];
+  const alarmWebhook = { sent: 1, failed: 0 };
+  backend.change("decode.main", { details: { decoders: { blocks: 1, programs, alarms }, alarmWebhook } });
   backend.change("archive.main", { details: { lake, pendingFinal: { blocks: 1, rows: 1 }, shipping: { waiting: 1 } } });
   const traffic = new Traffic();
   traffic.observe({ ...(await allRoutes({ backend, version: "0" }))[0]!, timed: true }, 200, 0.1);

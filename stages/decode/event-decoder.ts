@@ -4,6 +4,7 @@ import { eventDataset } from "../../pipeline/datasets/event.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { type AddressSource, addressSource, isOutside, pairSource } from "./address-source.ts";
 import { unionOfColumns } from "./dataset-columns.ts";
+import { type DatasetHealth, emptyDatasetHealth } from "./health.ts";
 import { Layout } from "./layout.ts";
 import { type CompiledLayout, LayoutChoice, leavesOfColumns } from "./layout-choice.ts";
 import { requireIdentifier } from "./names.ts";
@@ -17,6 +18,8 @@ export class EventDecoder extends LayoutChoice {
   readonly hasMint: boolean;
   /** Its trades are an aggregator's report of swaps that pools may report, too. */
   readonly isAggregator: boolean;
+  /** How decoding it has fared. */
+  readonly health: DatasetHealth = emptyDatasetHealth();
   /** It is a list, each element of which is a row. */
   readonly isList: boolean;
 

@@ -3,6 +3,23 @@
  * goes on, `decoded` does not. Every payload seen has exactly one fate:
  * seen = decoded + unwanted + unknownDiscriminator + unknownLength + badValue + truncatedPayload.
  */
+import type { Alarm } from "../../pipeline/alarm.ts";
+import type { Shares } from "./watch.ts";
+
+/** Of one event, instruction or mapped dataset. */
+export interface DatasetHealth {
+  seen: number;
+  decoded: number;
+  /** Too short for every known layout; quarantined. */
+  unknownLength: number;
+  /** Holds a value that its type does not have; quarantined. */
+  badValue: number;
+  eventsWithBytesLeftOver: number;
+  bytesLeftOver: number;
+  /** Slot of the block with the last row; 0: none yet. */
+  lastDecodedSlot: number;
+}
+
 export interface ProgramHealth {
   /** Payloads of the program: `Program data:` lines and `emit_cpi!` instructions. */
   seen: number;
@@ -38,7 +55,15 @@ export interface ProgramHealth {
   instructionsBad: number;
   /** Failed transactions that were left out. */
   failedSkipped: number;
+  /** Slot of the block with the last row; 0: none yet. */
+  lastDecodedSlot: number;
 }
+
+/** A program's counters with what was understood of it lately, and the same of each of its datasets, by name. */
+export type ProgramReport = Readonly<ProgramHealth> & {
+  readonly shares: Shares;
+  readonly datasets: Readonly<Record<string, Readonly<DatasetHealth> & { readonly shares: Shares }>>;
+};
 
 export interface DecodeHealth {
   blocks: number;
@@ -47,7 +72,21 @@ export interface DecodeHealth {
   /** `Program data:` lines that no running program can have written: a damaged log. */
   unattributedData: number;
   /** By program name. */
-  programs: Readonly<Record<string, Readonly<ProgramHealth>>>;
+  programs: Readonly<Record<string, ProgramReport>>;
+  /** What is wrong now. */
+  alarms: readonly Alarm[];
+}
+
+export function emptyDatasetHealth(): DatasetHealth {
+  return {
+    seen: 0,
+    decoded: 0,
+    unknownLength: 0,
+    badValue: 0,
+    eventsWithBytesLeftOver: 0,
+    bytesLeftOver: 0,
+    lastDecodedSlot: 0,
+  };
 }
 
 export function emptyProgramHealth(): ProgramHealth {
@@ -70,5 +109,22 @@ export function emptyProgramHealth(): ProgramHealth {
     instructionsUnknown: 0,
     instructionsBad: 0,
     failedSkipped: 0,
+    lastDecodedSlot: 0,
   };
+}
+
+/** Of a dataset that several events fill. */
+export function sumOf(parts: readonly Readonly<DatasetHealth>[]): Readonly<DatasetHealth> {
+  if (parts.length === 1) return parts[0]!;
+  const sum = emptyDatasetHealth();
+  for (const part of parts) {
+    sum.seen += part.seen;
+    sum.decoded += part.decoded;
+    sum.unknownLength += part.unknownLength;
+    sum.badValue += part.badValue;
+    sum.eventsWithBytesLeftOver += part.eventsWithBytesLeftOver;
+    sum.bytesLeftOver += part.bytesLeftOver;
+    sum.lastDecodedSlot = Math.max(sum.lastDecodedSlot, part.lastDecodedSlot);
+  }
+  return sum;
 }

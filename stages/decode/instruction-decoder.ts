@@ -8,6 +8,7 @@ import { EVENT_COLUMNS, eventDataset } from "../../pipeline/datasets/event.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { type AddressSource, addressSource } from "./address-source.ts";
 import { setApart, twoFields, unionOfColumns } from "./dataset-columns.ts";
+import { type DatasetHealth, emptyDatasetHealth } from "./health.ts";
 import { Layout } from "./layout.ts";
 import { type CompiledLayout, LayoutChoice, leavesOfColumns } from "./layout-choice.ts";
 import { columnNameOf, requireIdentifier } from "./names.ts";
@@ -44,6 +45,8 @@ export class InstructionDecoder {
   readonly accountNames: readonly string[];
   /** Column of the first account. */
   readonly firstAccount: number;
+  /** How decoding it has fared. */
+  readonly health: DatasetHealth = emptyDatasetHealth();
 
   constructor(program: ProgramSpec, spec: InstructionSpec) {
     const where = `${program.name}.${spec.name}`;

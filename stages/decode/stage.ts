@@ -3,13 +3,15 @@
  * same rows wherever and whenever it is decoded. Bad data never stops it: what cannot be decoded becomes a row of
  * `quarantine` with its bytes and its reason, and is counted.
  */
+import type { AlarmRules } from "../../pipeline/alarm.ts";
+import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { classify, describe } from "../../pipeline/errors.ts";
 import type { BlockMeta } from "../../pipeline/position.ts";
 import type { BlockBatch, DatasetCatalog, RowBatch } from "../../pipeline/wire/batch.ts";
 import type { Stage } from "../stage.ts";
 import { BlockReader, SIGNATURE_BYTES } from "./block-reader.ts";
 import { catalogOf, requireDistinct } from "./catalog.ts";
-import { type DecodeHealth, emptyProgramHealth, type ProgramHealth } from "./health.ts";
+import { type DatasetHealth, type DecodeHealth, emptyProgramHealth, type ProgramHealth, sumOf } from "./health.ts";
 import { MapDecoder } from "./map/map-decoder.ts";
 import type { MapSpec } from "./map/map-spec.ts";
 import type { ProgramSpec } from "./program.ts";
@@ -18,6 +20,7 @@ import { ADDRESS_BYTES, ProgramSet } from "./program-set.ts";
 import { type Place, RowWriter } from "./row-writer.ts";
 import { Surroundings } from "./surroundings.ts";
 import { TransactionDecoder } from "./transaction-decoder.ts";
+import { DecodeWatch, type Watched, type WatchedCounts } from "./watch.ts";
 
 export interface DecodeOptions {
   readonly programs: readonly ProgramSpec[];
@@ -25,6 +28,9 @@ export interface DecodeOptions {
   readonly maps?: readonly MapSpec[];
   /** Decode transactions that failed on chain, too. Their effects never happened, so the default is false. */
   readonly failedTransactions?: boolean;
+  /** Keep the bytes of events that are longer than every known layout. Default true. */
+  readonly keepLonger?: boolean;
+  readonly alarmRules?: AlarmRules;
 }
 
 const NOWHERE = new Uint8Array(SIGNATURE_BYTES);
@@ -37,6 +43,8 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
   readonly catalog: DatasetCatalog;
   private readonly programs: readonly ProgramDecoder[];
   private readonly maps: ReadonlyMap<string, MapDecoder>;
+  /** What is wrong with the decoders, by block time. */
+  readonly watch: DecodeWatch;
   private readonly mapHealth = new Map<string, ProgramHealth>();
   private readonly failedTransactions: boolean;
   private readonly programHealth: readonly ProgramHealth[];
@@ -62,7 +70,16 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
     this.reader = reader;
     this.around = around;
     this.writer = writer;
-    this.transactions = new TransactionDecoder(reader, set, this.programs, this.programHealth, writer, around);
+    this.transactions = new TransactionDecoder(
+      reader,
+      set,
+      this.programs,
+      this.programHealth,
+      writer,
+      around,
+      options.keepLonger !== false,
+    );
+    this.watch = new DecodeWatch(this.watched(), options.alarmRules);
   }
 
   /** Throws only what is not the data's fault: `Fatal` when the module's output is of a type that is not read here. */
@@ -70,6 +87,7 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
     this.writer.clear();
     batch.blocks.forEach((block, i) => {
       this.decodeBlock(block, batch.payloads[i]!, batch.typeName);
+      this.watch.block(block.slot, block.time);
     });
     return { blocks: batch.blocks, tables: this.writer.finish() };
   }
@@ -80,11 +98,56 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
       blocks: this.blocks,
       badBlocks: this.badBlocks,
       unattributedData: this.transactions.unattributedData,
-      programs: Object.fromEntries([
-        ...this.programs.map((p, i) => [p.name, { ...this.programHealth[i]! }] as const),
-        ...[...this.mapHealth].map(([typeName, health]) => [typeName, { ...health }] as const),
-      ]),
+      programs: Object.fromEntries(
+        this.sources().map(({ name, health, datasets }) => [
+          name,
+          {
+            ...health,
+            shares: this.watch.shares(name, null),
+            datasets: Object.fromEntries(
+              Array.from(datasets, ([dataset, parts]) => [
+                dataset,
+                { ...sumOf(parts), shares: this.watch.shares(name, dataset) },
+              ]),
+            ),
+          },
+        ]),
+      ),
+      alarms: this.watch.alarms,
     };
+  }
+
+  /** Programs and mapped outputs; several events may fill one dataset. */
+  private sources(): { name: string; health: ProgramHealth; datasets: Map<string, DatasetHealth[]> }[] {
+    const byDataset = (parts: readonly { dataset: DatasetSpec | null; health: DatasetHealth }[]) => {
+      const datasets = new Map<string, DatasetHealth[]>();
+      for (const { dataset, health } of parts) {
+        if (dataset !== null) datasets.set(dataset.name, [...(datasets.get(dataset.name) ?? []), health]);
+      }
+      return datasets;
+    };
+    const programs = this.programs.map(({ name, events, instructions }, i) => ({
+      name,
+      health: this.programHealth[i]!,
+      datasets: byDataset([...events, ...instructions]),
+    }));
+    const maps = [...this.maps.values()].map(({ typeName, datasets }) => ({
+      name: typeName,
+      health: this.mapHealth.get(typeName)!,
+      datasets: byDataset(datasets),
+    }));
+    return [...programs, ...maps];
+  }
+
+  private watched(): Watched[] {
+    return this.sources().flatMap(({ name: program, health, datasets }) => [
+      {
+        program,
+        dataset: null,
+        counts: () => ({ ...watchedCounts(health), understood: health.decoded + health.unwanted }),
+      },
+      ...Array.from(datasets, ([dataset, parts]) => ({ program, dataset, counts: () => watchedCounts(sumOf(parts)) })),
+    ]);
   }
 
   private partsFor(set: ProgramSet, { programs, maps = [] }: DecodeOptions) {
@@ -155,6 +218,11 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
       if (program !== 0) this.programHealth[program - 1]!.failedSkipped++;
     }
   }
+}
+
+function watchedCounts(health: Omit<DatasetHealth, "lastDecodedSlot">): WatchedCounts {
+  const { seen, decoded, eventsWithBytesLeftOver, unknownLength, badValue } = health;
+  return { seen, understood: decoded, grown: eventsWithBytesLeftOver, misfit: unknownLength + badValue };
 }
 
 /** Swaps take decimals from the transaction's token balances, token accounts their mint. */

@@ -7,7 +7,7 @@ import { decodeBase64 } from "./base64.ts";
 import type { BlockReader } from "./block-reader.ts";
 import { BAD_VALUE, readLength, TOO_SHORT } from "./borsh.ts";
 import type { EventDecoder } from "./event-decoder.ts";
-import type { ProgramHealth } from "./health.ts";
+import type { DatasetHealth, ProgramHealth } from "./health.ts";
 import { MAX_STACK_HEIGHT } from "./instruction-list.ts";
 import { instructionPath, unmatchedPath } from "./instruction-path.ts";
 import type { CompiledLayout } from "./layout-choice.ts";
@@ -38,6 +38,7 @@ export class TransactionDecoder {
   private readonly health: readonly ProgramHealth[];
   private readonly writer: RowWriter;
   private readonly around: Surroundings;
+  private readonly keepLonger: boolean;
   private readonly stack: LogStack;
   private readonly matcher: InvocationMatcher;
   private nextInstruction = 0;
@@ -48,7 +49,7 @@ export class TransactionDecoder {
   private readonly frameOrdinal = new Int32Array(MAX_STACK_HEIGHT + 1);
   private readonly frameGarbled = new Int32Array(MAX_STACK_HEIGHT + 1);
 
-  /** `programs` and `health` are in the order of `set`. */
+  /** `programs` and `health` are in the order of `set`. `keepLonger`: events longer than their layout are quarantined, too. */
   constructor(
     reader: BlockReader,
     set: ProgramSet,
@@ -56,12 +57,14 @@ export class TransactionDecoder {
     health: readonly ProgramHealth[],
     writer: RowWriter,
     around: Surroundings,
+    keepLonger: boolean,
   ) {
     this.reader = reader;
     this.programs = programs;
     this.health = health;
     this.writer = writer;
     this.around = around;
+    this.keepLonger = keepLonger;
     this.stack = new LogStack(set);
     this.matcher = new InvocationMatcher(reader.instructions, set.size);
   }
@@ -182,6 +185,8 @@ export class TransactionDecoder {
     const health = this.health[program - 1]!;
     const form = this.programs[program - 1]!.instructionAt(bytes, start, end);
     health.instructionsSeen++;
+    const own = form?.instruction.health;
+    if (own !== undefined) own.seen++;
     if (form === undefined) {
       health.instructionsUnknown++;
       return;
@@ -193,11 +198,14 @@ export class TransactionDecoder {
     const chosen = form.choose(bytes, start + form.discriminator.length, end);
     if (chosen === TOO_SHORT || chosen === BAD_VALUE) {
       health.instructionsBad++;
+      if (chosen === TOO_SHORT) form.instruction.health.unknownLength++;
+      else form.instruction.health.badValue++;
       const reason = chosen === TOO_SHORT ? "unknown_length" : "bad_value";
       const detail = `${form.instruction.name}: the arguments of ${end - start} bytes fit no known layout`;
       this.writer.quarantine(place, reason, detail, bytes, start, end, false);
     } else {
       health.instructionsDecoded++;
+      countRow(health, form.instruction.health, place);
       this.writer.instruction(place, form, chosen, bytes);
     }
     place.eventIndex++;
@@ -223,12 +231,16 @@ export class TransactionDecoder {
     else if (decoder === null) health.unwanted++;
     else if (decoder.isList) this.readList(decoder, health, bytes, start, end, place);
     else {
+      decoder.health.seen++;
       const chosen = decoder.choose(bytes, body, end);
       if (chosen === TOO_SHORT || chosen === BAD_VALUE)
         this.setAside(chosen, decoder, health, bytes, start, end, place);
       else {
         health.decoded++;
+        countRow(health, decoder.health, place);
+        const { leftOver } = decoder;
         this.write(decoder, chosen, health, bytes, place);
+        if (leftOver > 0) this.countLonger(leftOver, decoder, health, bytes, start, end, place);
       }
     }
     place.eventIndex++;
@@ -243,6 +255,7 @@ export class TransactionDecoder {
     end: number,
     place: Place,
   ): void {
+    decoder.health.seen++;
     const first = start + DISCRIMINATOR_BYTES + LENGTH_BYTES;
     const count = first <= end ? readLength(bytes, first - LENGTH_BYTES) : -1;
     const size = count < 0 ? null : decoder.elementSize(end - first, count);
@@ -256,13 +269,18 @@ export class TransactionDecoder {
       return;
     }
     health.decoded++;
+    countRow(health, decoder.health, place);
     const { ordinal } = place;
+    let leftOver = 0;
     for (let i = 0; i < count; i++) {
       if (i > 0) place.eventIndex++;
       place.ordinal = ordinal + i * ELEMENT_ORDINAL;
       const chosen = decoder.choose(bytes, first + i * size!, first + (i + 1) * size!);
+      leftOver += decoder.leftOver;
       this.write(decoder, chosen as CompiledLayout, health, bytes, place);
     }
+    place.ordinal = ordinal;
+    if (leftOver > 0) this.countLonger(leftOver, decoder, health, bytes, start, end, place);
   }
 
   private write(
@@ -272,8 +290,6 @@ export class TransactionDecoder {
     bytes: Uint8Array,
     place: Place,
   ): void {
-    if (decoder.leftOver > 0) health.eventsWithBytesLeftOver++;
-    health.bytesLeftOver += decoder.leftOver;
     this.writer.event(place, decoder, chosen, bytes);
     if (!this.writer.trade(place, chosen, bytes)) health.tradesWithoutPrice++;
   }
@@ -288,12 +304,33 @@ export class TransactionDecoder {
     place: Place,
   ): void {
     const tooShort = failure === TOO_SHORT;
-    if (tooShort) health.unknownLength++;
-    else health.badValue++;
+    for (const counts of [health, decoder.health]) {
+      if (tooShort) counts.unknownLength++;
+      else counts.badValue++;
+    }
     const size = `${decoder.name}: ${end - start - DISCRIMINATOR_BYTES} bytes`;
     const why = decoder.isList ? "are no list of elements of a known layout" : "are too short for every known layout";
     const detail = tooShort ? `${size} ${why}` : `${size} hold a value that its type does not have`;
     this.writer.quarantine(place, tooShort ? "unknown_length" : "bad_value", detail, bytes, start, end, true);
+  }
+
+  /** The program has grown fields: the row has those that are known, the payload is kept for the rest. */
+  private countLonger(
+    leftOver: number,
+    { name, health: own }: EventDecoder,
+    health: ProgramHealth,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    place: Place,
+  ): void {
+    for (const counts of [health, own]) {
+      counts.eventsWithBytesLeftOver++;
+      counts.bytesLeftOver += leftOver;
+    }
+    if (!this.keepLonger) return;
+    const detail = `${name}: ${leftOver} of ${end - start} bytes are left over by every known layout; its row has the rest`;
+    this.writer.quarantine(place, "bytes_left_over", detail, bytes, start, end, true);
   }
 
   private countTruncated(t: number): void {
@@ -302,4 +339,10 @@ export class TransactionDecoder {
     for (let i = instructionFrom.at(t); i < instructionFrom.at(t + 1); i++) counted.add(instructions.program.at(i));
     for (const program of counted) if (program !== 0) this.health[program - 1]!.truncatedLogs++;
   }
+}
+
+function countRow(program: ProgramHealth, dataset: DatasetHealth, { slot }: Place): void {
+  dataset.decoded++;
+  dataset.lastDecodedSlot = slot;
+  program.lastDecodedSlot = slot;
 }

@@ -5,9 +5,6 @@ import { type Part, panel } from "./panel.ts";
 import { type ProgramHealth, programsOf } from "./pipeline-model.ts";
 import type { Store } from "./store.ts";
 
-/** The share of unreadable payloads from which a decoder counts as stale, as the API's health check has it. */
-const UNREADABLE_SHARE_MAX = 0.05;
-
 export function decodersPanel({ pipeline }: Store): Part {
   const body = h("ul", { class: "programs" });
   const list = new KeyedList<ProgramHealth>(body, ({ program }) => program, entry);
@@ -29,13 +26,14 @@ function entry({ program }: ProgramHealth): Entry<ProgramHealth> {
   return {
     element,
     update(health) {
-      const { seen, decoded, passedOver, unreadable, leftOver, truncatedLogs } = health;
+      const { seen, decoded, passedOver, unreadable, leftOver, truncatedLogs, alarms } = health;
       const shareOf = (n: number) => (seen === 0 ? 0 : n / seen);
       setText(share, seen === 0 ? "nothing seen" : `${percent(shareOf(decoded))} decoded`);
       [decoded, passedOver, unreadable].forEach((n, i) => {
         bars[i]!.style.width = `${shareOf(n) * 100}%`;
       });
       const parts = [
+        ...alarms,
         `${short(seen)} payloads`,
         `${short(unreadable)} unreadable`,
         passedOver > 0 ? `${short(passedOver)} not wanted` : "",
@@ -44,7 +42,7 @@ function entry({ program }: ProgramHealth): Entry<ProgramHealth> {
       ].filter((text) => text !== "");
       setText(note, parts.join(" · "));
       setAttribute(bar, "aria-label", parts.join(", "));
-      setAttribute(element, "data-bad", shareOf(unreadable) > UNREADABLE_SHARE_MAX ? "true" : null);
+      setAttribute(element, "data-bad", alarms.length > 0 ? "true" : null);
     },
   };
 }

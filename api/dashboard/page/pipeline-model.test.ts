@@ -147,7 +147,16 @@ test("every payload that a program wrote is in one of the decoder's shares, or i
   const counts = { seen: 100, decoded: 90, unwanted: 2, unknownDiscriminator: 3, unknownLength: 4, badValue: 1 };
   const answer = look(0, { "decode.main": { details: { decoders: { programs: { spinpet: counts } } } } });
   expect(programsOf(answer)).toEqual([
-    { program: "spinpet", seen: 100, decoded: 90, passedOver: 5, unreadable: 5, leftOver: 0, truncatedLogs: 0 },
+    {
+      program: "spinpet",
+      seen: 100,
+      decoded: 90,
+      passedOver: 5,
+      unreadable: 5,
+      leftOver: 0,
+      truncatedLogs: 0,
+      alarms: [],
+    },
   ]);
   expect(programsOf(look(0))).toBeNull();
 });

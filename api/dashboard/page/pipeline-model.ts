@@ -171,6 +171,8 @@ export interface ProgramHealth {
   readonly leftOver: number;
   /** Transactions whose log was cut. */
   readonly truncatedLogs: number;
+  /** What is wrong with it now, a sentence each. */
+  readonly alarms: readonly string[];
 }
 
 /** Of all programs, by name; null while no decoder has reported. */
@@ -188,9 +190,20 @@ export function programsOf(answer: StagesAnswer): ProgramHealth[] | null {
         unreadable: of("unknownLength") + of("badValue") + of("truncatedPayload"),
         leftOver: of("eventsWithBytesLeftOver"),
         truncatedLogs: of("truncatedLogs"),
+        alarms: alarmsOf(details["decoders"], program),
       };
     }),
   );
+}
+
+function alarmsOf(decoders: unknown, program: string): string[] {
+  const alarms = record(decoders)["alarms"];
+  if (!Array.isArray(alarms)) return [];
+  const own = alarms.map(record).filter((alarm) => alarm["program"] === program);
+  return own.map(({ kind, dataset, detail }) => {
+    const of = typeof dataset === "string" ? ` of ${dataset}` : "";
+    return `${String(kind).replace("_", " ")}${of}: ${String(detail)}`;
+  });
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -19,7 +19,7 @@ const Payload = t.Object({
   instruction_path: t.String(),
   ordinal: t.Integer(),
   program: t.Union([t.String(), t.Null()]),
-  reason: t.String({ description: "unknown_length, bad_value, truncated_payload or bad_block" }),
+  reason: t.String({ description: "unknown_length, bad_value, bytes_left_over, truncated_payload or bad_block" }),
   detail: t.String(),
   discriminator: t.Union([t.String(), t.Null()], { description: "hex" }),
   payload_bytes: t.Integer(),

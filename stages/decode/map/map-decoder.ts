@@ -4,7 +4,7 @@ import type { DatasetSpec } from "../../../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS, eventDataset } from "../../../pipeline/datasets/event.ts";
 import { Poison } from "../../../pipeline/errors.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
-import type { ProgramHealth } from "../health.ts";
+import { type DatasetHealth, emptyDatasetHealth, type ProgramHealth } from "../health.ts";
 import { requireIdentifier } from "../names.ts";
 import { appendPlace, type Place, type RowWriter } from "../row-writer.ts";
 import { DATABASE_CHANGES, TABLE_CHANGES, TableChanges, UnreadableText } from "./database-changes.ts";
@@ -48,6 +48,8 @@ export class MapDecoder {
 
 export class DatasetMapper {
   readonly dataset: DatasetSpec;
+  /** How its rows have fared. */
+  readonly health: DatasetHealth = emptyDatasetHealth();
   private readonly levels: readonly Step[];
   private readonly columns: readonly MapColumn[];
   private readonly changes: TableChanges | null;
@@ -143,13 +145,17 @@ export class DatasetMapper {
   private row(message: Fields, place: Place, writer: RowWriter, health: ProgramHealth): void {
     if (this.changes !== null && !this.changes.prepare(message)) return;
     health.seen++;
+    this.health.seen++;
     this.locate(place);
     const cells = this.cells(message, place, writer);
     if (cells === null) {
       health.badValue++;
+      this.health.badValue++;
       return;
     }
     health.decoded++;
+    this.health.decoded++;
+    health.lastDecodedSlot = this.health.lastDecodedSlot = place.slot;
     const swap = this.swap?.map(this.chain) ?? null;
     if (this.swap !== null && swap === null) health.tradesWithoutPrice++;
     const mints = this.mints(this.chain);

@@ -195,7 +195,10 @@ describe("Jupiter's list of swaps", () => {
   test("an empty list has no rows; a single longer element is read as far as it is known", () => {
     expect(decoded(JUPITER_V6, list(0))).toMatchObject({ rows: [], count: 1 });
     const longer = list(1, swap(SOL, 5n, TOKEN, 6n, keyOf(6)), new Uint8Array(9));
-    expect(decoded(JUPITER_V6, longer)).toMatchObject({ rows: [{ output_amount: 6n }], bytesLeftOver: 9 });
+    expect(decoded(JUPITER_V6, longer)).toMatchObject({
+      rows: [{ output_amount: 6n }, { reason: "bytes_left_over", payload: longer }],
+      bytesLeftOver: 9,
+    });
   });
 
   test.each([

@@ -161,7 +161,7 @@ describe.each(EVENTS)("$name", ({ name, dataset, discriminator, size, fields }) 
     if (isNamed) expect([row?.["name"], row?.["symbol"], row?.["uri"]]).toEqual(Array(3).fill("Ünïcode"));
   });
 
-  test("one byte less is quarantined, one byte more is left over", () => {
+  test("one byte less is quarantined, one byte more is left over, and the payload kept", () => {
     const body = countingBody(size, fields);
     const whole = name === "TokenCreatedEvent" ? concat([body, new Uint8Array(12)]) : body;
     const short = logged(payloadOf(discriminator, whole.subarray(0, whole.length - 1)));
@@ -169,7 +169,11 @@ describe.each(EVENTS)("$name", ({ name, dataset, discriminator, size, fields }) 
     expect(short.rows["quarantine"]?.[0]?.["reason"]).toBe("unknown_length");
     const long = logged(payloadOf(discriminator, concat([whole, Uint8Array.of(0)])));
     expect(long.rows[dataset]).toHaveLength(1);
-    expect(long.rows["quarantine"]).toBeUndefined();
+    expect(long.rows["quarantine"]).toHaveLength(1);
+    expect(long.rows["quarantine"]![0]).toMatchObject({
+      reason: "bytes_left_over",
+      payload: payloadOf(discriminator, concat([whole, Uint8Array.of(0)])),
+    });
     expect(long.health.programs["spinpet"]).toMatchObject({ decoded: 1, bytesLeftOver: 1, eventsWithBytesLeftOver: 1 });
   });
 });
