@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { World } from "../pipeline/world.ts";
-import type { Access, Caller } from "./access/access.ts";
+import type { Access, Caller, Quota } from "./access/access.ts";
 import { requestTime } from "./clock.ts";
 import { secure } from "./headers.ts";
 import type { Asking, Responder } from "./respond.ts";
@@ -55,7 +55,7 @@ export class FrontDesk {
     try {
       const caller = this.admit(request, route);
       const at = requestTime(request.headers, this.world.now());
-      const response = this.responder.repeat(kept, request, at, () => this.ownHeaders(request));
+      const response = this.responder.repeat(kept, request, at, () => this.ownHeaders(request, caller.quota));
       if (response === null) return this.serve(route, { request, path: null, kept, body: undefined }, caller, started);
       this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
       return response;
@@ -94,7 +94,7 @@ export class FrontDesk {
     const asker = caller.token ?? (this.peers.get(request) ?? UNKNOWN)();
     const response = await this.responder.respond(route, { ...asking, at, asker });
     this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
-    return this.finish(response, request);
+    return this.finish(response, request, caller.quota);
   }
 
   /** For what answers by itself: judged like any other request. Undefined: it has become a socket. */
@@ -104,9 +104,9 @@ export class FrontDesk {
     handle: () => Promise<Response | undefined> | Response | undefined,
   ): Promise<Response | undefined> {
     try {
-      this.access.admit(request, audience, this.peers.get(request) ?? UNKNOWN);
+      const { quota } = this.access.admit(request, audience, this.peers.get(request) ?? UNKNOWN);
       const response = await handle();
-      return response === undefined ? undefined : this.finish(response, request);
+      return response === undefined ? undefined : this.finish(response, request, quota);
     } catch (error) {
       return this.refuse(error, null, request);
     }
@@ -138,22 +138,31 @@ export class FrontDesk {
     return this.finish(this.responder.refuse(error, route, request.url), request);
   }
 
-  private finish(response: Response, request: Request): Response {
+  private finish(response: Response, request: Request, quota: Quota | null = null): Response {
     const { headers } = response;
     secure(headers);
-    const own = this.ownHeaders(request);
+    const own = this.ownHeaders(request, quota);
     for (const name in own) headers.set(name, own[name]!);
     return response;
   }
 
-  /** What is told to this client alone: the id of its request, and whether other pages may read the answer. */
-  private ownHeaders(request: Request): Record<string, string> {
+  /**
+   * What is told to this client alone: the id of its request, how many more it may make, and whether other pages may read
+   * the answer.
+   */
+  private ownHeaders(request: Request, quota: Quota | null): Record<string, string> {
     const id = request.headers.get("x-request-id");
     const cors = this.access.corsHeaders(request.headers);
     return {
       "x-request-id": id !== null && REQUEST_ID.test(id) ? id : randomUUID(),
       "cross-origin-resource-policy": cors === null ? "same-origin" : "cross-origin",
       ...cors,
+      ...(quota === null ? {} : quotaHeaders(quota)),
     };
   }
+}
+
+/** As the IETF's draft on RateLimit header fields has them. */
+function quotaHeaders({ of, limit, windowMs, remaining }: Quota): Record<string, string> {
+  return { "ratelimit-policy": `"${of}";q=${limit};w=${windowMs / 1_000}`, ratelimit: `"${of}";r=${remaining}` };
 }

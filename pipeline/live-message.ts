@@ -59,6 +59,9 @@ export function liveCatalog(catalog: DatasetCatalog): DatasetCatalog {
   return new Map([...catalog, ...own.map((spec) => [spec.name, spec] as const)]);
 }
 
+/** Rows of state that a busy block changes: what tables have room for at first. */
+const ROWS_LIKELY = 512;
+
 /** Encodes commits for the outbox: length of the header (u32, little endian), header JSON, body. */
 export function liveEncoder(catalog: DatasetCatalog, world: Pick<World, "now">): EncodeLive {
   const codec = rowCodec(liveCatalog(catalog));
@@ -84,10 +87,17 @@ function stateTables(changes: Parameters<EncodeLive>[1]): Map<string, Table> {
     if (state === undefined) continue;
     const spec = row === null ? state.gone : state.at;
     let builder = builders.get(spec);
-    if (builder === undefined) builders.set(spec, (builder = new TableBuilder(spec)));
-    builder.appendCells(row === null ? keyRow(state.spec, key) : { ...row, slot });
+    if (builder === undefined) builders.set(spec, (builder = new TableBuilder(spec, ROWS_LIKELY)));
+    if (row === null) builder.appendCells(keyRow(state.spec, key));
+    else appendAt(builder, slot, row as Record<string, Cell>);
   }
   return new Map([...builders].map(([spec, builder]) => [spec.name, builder.finish()]));
+}
+
+/** A row of `stateAt`: the slot comes first. */
+function appendAt({ columns }: TableBuilder, slot: number, row: Readonly<Record<string, Cell>>): void {
+  columns[0]!.number(slot);
+  for (let c = 1; c < columns.length; c++) columns[c]!.cell(row[columns[c]!.spec.name] ?? null);
 }
 
 function keyRow(spec: DatasetSpec, key: string): Record<string, Cell> {

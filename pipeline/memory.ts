@@ -1,6 +1,9 @@
 /**
  * Keeps a process that catches up small. Batches live in native buffers, whose weight the collector feels too late: left
  * to itself, it lets hundreds of megabytes of them pile up between two collections.
+ *
+ * A collection stops everything for some 60 ms, which a block on its way to the live feed would feel. So at the head of the
+ * chain, where there is nothing to do between two blocks, it is done then, and long before it would have to be.
  */
 import { heapSize } from "bun:jsc";
 import { LIMITS } from "./limits.ts";
@@ -8,17 +11,28 @@ import type { World } from "./world.ts";
 
 /** Often enough that little is allocated between two looks; a look takes a microsecond. */
 const LOOK_EVERY_MS = 50;
+/** A process that has worked for less than this since the last look has nothing to do, ms of processor time. */
+const IDLE_BELOW_MS = 5;
 
-/** Collects garbage whenever the heap, buffers included, has grown by `LIMITS.heapGrowthBytes`, until aborted. */
+/** Collects garbage whenever the heap, buffers included, has grown by as much as `LIMITS` says, until aborted. */
 export async function keepMemoryLow(world: World, signal: AbortSignal): Promise<void> {
   let settled = heapSize();
+  let worked = workedMs();
   while (!signal.aborted) {
-    if (heapSize() > settled + LIMITS.heapGrowthBytes) {
+    const isIdle = workedMs() - worked < IDLE_BELOW_MS;
+    if (heapSize() > settled + (isIdle ? LIMITS.heapGrowthIdleBytes : LIMITS.heapGrowthBytes)) {
       Bun.gc(true);
       settled = heapSize();
     }
     // What went by itself is room again.
     settled = Math.min(settled, heapSize());
+    worked = workedMs();
     await world.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
   }
+}
+
+/** Processor time of this process so far. */
+function workedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }

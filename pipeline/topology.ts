@@ -16,12 +16,14 @@ import { AlarmTeller } from "./alarm-teller.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
+import { describe } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
 import { runJanitor } from "./janitor.ts";
 import { runLivePublisher } from "./live.ts";
 import { names, type StageName } from "./names.ts";
 import { paidSource } from "./paid-source.ts";
 import { quarantine } from "./quarantine.ts";
+import { whenQuiet } from "./quiet.ts";
 import { StreamReader } from "./reader.ts";
 import { type Quarantined, run } from "./runner.ts";
 import { lowestStanding } from "./standing.ts";
@@ -202,6 +204,12 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
   const { broker, world } = d;
   const live = { stream: n.live.stream, subject: n.live.subject(lane) };
   const publishing = runLivePublisher({ broker, world, store, ...live }, c);
+  const quiet = whenQuiet({
+    world,
+    signal: c.signal,
+    act: () => store.checkpoint(),
+    onFailure: (error) => c.log("debug", "the write-ahead log stays as it is for now", { reason: describe(error) }),
+  });
   await run(
     {
       ...common(d, c),
@@ -212,6 +220,7 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
       onStanding: (standing) => {
         c.standing(standing);
         publishing.wake();
+        quiet.stir();
       },
     },
     c.signal,

@@ -183,6 +183,8 @@ describe("rate limits", () => {
     expect(answers.filter((answer) => answer.status === 200)).toHaveLength(60);
     const refused = answers.filter((answer) => answer.status === 429);
     expect(refused).toHaveLength(40);
+    const last = answers.filter((answer) => answer.headers.get("ratelimit") === '"address";r=0');
+    expect(last.map((answer) => answer.headers.get("ratelimit-policy"))).toEqual(['"address";q=60;w=60']);
     const wait = Number(refused[0]!.headers.get("retry-after"));
     expect(wait).toBeGreaterThan(0);
     expect(wait).toBeLessThanOrEqual(60);

@@ -55,8 +55,19 @@ export interface Caller {
   /** Name of the token; null without one. */
   readonly token: string | null;
   readonly scopes: readonly Scope[];
+  /** How many requests it may make, and how many are left just now; null where nobody counts. */
+  readonly quota: Quota | null;
 }
 
+export interface Quota {
+  readonly of: "token" | "address";
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly remaining: number;
+}
+
+/** Headers that pages of other origins may read. */
+const EXPOSED = "etag, retry-after, ratelimit, ratelimit-policy, x-request-id";
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 const LOOPBACK_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const BEARER = /^bearer ([\w-]{1,256})$/i;
@@ -90,12 +101,13 @@ export class Access {
     const presented = tokenIn(headers);
     if (presented === null) this.checkOrigin(method, headers, audience);
     const isOwn = this.onLoopback && !isForwarded(headers);
-    if (audience === "anyone" && uncounted) return { token: null, scopes: [] };
+    if (audience === "anyone" && uncounted) return { token: null, scopes: [], quota: null };
     const entry = presented === null || audience === "anyone" ? null : this.find(presented, peer, headers);
-    if (!(isOwn && entry === null && !this.settings.limitLoopback)) this.count(entry, peer, headers);
+    const isCounted = !(isOwn && entry === null && !this.settings.limitLoopback);
+    const quota = isCounted ? this.count(entry, peer, headers) : null;
     const scopes = entry?.scopes ?? this.anonymousScopes(isOwn);
     if (audience !== null && audience !== "anyone" && !scopes.includes(audience)) throw tooLittle(audience, entry);
-    return { token: entry?.name ?? null, scopes };
+    return { token: entry?.name ?? null, scopes, quota };
   }
 
   /** Headers that let pages of other origins read an answer; null where they may not. */
@@ -103,7 +115,7 @@ export class Access {
     const { corsOrigins } = this.settings;
     const origin = headers.get("origin");
     if (origin === null || !this.allowsOrigin(origin)) return null;
-    const exposed = { "access-control-expose-headers": "etag, retry-after, x-request-id" };
+    const exposed = { "access-control-expose-headers": EXPOSED };
     if (corsOrigins.includes("*")) return { "access-control-allow-origin": "*", ...exposed };
     const credentials = { "access-control-allow-credentials": "true", vary: "origin" };
     return { "access-control-allow-origin": origin, ...credentials, ...exposed };
@@ -149,14 +161,14 @@ export class Access {
     throw refused("TOKEN_REFUSED", "this token is unknown, revoked or expired");
   }
 
-  private count(entry: TokenEntry | null, peer: () => string, headers: Headers): void {
-    const { rateLimit, tokenRateLimit } = this.settings;
+  private count(entry: TokenEntry | null, peer: () => string, headers: Headers): Quota {
+    const { rateLimit, tokenRateLimit, rateWindowMs: windowMs } = this.settings;
     const caller = entry === null ? this.addressOf(peer, headers) : `token ${entry.id}`;
     const limit = entry === null ? rateLimit : (entry.rateLimit ?? tokenRateLimit);
-    const { allowed, waitMs } = this.limiter.take(caller, limit, this.options.world.monotonic());
-    if (allowed) return;
+    const { allowed, waitMs, remaining } = this.limiter.take(caller, limit, this.options.world.monotonic());
+    if (allowed) return { of: entry === null ? "address" : "token", limit, windowMs, remaining };
     const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
-    const window = Math.round(this.settings.rateWindowMs / 1_000);
+    const window = Math.round(windowMs / 1_000);
     throw refusedUntil(
       "RATE_LIMITED",
       `more than ${limit} requests in ${window} s; come back in ${seconds} s`,

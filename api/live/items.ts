@@ -11,7 +11,8 @@ import type { LiveCommit } from "../../pipeline/live-lane.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS } from "../../pipeline/live-message.ts";
 import type { BlockRef } from "../../pipeline/position.ts";
-import type { Table } from "../../pipeline/wire/table.ts";
+import { addressKeys } from "../../pipeline/wire/address-keys.ts";
+import type { Column, Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "../../storage/lake/base58.ts";
 import { candleText } from "../routes/v1/candles.ts";
 import { addressText, eventBody, mintBody, tradeBody } from "../routes/v1/shapes.ts";
@@ -87,8 +88,9 @@ export function eventsAt(tables: ReadonlyMap<string, Table>, slot: number): Even
   for (const [dataset, table] of tables) {
     if (dataset === QUARANTINE.name || NOT_EVENTS.has(dataset)) continue;
     const [mints, txs, events] = [table.column("mint"), table.column("tx_index"), table.column("event_index")];
+    const text = addressTexts(mints);
     for (const row of rowsAt(table, slot)) {
-      const mint = mints.isNull(row) ? null : base58(mints.bytes(row), 0, 32);
+      const mint = mints.isNull(row) ? null : text(row);
       const at = { dataset, table, row, mint };
       placed.push({ tx: txs.number(row), event: events.number(row), isTrade: dataset === TRADES.name, at });
     }
@@ -109,19 +111,31 @@ const NOT_EVENTS = new Set([CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS
 function* candlesOf({ tables, version }: LiveCommit, slot: number): Generator<Entry> {
   const table = tables.get(CANDLES_AT.name);
   if (table === undefined) return;
-  const [mints, intervals] = [table.column("mint"), table.column("interval")];
+  const text = addressTexts(table.column("mint"));
+  const intervals = table.column("interval");
   for (const row of rowsAt(table, slot)) {
-    const mint = base58(mints.bytes(row), 0, 32);
+    const mint = text(row);
     const seconds = intervals.number(row);
-    yield [topicsOf.candle(mint, seconds), () => candleMembers(table, row, version)];
+    yield [topicsOf.candle(mint, seconds), () => candleMembers(table, row, mint, version)];
   }
 }
 
-function candleMembers(table: Table, row: number, version: number): string {
+function candleMembers(table: Table, row: number, mint: string, version: number): string {
   const candle = table.row(row) as unknown as CandleRow;
-  const mint = addressText(candle.mint)!;
   const interval = intervalName(candle.interval);
   return `"mint":"${mint}","interval":"${interval}","revision":${version},"row":${candleText(candle)}`;
+}
+
+/** A column's addresses as text. Many rows have the same: each is made once. */
+function addressTexts(column: Column): (row: number) => string {
+  const keyOf = addressKeys(column);
+  const texts = new Map<string, string>();
+  return (row) => {
+    const key = keyOf(row);
+    let text = texts.get(key);
+    if (text === undefined) texts.set(key, (text = base58(column.data, row * 32, 32)));
+    return text;
+  };
 }
 
 /** Tokens whose first event is of this block, or of one that was committed together with it. */

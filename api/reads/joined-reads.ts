@@ -4,15 +4,15 @@
  * out oldest first and only what the lake has, so there is such a slot, and no row is missing or told twice.
  */
 import type { CandleRow } from "../../pipeline/datasets/candles.ts";
-import type { MintRow } from "../../pipeline/datasets/mints.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { systemWorld, type World } from "../../pipeline/world.ts";
 import type { HotReader } from "../../storage/hot/reader.ts";
 import type { LakeSnapshot } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { type Active, Activity } from "./activity.ts";
+import { hotCandles, wasCreatedIn } from "./hot-candles.ts";
 import { HotLanes } from "./hot-lanes.ts";
-import { LakeRows } from "./lake-rows.ts";
+import { LakeRows, type OlderCandles } from "./lake-rows.ts";
 import type { StoreReads } from "./store-reads.ts";
 import type {
   Answered,
@@ -123,27 +123,22 @@ export class JoinedReads implements TokenReads, StoreReads {
   }
 
   async candles(mint: Uint8Array, interval: number, range: CandleRange): Promise<Answered<Candles>> {
-    const { from, to, limit } = range;
+    const { limit } = range;
     const reader = this.lanes.ofMint(mint);
-    const hot = reader.read(() => {
-      const page = { order: "desc", limit: limit + 1, ...(to === null ? {} : { after: to }) } as const;
-      const oldest = reader.candles(mint, interval, { order: "asc", limit: 1 })[0];
-      return {
-        rows: reader.candles(mint, interval, page) as unknown as CandleRow[],
-        oldest: oldest === undefined ? null : Number(oldest["time"]),
-        complete: createdIn(reader, mint),
-        standing: standingOf(reader),
-      };
-    });
-    const rows = from === null ? hot.rows : hot.rows.filter((row) => Number(row.time) >= from);
-    const missing = limit + 1 - rows.length;
-    const older = hot.oldest === null ? to : Math.min(hot.oldest, to ?? Infinity);
-    const isOld =
-      missing > 0 && !hot.complete && this.lake !== null && (from === null || older === null || from < older);
-    const old = isOld ? await this.oldCandles(mint, interval, { from, to: older }, missing) : [];
+    const { standing, ...hot } = reader.read(() => ({
+      ...hotCandles(reader, mint, interval, range),
+      standing: standingOf(reader),
+    }));
+    const { rows, older } = hot;
+    const old =
+      older === null || this.lake === null ? [] : await this.oldCandles(mint, interval, older, limit + 1 - rows.length);
     const all = [...rows, ...old];
-    const data = { rows: all.slice(0, limit).reverse(), more: all.length > limit };
-    return { data, standing: { ...hot.standing, source: sourceOf(old.length, rows.length) } };
+    const shared = older?.shared === null || old.length === 0 ? 0 : 1;
+    const source = sourceOf(old.length - shared, rows.length + shared);
+    return {
+      data: { rows: all.slice(0, limit).reverse(), more: all.length > limit },
+      standing: { ...standing, source },
+    };
   }
 
   events(mint: Uint8Array, page: Page<EventPoint>): Answered<HotEvent[]> {
@@ -246,7 +241,7 @@ export class JoinedReads implements TokenReads, StoreReads {
     if (this.lake === null) return nothing;
     const reader = this.lanes.ofMint(mint);
     const reach = reader.reach(TRADES.name);
-    const created = createdIn(reader, mint) ? Number(reader.mint(mint)!["first_slot"]) : null;
+    const created = wasCreatedIn(reader, mint) ? Number(reader.mint(mint)!["first_slot"]) : null;
     if (created !== null && reach !== null && (!reach.expired || reach.slot < created)) return nothing;
     for (let maxAgeMs = MANIFEST_MS; ; maxAgeMs = 0) {
       const lake = await this.lake.snapshot(this.world.monotonic(), maxAgeMs);
@@ -262,11 +257,11 @@ export class JoinedReads implements TokenReads, StoreReads {
   private async oldCandles(
     mint: Uint8Array,
     interval: number,
-    window: { from: number | null; to: number | null },
+    older: OlderCandles,
     limit: number,
   ): Promise<CandleRow[]> {
     const lake = await this.lake!.snapshot(this.world.monotonic(), MANIFEST_MS);
-    return this.lake!.candles(lake, mint, interval, window, limit);
+    return this.lake!.candles(lake, mint, interval, older, limit);
   }
 
   private inLane<T>(mint: Uint8Array, read: (reader: HotReader) => T): Answered<T> {
@@ -335,12 +330,6 @@ function lowest(readers: readonly HotReader[]): Standing {
   const times = standings.map((s) => s.finalTime);
   const finalTime = times.includes(null) ? null : Math.min(...(times as number[]));
   return { ...first, finalUpTo, finalTime: Number.isFinite(finalTime) ? finalTime : null };
-}
-
-/** Whether the hot store has seen the token from its beginning. */
-function createdIn(reader: HotReader, mint: Uint8Array): boolean {
-  const row = reader.mint(mint) as unknown as MintRow | null;
-  return row !== null && row.create_timestamp !== null;
 }
 
 function answered({ rows, standing }: { rows: Row[]; standing: Standing }, source: ReadSource): Answered<Row[]> {

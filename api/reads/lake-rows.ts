@@ -23,10 +23,16 @@ const MEMORY_MB = 256;
 /** The price as one number. */
 const PRICE = viewColumn(TRADES.columns.find((column) => column.name === "price")!);
 
-/** A window of time, Unix seconds: from <= time < to. */
-export interface TimeWindow {
+/** Candles that begin in from <= time < to (Unix seconds), of trades below a slot; null: without that bound. */
+export interface OlderCandles {
   readonly from: number | null;
   readonly to: number | null;
+  readonly belowSlot: number | null;
+  /**
+   * The candle of later trades that they end with, and the first to be told: it opens where they leave off, or is one with
+   * the newest of them.
+   */
+  readonly shared: CandleRow | null;
 }
 
 export class LakeRows {
@@ -96,16 +102,18 @@ export class LakeRows {
     lake: LakeSnapshot,
     mint: Uint8Array,
     interval: number,
-    { from, to }: TimeWindow,
+    { from, to, belowSlot, shared }: OlderCandles,
     limit: number,
   ): Promise<CandleRow[]> {
     const files = filesOf(lake, mint).filter((file) => {
+      if (belowSlot !== null && file.slot.min >= belowSlot) return false;
       return (from === null || file.blockTime.max >= from) && (to === null || file.blockTime.min < to);
     });
     const where = [`mint = ${textOf(mint)}`];
     if (from !== null) where.push(`block_time >= ${from}`);
     if (to !== null) where.push(`block_time < ${to}`);
-    const candles: CandleRow[] = [];
+    if (belowSlot !== null) where.push(`slot < ${belowSlot}`);
+    const candles: CandleRow[] = shared === null ? [] : [shared];
     for (const part of windows(files, "desc")) {
       const found = await this.rows(part, (files) => candleSql(files, where.join(" AND "), interval));
       for (const values of found) append(candles, candleRow(mint, interval, values));

@@ -70,17 +70,19 @@ async function measure(data: string): Promise<BenchRow> {
       messages: number,
     ][];
     await api.stop();
-    for (const [subject, at] of hops) console.error(`live latency: ${subject} after ${hopMs(arrivals, at)} ms, median`);
+    for (const [subject, at] of hops) console.error(`live latency: ${subject} after ${hopText(arrivals, at)}`);
     return rowOf(arrivals, told);
   } finally {
     await run.stop();
   }
 }
 
-/** Median time from ingest to the publish on another subject, ms. */
-function hopMs(from: ReadonlyMap<string, number>, to: ReadonlyMap<string, number>): number {
+/** Time from ingest to the publish on another subject. */
+function hopText(from: ReadonlyMap<string, number>, to: ReadonlyMap<string, number>): string {
   const delays = [...from].slice(WARM_UP_BLOCKS).flatMap(([hash, at]) => (to.has(hash) ? [to.get(hash)! - at] : []));
-  return Math.round(delays.sort((a, b) => a - b)[delays.length >> 1] ?? Number.NaN);
+  delays.sort((a, b) => a - b);
+  const at = (share: number) => Math.round(delays[Math.floor(delays.length * share)] ?? Number.NaN);
+  return `p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`;
 }
 
 /** When each block was published on a subject, ms since the Unix epoch. */

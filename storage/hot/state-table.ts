@@ -3,7 +3,7 @@
  * there was none) goes to the journal; undo puts the oldest such image of each row back.
  */
 import type { Database, Statement } from "bun:sqlite";
-import { type ColumnSpec, columnIndex, type DatasetSpec } from "../../pipeline/datasets/dataset.ts";
+import { type ColumnSpec, type ColumnType, columnIndex, type DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { keyCells, latin1, rowKey } from "../../pipeline/datasets/key.ts";
 import type { Cell } from "../../pipeline/wire/table.ts";
 import { fromSql, type SqlValue, toSql } from "./codec.ts";
@@ -15,6 +15,11 @@ export class StateTable {
   private readonly mintIds: MintIds;
   private readonly keySpecs: readonly ColumnSpec[];
   private readonly mintFirst: boolean;
+  private readonly columns: readonly { readonly name: string; readonly type: ColumnType; readonly isToken: boolean }[];
+  /** Where the key's columns stand among all. */
+  private readonly keyAt: readonly number[];
+  /** Values of the row that is being written. */
+  private readonly params: SqlValue[];
   private readonly select: Statement;
   private readonly upsert: Statement;
   private readonly remove: Statement;
@@ -32,6 +37,9 @@ export class StateTable {
     const key = keyColumns(spec);
     const keyIs = (of: string) => key.map((k) => `${of}.${k} = ?`).join(" AND ");
     this.keySpecs = spec.key.map((name) => spec.columns[columnIndex(spec, name)]!);
+    this.columns = spec.columns.map((column) => ({ name: column.name, type: column.type, isToken: isMint(column) }));
+    this.keyAt = spec.key.map((name) => columnIndex(spec, name));
+    this.params = spec.columns.map(() => null);
     this.mintFirst = isMint(this.keySpecs[0]!);
     if (!this.mintFirst && this.keySpecs.some(isMint))
       throw new TypeError(`${spec.name}: a mint must come first in a key`);
@@ -67,14 +75,16 @@ export class StateTable {
 
   /** Writes or, for null, deletes a row. `undoSlot`: the block that does it, null when that is final. */
   write(key: string, row: object | null, undoSlot: number | null): void {
-    const values = row === null ? null : this.rowParams(row as Record<string, Cell>, undoSlot);
-    if (values === null || undoSlot !== null) {
-      const params = this.keyParams(key);
-      if (params === null) return;
-      if (undoSlot !== null) this.keep.run(undoSlot, ...params);
-      if (values === null) this.remove.run(...params);
+    if (row !== null) {
+      this.fill(key, row as Record<string, Cell>, undoSlot);
+      if (undoSlot !== null) this.keep.run(undoSlot, ...this.keyAt.map((at) => this.params[at]!));
+      this.upsert.run(...this.params);
+      return;
     }
-    if (values !== null) this.upsert.run(...values);
+    const params = this.keyParams(key);
+    if (params === null) return;
+    if (undoSlot !== null) this.keep.run(undoSlot, ...params);
+    this.remove.run(...params);
   }
 
   /** Keys of the rows that blocks above `slot` changed. */
@@ -106,13 +116,16 @@ export class StateTable {
     return cells;
   }
 
-  private rowParams(row: Record<string, Cell>, undoSlot: number | null): SqlValue[] {
-    return this.spec.columns.map((column) => {
-      const cell = row[column.name];
-      if (cell === undefined) throw new TypeError(`the row of ${this.spec.name} has no ${column.name}`);
-      if (isMint(column)) return this.mintIds.idOf(latin1(cell as Uint8Array), undoSlot);
-      return toSql(column.type, cell);
-    });
+  /** Makes the row's values the parameters of `upsert`. */
+  private fill(key: string, row: Record<string, Cell>, undoSlot: number | null): void {
+    const { params, columns } = this;
+    for (let i = 0; i < columns.length; i++) {
+      const { name, type, isToken } = columns[i]!;
+      const cell = row[name];
+      if (cell === undefined) throw new TypeError(`the row of ${this.spec.name} has no ${name}`);
+      if (!isToken) params[i] = toSql(type, cell);
+      else params[i] = this.mintIds.idOf(this.mintFirst ? key.slice(0, 32) : latin1(cell as Uint8Array), undoSlot);
+    }
   }
 }
 

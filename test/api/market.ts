@@ -24,6 +24,11 @@ export interface MarketOptions {
   readonly seed: number;
   readonly blocks: number;
   readonly lanes: number;
+  /**
+   * The hot stores begin with this block, as those of a deployment that began in the middle of the chain do; what lies
+   * before is in the lake alone. Then there are no forks.
+   */
+  readonly hotFrom?: number;
 }
 
 const BATCH_BLOCKS = 5;
@@ -48,6 +53,9 @@ export class Market {
   private lakeAt: Position | null = null;
   private finalSlot = 0;
 
+  private blocks = 0;
+  private isHot = false;
+
   private constructor(folder: string, lanes: number) {
     this.folder = folder;
     this.lanes = lanes;
@@ -55,16 +63,17 @@ export class Market {
     this.shard = new ShardStage(lanes);
   }
 
-  static async make({ seed, blocks, lanes }: MarketOptions): Promise<Market> {
+  static async make({ seed, blocks, lanes, hotFrom = 0 }: MarketOptions): Promise<Market> {
     const market = new Market(await mkdtemp(join(tmpdir(), "sluice-api-")), lanes);
     await market.begin();
-    const messages = simulate({ seed, blocks, output: "transactions", truth: "lines" });
+    const rates = hotFrom === 0 ? {} : { undo: 0 };
+    const messages = simulate({ seed, blocks, output: "transactions", truth: "lines", rates });
     let batch: ReadBlock[] = [];
     for (let next = messages.next(); ; next = messages.next()) {
       const message = next.done === true ? null : readMessage(next.value);
       if (message !== null && "block" in message) batch.push(message.block);
       if (batch.length > 0 && (message === null || "undo" in message || batch.length >= BATCH_BLOCKS)) {
-        await market.data(batch);
+        await market.data(batch, hotFrom);
         batch = [];
       }
       if (message !== null && "undo" in message) await market.undo(message.undo);
@@ -78,6 +87,11 @@ export class Market {
   /** Lets events below a slot age out of the hot stores, as they do once the lake has them. */
   expire(slot: number): void {
     for (const { store } of this.open) while (store.expire(slot, 1_000) > 0);
+  }
+
+  /** Lets candles that begin before a time (Unix seconds) age out of the hot stores. */
+  expireCandles(interval: number, time: number): void {
+    for (const { store } of this.open) while (store.expireCandles(interval, time, 1_000) > 0);
   }
 
   /** Up to where the lake has come. */
@@ -108,7 +122,7 @@ export class Market {
     await this.sink.open();
   }
 
-  private async data(read: readonly ReadBlock[]): Promise<void> {
+  private async data(read: readonly ReadBlock[], hotFrom: number): Promise<void> {
     const blocks = read.map(({ slot, hash, cursor, time, finalHeight }): BlockMeta => {
       return { slot, hash, cursor, time, finalSlot: finalHeight };
     });
@@ -118,8 +132,13 @@ export class Market {
     const rows = this.decode.apply({ blocks, payloads, typeName });
     this.finalSlot = Math.max(this.finalSlot, ...blocks.map((b) => b.finalSlot));
     const step = { ...this.step(blocks.at(-1)!), blocks };
-    const parts = this.shard.apply(rows);
-    for (const [i, { store, stage }] of this.open.entries()) await store.commit(step, stage.apply(parts[i]!));
+    if (this.blocks >= hotFrom) {
+      const parts = this.shard.apply(rows);
+      const own = this.isHot ? step : { ...step, prev: null };
+      for (const [i, { store, stage }] of this.open.entries()) await store.commit(own, stage.apply(parts[i]!));
+      this.isHot = true;
+    }
+    this.blocks += blocks.length;
     await this.archiveRows(rows);
     this.prev = step.next;
   }

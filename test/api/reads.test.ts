@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import bs58 from "bs58";
 import { type EventPoint, JoinedReads, pointOf, type Row, type Standing } from "../../api/reads/index.ts";
-import { CANDLE_SECONDS, type CandleInterval } from "../../pipeline/datasets/candles.ts";
+import { CANDLE_SECONDS, type CandleInterval, type CandleRow } from "../../pipeline/datasets/candles.ts";
 import { Market, SOURCE } from "./market.ts";
 
 let market: Market;
@@ -83,22 +83,25 @@ async function tradesAreTrue(): Promise<Set<string>> {
   return all;
 }
 
+/** Candles of a token that the truth's lines tell of, as its lines have them. */
+const candlesOf = (mint: string, interval: CandleInterval) =>
+  fieldsOf(`candles_${interval}`).filter((fields) => fields[1] === mint);
+
+const candleFields = (c: CandleRow) =>
+  [c.time, bs58.encode(c.mint), c.open, c.high, c.low, c.close, c.volume_base, c.volume_quote, c.trades].map(String);
+
 /** Candle lines of the truth: time, mint, open, high, low, close, base, quote, trades. */
 async function candlesAreTrue(interval: CandleInterval): Promise<Set<Standing["source"]>> {
   const sources = new Set<Standing["source"]>();
   for (const mint of busiest(3)) {
-    const expected = fieldsOf(`candles_${interval}`).filter((fields) => fields[1] === mint);
+    const expected = candlesOf(mint, interval);
     for (const limit of [3, 5_000]) {
       const found: string[][] = [];
       for (let to: number | null = null; ; ) {
         const range = { from: null, to, limit };
         const { data, standing } = await reads.candles(bs58.decode(mint), CANDLE_SECONDS[interval], range);
         sources.add(standing.source);
-        found.unshift(
-          ...data.rows.map((c) => [
-            ...[c.time, mint, c.open, c.high, c.low, c.close, c.volume_base, c.volume_quote, c.trades].map(String),
-          ]),
-        );
+        found.unshift(...data.rows.map(candleFields));
         if (!data.more) break;
         to = Number(data.rows[0]!.time);
       }
@@ -189,4 +192,49 @@ describe("what has aged out is read from the lake", () => {
       expect(sources.has("lake+hot")).toBe(true);
     }, 30_000);
   }
+
+  for (const interval of ["s1", "s30"] as const) {
+    test(`candles ${interval} that have aged out`, async () => {
+      const lines = fieldsOf(`candles_${interval}`);
+      const times = lines.map(([time]) => Number(time)).sort((a, b) => a - b);
+      market.expireCandles(CANDLE_SECONDS[interval], times[times.length >> 1]!);
+      const sources = await candlesAreTrue(interval);
+      expect(sources).toContain("lake");
+      expect(sources).toContain("lake+hot");
+    }, 30_000);
+  }
+});
+
+describe("a deployment that began in the middle of the chain", () => {
+  let whole: { market: Market; reads: JoinedReads };
+  beforeAll(async () => {
+    whole = { market, reads };
+    market = await Market.make({ seed: 12, blocks: 700, lanes: 2, hotFrom: 353 });
+    reads = new JoinedReads({ folder: market.folder, lanes: 2, source: SOURCE, lake: market.lake });
+  }, 60_000);
+  afterAll(async () => {
+    reads.close();
+    await market.dispose();
+    ({ market, reads } = whole);
+  });
+
+  test("trades: what came before is read from the lake", async () => {
+    expect(await tradesAreTrue()).toContain("lake");
+  });
+
+  for (const interval of ["s1", "s30", "m5", "h1"] as const) {
+    test(`candles ${interval}: old ones from the lake, and the one that both have a part of is one`, async () => {
+      expect(await candlesAreTrue(interval)).toContain("lake+hot");
+    });
+  }
+
+  test("a range that begins at any candle has the same ones", async () => {
+    const [mint] = busiest(1);
+    const expected = candlesOf(mint!, "s30");
+    for (const [i, fields] of expected.entries()) {
+      const range = { from: Number(fields[0]), to: null, limit: 5_000 };
+      const { data } = await reads.candles(bs58.decode(mint!), 30, range);
+      expect(data.rows.map(candleFields)).toEqual(expected.slice(i));
+    }
+  }, 60_000);
 });

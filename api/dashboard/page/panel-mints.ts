@@ -23,7 +23,7 @@ export function newPanel({ recent, live }: Store): Part {
   const { table, rows } = tableOf(["Token", "Price, SOL", "Volume", "Age"]);
   const list = new KeyedList<MintAnswer>(rows, ({ mint }) => mint, row(newCells));
   const unfollow = live.follow(["mints"], ({ type }) => {
-    if (type === "mint" || type === "undo" || type === "reset") recent.refresh();
+    if (type === "mint" || type === "undo" || type === "reset") recent.outdate();
   });
   const part = panel({
     title: "New tokens",

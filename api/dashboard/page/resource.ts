@@ -2,6 +2,7 @@
  * One answer of the API that the page keeps: asked for again every so often while somebody looks, kept when an attempt
  * fails, and honest about its age.
  */
+import { type Asking, pace } from "./pace.ts";
 import { Problem } from "./server.ts";
 
 export type Freshness = "loading" | "ready" | "stale" | "error";
@@ -28,17 +29,18 @@ const RETRY_MS_MAX = 10_000;
 
 export interface ResourceOptions<T> {
   readonly load: (signal: AbortSignal) => Promise<T>;
-  /** How often it is asked for; a function where that changes. */
+  /** How often it is asked for, where the API allows that; a function where it changes. */
   readonly everyMs: number | (() => number);
 }
 
-export class Resource<T> {
+export class Resource<T> implements Asking {
   private readonly every: () => number;
   private readonly load: (signal: AbortSignal) => Promise<T>;
   private held: Held<T> = { data: null, error: null, at: 0 };
   private readonly watchers = new Set<() => void>();
   private stopping: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private leavePace: (() => void) | null = null;
   private failures = 0;
   private startedAt = 0;
   private isLoading = false;
@@ -50,12 +52,16 @@ export class Resource<T> {
     this.every = typeof everyMs === "number" ? () => everyMs : everyMs;
   }
 
+  get everyMs(): number {
+    return this.every();
+  }
+
   get current(): Held<T> {
     return this.held;
   }
 
   get freshness(): Freshness {
-    return freshnessOf(this.held, this.every(), Date.now());
+    return freshnessOf(this.held, this.every() * pace.stretch, Date.now());
   }
 
   /** Calls back at once and after every attempt. It is kept up to date while anybody watches. Returns how to end it. */
@@ -69,11 +75,16 @@ export class Resource<T> {
     };
   }
 
-  /** Asks soon. Any number of wishes in a short time become one question. */
+  /** Asks soon: somebody wishes it. Any number of wishes in a short time become one question. */
   refresh(): void {
     if (this.stopping === null) return;
     if (this.isLoading) this.isWished = true;
     else this.schedule(Math.max(0, this.startedAt + BETWEEN_MS - Date.now()));
+  }
+
+  /** What is held is known to be old: asks soon where nobody counts questions, else when its time comes. */
+  outdate(): void {
+    if (!pace.isCounted) this.refresh();
   }
 
   /** Lets those who watch look again: time has passed. */
@@ -83,11 +94,13 @@ export class Resource<T> {
 
   private start(): void {
     this.stopping = new AbortController();
+    this.leavePace = pace.join(this);
     this.schedule(0);
   }
 
   private stop(): void {
     clearTimeout(this.timer);
+    this.leavePace?.();
     this.stopping?.abort();
     this.stopping = null;
     this.isLoading = false;
@@ -103,6 +116,7 @@ export class Resource<T> {
     if (stopping === null || this.isLoading) return;
     // Nobody looks: wait until somebody does.
     if (document.hidden) return this.schedule(HIDDEN_LOOK_MS);
+    if (pace.waitMs > 0) return this.schedule(pace.waitMs);
     this.isLoading = true;
     this.isWished = false;
     this.startedAt = Date.now();
@@ -127,6 +141,6 @@ export class Resource<T> {
       const wanted = error instanceof Problem ? error.retryAfterMs : 0;
       return Math.max(wanted, Math.min(1_000 * 2 ** (this.failures - 1), RETRY_MS_MAX));
     }
-    return this.isWished ? BETWEEN_MS : this.every();
+    return this.isWished ? BETWEEN_MS : this.every() * pace.stretch;
   }
 }

@@ -1,4 +1,5 @@
 /** Questions to the API. What goes wrong becomes a `Problem` that can be shown as it is. */
+import { pace } from "./pace.ts";
 
 /** Where the token of this tab is kept, when the server wants one. */
 const TOKEN_KEY = "sluice.token";
@@ -56,7 +57,9 @@ async function ask<T>(method: string, path: string, signal?: AbortSignal): Promi
     if (signal?.aborted) throw error;
     throw new Problem(0, "UNREACHABLE", "The API does not answer.");
   }
-  if (!response.ok && !isAnswer(path, response)) throw await problemOf(response);
+  const retryAfterMs = retryAfterMsOf(response);
+  pace.learn(response.headers.get("ratelimit-policy"), response.status === 429 ? retryAfterMs : null);
+  if (!response.ok && !isAnswer(path, response)) throw await problemOf(response, retryAfterMs);
   return (await response.json()) as T;
 }
 
@@ -65,11 +68,15 @@ function isAnswer(path: string, { status }: Response): boolean {
   return path === "/health" && status === 503;
 }
 
-async function problemOf(response: Response): Promise<Problem> {
+function retryAfterMsOf({ headers }: Response): number {
+  const seconds = Number(headers.get("retry-after") ?? 0);
+  return Number.isFinite(seconds) ? seconds * 1_000 : 0;
+}
+
+async function problemOf(response: Response, retryAfterMs: number): Promise<Problem> {
   const body: unknown = await response.json().catch(() => null);
   const told = (body ?? {}) as { code?: string; detail?: string; error?: { code?: string; message?: string } };
   const code = told.code ?? told.error?.code ?? `HTTP_${response.status}`;
   const message = told.detail ?? told.error?.message ?? `The API answered with status ${response.status}.`;
-  const seconds = Number(response.headers.get("retry-after") ?? 0);
-  return new Problem(response.status, code, message, Number.isFinite(seconds) ? seconds * 1_000 : 0);
+  return new Problem(response.status, code, message, retryAfterMs);
 }

@@ -60,8 +60,8 @@ export function tokenView(store: Store, mint: string): Part {
   };
   const hear = (message: LiveMessage) => {
     if (message.type === "subscribed" || message.type === "reset") for (const r of [tape, book, details]) r.refresh();
-    if (message.type === "event" && message.event.mint === mint) for (const r of [book, details]) r.refresh();
-    if (message.type === "undo") book.refresh();
+    if (message.type === "event" && message.event.mint === mint) for (const r of [book, details]) r.outdate();
+    if (message.type === "undo") book.outdate();
     if (state.apply(message)) draw();
   };
   const topics = () => [`trades:${mint}`, `events:${mint}`, `candles:${mint}:${interval}`];
