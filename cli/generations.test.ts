@@ -7,23 +7,32 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../pipeline/config.ts";
+import type { Desired } from "../pipeline/control.ts";
 import { classify } from "../pipeline/errors.ts";
 import { activate, begin, type Generations, ORIGINAL } from "../pipeline/generations.ts";
-import { activeConfigs, keepGenerations, keptGenerations, readGenerations, runConfigs } from "./generations.ts";
+import {
+  activeConfigs,
+  keepGenerations,
+  keptGenerations,
+  readGenerations,
+  runConfigs,
+  settleGenerations,
+} from "./generations.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-generations-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const { values: config } = loadConfig({ flags: { "data.dir": folder, sources: "[{name: main}, {name: other}]" } });
 const settings = { "source.package": "/new.spkg" };
-const upgraded = activate(begin(ORIGINAL, { settings, moduleHash: "ab", createdAt: 1 }).after, 2);
+const upgraded = activate(begin(ORIGINAL, { settings, moduleHash: "ab", createdAt: 1 }).after, 2, 50);
 
 function records(known: Record<string, Generations>) {
   return {
     known,
     generations: async (source: string) => known[source] ?? null,
-    setGenerations: async (source: string, generations: Generations) => {
-      known[source] = generations;
+    changeGenerations: async (source: string, change: (now: Generations | null) => Generations) => {
+      known[source] = change(known[source] ?? null);
+      return known[source];
     },
   };
 }
@@ -57,8 +66,25 @@ test("all generations are run, the active one is read, also without NATS and aft
 });
 
 test("what is recorded counts before what is remembered", async () => {
-  const back = activate(upgraded, 1);
+  const back = activate(upgraded, 1, 60);
   expect(await readGenerations(config, records({ other: back }))).toEqual({ other: back });
+});
+
+test("what was read before a swap stands still since then, whoever notices; a later start counts", async () => {
+  const wishes: Record<string, Desired> = { other: { running: true, at: 40 } };
+  const control = {
+    desired: async (source: string) => wishes[source] ?? null,
+    setDesired: async (source: string, wish: Desired) => {
+      wishes[source] = wish;
+    },
+  };
+  await settleGenerations(config, { main: ORIGINAL, other: upgraded }, control);
+  expect(wishes).toEqual({ other: { running: false, at: 50 } });
+  wishes["other"] = { running: true, at: 51 };
+  await settleGenerations(config, { other: upgraded }, control);
+  expect(wishes["other"]).toEqual({ running: true, at: 51 });
+  await settleGenerations(config, { other: activate(upgraded, 1, 60) }, control);
+  expect(wishes["other-g2"]).toEqual({ running: false, at: 60 });
 });
 
 test("a copy that cannot be read is said, with the file", () => {

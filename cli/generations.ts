@@ -13,7 +13,7 @@ import { type Generations, generationConfig, generationOf, ORIGINAL } from "../p
 /** By name of the source. */
 export type AllGenerations = Readonly<Record<string, Generations>>;
 
-type Stored = Pick<Control, "generations" | "setGenerations">;
+type Stored = Pick<Control, "generations" | "changeGenerations">;
 
 /** What is recorded; where NATS has forgotten, what this host remembers is recorded anew. */
 export async function readGenerations(config: Config, control: Stored): Promise<AllGenerations> {
@@ -21,13 +21,33 @@ export async function readGenerations(config: Config, control: Stored): Promise<
   const all: Record<string, Generations> = {};
   for (const own of sourceConfigs(config)) {
     const source = own["source.name"];
-    const recorded = await control.generations(source);
     const remembered = kept[source];
-    if (recorded === null && remembered !== undefined) await control.setGenerations(source, remembered);
-    const known = recorded ?? remembered;
-    if (known !== undefined) all[source] = known;
+    let known = await control.generations(source);
+    if (known === null && remembered !== undefined) {
+      known = await control.changeGenerations(source, (now) => now ?? remembered);
+    }
+    if (known !== null) all[source] = known;
   }
   return all;
+}
+
+/**
+ * What was read before the last swap stands still from then on, until somebody starts it: nothing is paid for twice. Done
+ * wherever stages run, so that it is done whatever became of whoever swapped.
+ */
+export async function settleGenerations(
+  config: Config,
+  all: AllGenerations,
+  control: Pick<Control, "desired" | "setDesired">,
+): Promise<void> {
+  for (const own of sourceConfigs(config)) {
+    const generations = all[own["source.name"]] ?? ORIGINAL;
+    const { previous, activeSince } = generations;
+    if (previous === null || activeSince === undefined) continue;
+    const name = generationConfig(own, generationOf(generations, previous))["source.name"];
+    const wish = await control.desired(name);
+    if (wish === null || wish.at < activeSince) await control.setDesired(name, { running: false, at: activeSince });
+  }
 }
 
 /** What this host remembers. Throws `Fatal` GENERATIONS_FILE. */

@@ -13,7 +13,7 @@ import { systemWorld } from "../pipeline/world.ts";
 import { endWithParent } from "./child.ts";
 import type { CliContext } from "./context.ts";
 import type { Connection } from "./deployment.ts";
-import { type AllGenerations, keepGenerations, readGenerations, runConfigs } from "./generations.ts";
+import { type AllGenerations, keepGenerations, readGenerations, runConfigs, settleGenerations } from "./generations.ts";
 import { VERSION } from "./version.ts";
 
 export function register(program: Command, context: CliContext): void {
@@ -178,6 +178,7 @@ async function watchGenerations(
     try {
       const now = await readGenerations(config, control);
       await keepGenerations(config, now);
+      await settleGenerations(config, now, control);
       if (listOf(now) !== listOf(running)) return true;
     } catch (error) {
       logFor("stages")("debug", "could not read the generations", { reason: describe(error) });

@@ -2,6 +2,8 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Config } from "../pipeline/config.ts";
+import type { NodeReport } from "../pipeline/control.ts";
+import { Transient } from "../pipeline/errors.ts";
 import { names } from "../pipeline/names.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { laneFile } from "../storage/hot/file.ts";
@@ -16,8 +18,8 @@ export interface Parts {
   readonly kept: string | null;
 }
 
-/** Its processes notice within two seconds that they are not to run it any more, and end it. */
-const ENDED_AFTER_MS = 10_000;
+/** Its processes notice within two seconds that they are not to run it any more, and reports of dead ones end. */
+const ENDED_AFTER_MS = 20_000;
 
 /** `sharesLake`: other sources have lineages in its lake. */
 export function partsOf(config: Config, sharesLake: boolean): Parts {
@@ -37,15 +39,27 @@ export function partsOf(config: Config, sharesLake: boolean): Parts {
   };
 }
 
+/**
+ * Can be done again, also after it was interrupted anywhere. Throws `Transient` GENERATION_IN_USE while a process runs it:
+ * what is removed would come back.
+ */
 export async function removeGeneration(config: Config, parts: Parts, connection: Connection): Promise<void> {
   const { broker, control } = connection;
   const deadline = systemWorld.monotonic() + ENDED_AFTER_MS;
   const source = config["source.name"];
-  while (systemWorld.monotonic() < deadline) {
+  for (;;) {
     const nodes = await control.nodes();
-    if (!nodes.some((node) => node.units.some((unit) => unit.source === source))) break;
+    const running = nodes.filter((node) => node.units.some((unit) => unit.source === source));
+    if (running.length === 0) break;
+    if (systemWorld.monotonic() >= deadline) throw inUse(source, running);
     await systemWorld.sleep(500);
   }
   for (const stream of parts.streams) await broker.deleteStream(stream);
   for (const path of parts.paths) await rm(path, { recursive: true, force: true });
+}
+
+function inUse(source: string, nodes: readonly NodeReport[]): Transient {
+  return new Transient("GENERATION_IN_USE", `${source} is still run by ${nodes.map(({ node }) => node).join(", ")}`, {
+    hint: "Nothing was removed yet. Processes end it when they hear of it; then ask for the drop again.",
+  });
 }

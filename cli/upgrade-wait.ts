@@ -1,4 +1,5 @@
 /** Waits until a new generation stands where the active one does. */
+import { sourceStatusOf } from "../api/details.ts";
 import { activeReports } from "../api/view.ts";
 import type { Config } from "../pipeline/config.ts";
 import type { Control, UnitReport } from "../pipeline/control.ts";
@@ -34,7 +35,8 @@ export async function untilCaughtUp({ old, next, control, io, signal }: Waiting)
         if (units.length === 0 && systemWorld.monotonic() > noticeBy) throw notRun(next);
         mustWork(units);
         if (hasCaughtUp(seen)) return true;
-        line.show(() => `catching up: slot ${format(newSlot)} of ${format(oldSlot)}`);
+        const waits = waitsForStream(units) ? ", waits for a stream of the provider's (source.maxStreams)" : "";
+        line.show(() => `catching up: slot ${format(newSlot)} of ${format(oldSlot)}${waits}`);
       }
       await systemWorld.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
     }
@@ -89,6 +91,10 @@ export async function laneSlot(config: Config, control: Pick<Control, "standing"
   const lanes = Array.from({ length: config.lanes }, (_, lane) => control.standing(n.unit("lane", lane)));
   const slots = (await Promise.all(lanes)).map((standing) => standing?.position?.slot ?? null);
   return slots.includes(null) ? null : Math.min(...(slots as number[]));
+}
+
+function waitsForStream(units: readonly UnitReport[]): boolean {
+  return units.some((unit) => unit.stage === "ingest" && sourceStatusOf(unit.details)?.state === "waiting");
 }
 
 function mustWork(units: readonly UnitReport[]): void {

@@ -8,6 +8,7 @@ import {
   activate,
   begin,
   drop,
+  forget,
   type Generation,
   type GenerationSetting,
   type Generations,
@@ -19,7 +20,7 @@ import { configureLogging } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { type Connection, connectBroker } from "./deployment.ts";
-import { keepGenerations, readGenerations } from "./generations.ts";
+import { keepGenerations, readGenerations, settleGenerations } from "./generations.ts";
 import { oneSource } from "./one-source.ts";
 import { EXIT, paint, table, toJson } from "./output.ts";
 import type { Comparison } from "./upgrade-compare.ts";
@@ -123,9 +124,11 @@ class Upgrade {
     return all[this.own["source.name"]] ?? ORIGINAL;
   }
 
-  private async record(generations: Generations): Promise<void> {
-    await this.control.setGenerations(this.own["source.name"], generations);
+  /** Compare-and-set: others may upgrade as well. */
+  private async change(change: (from: Generations) => Generations): Promise<Generations> {
+    const after = await this.control.changeGenerations(this.own["source.name"], (known) => change(known ?? ORIGINAL));
     await keepGenerations(this.loaded, await readGenerations(this.loaded, this.control));
+    return after;
   }
 
   private say(text: string): void {
@@ -134,11 +137,13 @@ class Upgrade {
 
   private async status(): Promise<number> {
     const generations = await this.generations();
+    const { list, leaving = [], active } = generations;
     const rows = await Promise.all(
-      generations.list.map(async (generation) => {
+      [...list, ...leaving].map(async (generation) => {
         const config = generationConfig(this.own, generation);
         const slot = (await this.laneSlot(config)) ?? null;
-        const state = generation.number === generations.active ? "active" : "beside";
+        const beside = list.includes(generation) ? "beside" : "being removed";
+        const state = generation.number === active ? "active" : beside;
         return { number: generation.number, state, package: config["source.package"], slot };
       }),
     );
@@ -158,6 +163,8 @@ class Upgrade {
     ]);
     const added = await this.begun(options);
     const from = await this.generations();
+    if (added.number === from.active && yes) return this.swap(added.number);
+    if (added.number === from.active) throw same(added, options.package);
     const [old, next] = [
       generationConfig(this.own, generationOf(from, from.active)),
       generationConfig(this.own, added),
@@ -175,7 +182,7 @@ class Upgrade {
       this.say(`not swapped: fewer rows of ${comparison.fewer.join(", ")}; --allow-fewer swaps all the same`);
       return EXIT.failed;
     }
-    if (yes) return this.swap(from, added.number);
+    if (yes) return this.swap(added.number);
     this.say(`not swapped yet: the same command with --yes makes generation ${added.number} the active one`);
     return EXIT.ok;
   }
@@ -193,18 +200,16 @@ class Upgrade {
     const settings = Object.fromEntries(given.filter(([, value]) => value !== undefined)) as Generation["settings"];
     const { hash } = await openModule({ ...this.own, ...settings } as Config);
     const from = await this.generations();
-    const known = from.list.find((generation) => generation.moduleHash === hash);
-    if (known !== undefined && known.number !== from.active) return known;
-    const active = generationConfig(this.own, generationOf(from, from.active));
-    const same = known ?? ((await openModule(active)).hash === hash ? generationOf(from, from.active) : undefined);
-    if (same !== undefined) {
-      throw new Fatal("UPGRADE_SAME", `generation ${same.number} has the same module, hash ${hash}`, {
-        where: options.package ?? "",
-        hint: "Code, inputs and params are the same, so the output would be as well: there is nothing to upgrade.",
-      });
-    }
-    const { after, added } = begin(from, { settings, moduleHash: hash, createdAt: systemWorld.now() });
-    await this.record(after);
+    const sameHash = (generation: Generation) => generation.moduleHash === hash;
+    const known = from.list.find(sameHash);
+    if (known !== undefined) return known;
+    const active = generationOf(from, from.active);
+    if ((await openModule(generationConfig(this.own, active))).hash === hash) throw same(active, options.package);
+    const createdAt = systemWorld.now();
+    const after = await this.change((now) =>
+      now.list.some(sameHash) ? now : begin(now, { settings, moduleHash: hash, createdAt }).after,
+    );
+    const added = after.list.find(sameHash)!;
     this.say(`generation ${added.number} has begun, module hash ${hash}`);
     return added;
   }
@@ -224,13 +229,14 @@ class Upgrade {
     this.io.stdout.write(table(this.io.stdout, columns, rows));
   }
 
-  /** The one that is not read any more stands still: nothing is paid for twice. */
-  private async swap(from: Generations, number: number): Promise<number> {
-    const names = (n: number) => generationConfig(this.own, generationOf(from, n))["source.name"];
+  /** In this order: whoever is killed in between has swapped or not, and asks again, or leaves the rest to the stages. */
+  private async swap(number: number): Promise<number> {
     const at = systemWorld.now();
-    await this.control.setDesired(names(number), { running: true, at });
-    await this.record(activate(from, number));
-    await this.control.setDesired(names(from.active), { running: false, at });
+    const from = await this.generations();
+    const { "source.name": name } = generationConfig(this.own, generationOf(from, number));
+    if (number !== from.active) await this.control.setDesired(name, { running: true, at });
+    await this.change((now) => activate(now, number, at));
+    await settleGenerations(this.loaded, await readGenerations(this.loaded, this.control), this.control);
     this.say(paint(this.io.stderr, "green", `generation ${number} is active; sluice upgrade --back undoes it`));
     return EXIT.ok;
   }
@@ -242,7 +248,14 @@ class Upgrade {
         hint: "See sluice upgrade --status.",
       });
     }
-    if (yes) return this.swap(from, from.previous);
+    const slotOf = (number: number) => this.laneSlot(generationConfig(this.own, generationOf(from, number)));
+    const [then, now] = [await slotOf(from.previous), await slotOf(from.active)];
+    if (then !== null && now !== null && then < now) {
+      this.say(
+        `generation ${from.previous} stands ${now - then} slots behind; it goes on from there, and is read meanwhile`,
+      );
+    }
+    if (yes) return this.swap(from.previous);
     this.say(`generation ${from.previous} would become active; --yes does it`);
     return EXIT.ok;
   }
@@ -250,8 +263,8 @@ class Upgrade {
   private async drop(number: number, yes: boolean): Promise<number> {
     const { removeGeneration, partsOf } = await import("./upgrade-drop.ts");
     const from = await this.generations();
-    const after = drop(from, number);
-    const config = generationConfig(this.own, generationOf(from, number));
+    drop(from, number);
+    const config = generationConfig(this.own, generationOf(from, number, true));
     const parts = partsOf(config, number === 1 && sourceConfigs(this.loaded).length > 1);
     for (const part of [...parts.streams, ...parts.paths]) this.say(`${yes ? "removing" : "would remove"} ${part}`);
     if (parts.kept !== null) this.say(`not removed: ${parts.kept}`);
@@ -259,10 +272,10 @@ class Upgrade {
       this.say("nothing was removed; --yes does it");
       return EXIT.ok;
     }
-    // First nobody runs it any more, then it goes.
-    await this.control.setDesired(config["source.name"], { running: false, at: systemWorld.now() });
-    await this.record(after);
+    // First nobody runs it any more, then it goes; it is forgotten when all of it has gone.
+    await this.change((now) => drop(now, number));
     await removeGeneration(config, parts, this.connection);
+    await this.change((now) => forget(now, number));
     return EXIT.ok;
   }
 
@@ -270,4 +283,12 @@ class Upgrade {
     const { laneSlot } = await import("./upgrade-wait.ts");
     return laneSlot(config, this.control);
   }
+}
+
+function same({ number, moduleHash }: Generation, location: string | undefined): Fatal {
+  const hash = moduleHash === "" ? "" : `, hash ${moduleHash}`;
+  return new Fatal("UPGRADE_SAME", `generation ${number} has the same module${hash}, and is active`, {
+    where: location ?? "",
+    hint: "Code, inputs and params are the same, so the output would be as well: there is nothing to upgrade.",
+  });
 }

@@ -112,21 +112,8 @@ export class Control {
   }
 
   /** Adds what came to the day of `at`; any number of processes may. Resolves with what all of them have received. */
-  async addSpend(source: string, at: number, amount: Amount): Promise<Ledger> {
-    const [kv, key] = [this.bucket("control"), `spend.${source}`];
-    for (;;) {
-      const entry = await kv.get(key);
-      const known = entry === null || entry.operation !== "PUT" ? null : entry.json<Ledger>();
-      const ledger = addSpend(known, at, amount);
-      const value = encoder.encode(JSON.stringify(ledger));
-      try {
-        if (entry === null || known === null) await kv.create(key, value);
-        else await kv.update(key, value, entry.revision);
-        return ledger;
-      } catch (error) {
-        if (!(error instanceof Fenced)) throw error; // somebody else has added meanwhile
-      }
-    }
+  addSpend(source: string, at: number, amount: Amount): Promise<Ledger> {
+    return this.change<Ledger>(`spend.${source}`, (known) => addSpend(known, at, amount));
   }
 
   /** Alarms of the source's decoders that were told and are not over. */
@@ -143,8 +130,9 @@ export class Control {
     return this.get<Generations>("control", `generations.${source}`);
   }
 
-  async setGenerations(source: string, generations: Generations): Promise<void> {
-    await this.put("control", `generations.${source}`, generations);
+  /** Changes what is known of them, whatever others change at the same time: `change` may be asked more than once. */
+  changeGenerations(source: string, change: (known: Generations | null) => Generations): Promise<Generations> {
+    return this.change(`generations.${source}`, change);
   }
 
   /** Asks the producer of `stream` to replay it from the lowest position of its consumers. */
@@ -186,6 +174,24 @@ export class Control {
     const bucket = `${this.prefix}_${name}`;
     // Reports are worth nothing after a restart of the server; but when its disk is full they must be able to say so.
     return name === "nodes" ? this.broker.kv(bucket, NODE_TTL_MS, "in memory") : this.broker.kv(bucket);
+  }
+
+  /** Compare-and-set, again until nobody else has come between. Resolves with what is recorded then. */
+  private async change<T>(key: string, change: (known: T | null) => T): Promise<T> {
+    const kv = this.bucket("control");
+    for (;;) {
+      const entry = await kv.get(key);
+      const known = entry === null || entry.operation !== "PUT" ? null : entry.json<T>();
+      const next = change(known);
+      const value = encoder.encode(JSON.stringify(next));
+      try {
+        if (entry === null || known === null) await kv.create(key, value);
+        else await kv.update(key, value, entry.revision);
+        return next;
+      } catch (error) {
+        if (!(error instanceof Fenced)) throw error;
+      }
+    }
   }
 
   private async put(bucket: "control" | "positions" | "nodes", key: string, value: unknown): Promise<void> {

@@ -6,7 +6,16 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { loadConfig } from "./config.ts";
 import { classify } from "./errors.ts";
-import { activate, begin, drop, type Generations, generationConfig, generationOf, ORIGINAL } from "./generations.ts";
+import {
+  activate,
+  begin,
+  drop,
+  forget,
+  type Generations,
+  generationConfig,
+  generationOf,
+  ORIGINAL,
+} from "./generations.ts";
 import { names } from "./names.ts";
 
 const NEW = { settings: { "source.package": "/new.spkg" }, moduleHash: "ab", createdAt: 5 } as const;
@@ -22,26 +31,35 @@ const codeOf = (action: () => unknown): string | null => {
 test("begun beside, swapped, gone back to, dropped", () => {
   const { after, added } = begin(ORIGINAL, NEW);
   expect([added.number, after.active, after.list.length]).toEqual([2, 1, 2]);
-  const swapped = activate(after, 2);
+  const swapped = activate(after, 2, 9);
   expect([swapped.active, swapped.previous]).toEqual([2, 1]);
-  expect(activate(swapped, 1)).toMatchObject({ active: 1, previous: 2 });
-  expect(activate(swapped, 2)).toBe(swapped);
+  expect(activate(swapped, 1, 9)).toMatchObject({ active: 1, previous: 2 });
+  expect(activate(swapped, 2, 9)).toBe(swapped);
   expect(codeOf(() => drop(swapped, 2))).toBe("GENERATION_ACTIVE");
-  expect(codeOf(() => activate(swapped, 3))).toBe("GENERATION_UNKNOWN");
+  expect(codeOf(() => activate(swapped, 3, 9))).toBe("GENERATION_UNKNOWN");
   const alone = drop(swapped, 1);
   expect(alone).toMatchObject({ active: 2, previous: null, list: [{ number: 2 }] });
   expect(begin(alone, NEW).added.number).toBe(3);
+  expect(alone.leaving).toMatchObject([{ number: 1 }]);
+  expect(drop(alone, 1)).toBe(alone);
+  expect(forget(alone, 1)).toMatchObject({ leaving: [], list: [{ number: 2 }] });
 });
 
 test("whatever is done, the active one is there, and numbers stand for one generation each", () => {
-  const step = fc.tuple(fc.constantFrom("begin", "activate", "drop"), fc.integer({ min: 1, max: 6 }));
+  const step = fc.tuple(fc.constantFrom("begin", "activate", "drop", "forget"), fc.integer({ min: 1, max: 6 }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       let now: Generations = ORIGINAL;
+      const used = new Set([1]);
       for (const [what, number] of steps) {
         try {
-          if (what === "begin") now = begin(now, NEW).after;
-          else now = what === "activate" ? activate(now, number) : drop(now, number);
+          if (what === "begin") {
+            const { after, added } = begin(now, NEW);
+            expect(used.has(added.number)).toBe(false);
+            used.add(added.number);
+            now = after;
+          } else if (what === "forget") now = forget(now, number);
+          else now = what === "activate" ? activate(now, number, 9) : drop(now, number);
         } catch (error) {
           expect(classify(error).code).toMatch(/^GENERATION_/);
         }

@@ -30,8 +30,17 @@ export interface Generations {
   readonly active: number;
   /** The one that was active before; null: there is none to go back to. */
   readonly previous: number | null;
+  /** When `active` became so, ms since the Unix epoch; absent: it always was. */
+  readonly activeSince?: number;
   /** Ascending. All of them are run. */
   readonly list: readonly Generation[];
+  /** Dropped: nobody runs them any more, and what they have may still be there. */
+  readonly leaving?: readonly Generation[];
+  /**
+   * The number of the next one. Numbers are never used again: what is left anywhere of an old generation (a position, a lake
+   * in a bucket) must not pass for that of a new one. Absent: one more than the highest.
+   */
+  readonly next?: number;
 }
 
 /** What holds while nobody has ever upgraded. */
@@ -43,31 +52,41 @@ export const ORIGINAL: Generations = {
 
 /** Adds a generation, which is run from then on and not read. */
 export function begin(from: Generations, next: Omit<Generation, "number">): { after: Generations; added: Generation } {
-  const added = { ...next, number: Math.max(...from.list.map(({ number }) => number)) + 1 };
-  return { after: { ...from, list: [...from.list, added] }, added };
+  const highest = Math.max(...[...from.list, ...(from.leaving ?? [])].map(({ number }) => number));
+  const number = Math.max(from.next ?? 0, highest + 1);
+  const added = { ...next, number };
+  return { after: { ...from, list: [...from.list, added], next: number + 1 }, added };
 }
 
-/** Makes another one active. Throws `Fatal` GENERATION_UNKNOWN. */
-export function activate(from: Generations, number: number): Generations {
+/** Makes another one active, at `at`. Throws `Fatal` GENERATION_UNKNOWN. */
+export function activate(from: Generations, number: number, at: number): Generations {
   generationOf(from, number);
-  return number === from.active ? from : { ...from, active: number, previous: from.active };
+  return number === from.active ? from : { ...from, active: number, previous: from.active, activeSince: at };
 }
 
-/** Takes one out that is not active. Throws `Fatal` GENERATION_UNKNOWN, GENERATION_ACTIVE. */
+/** Takes one out that is not active, to be removed. Throws `Fatal` GENERATION_UNKNOWN, GENERATION_ACTIVE. */
 export function drop(from: Generations, number: number): Generations {
-  generationOf(from, number);
+  if (from.leaving?.some((generation) => generation.number === number) === true) return from;
+  const left = generationOf(from, number);
   if (number === from.active) {
     throw new Fatal("GENERATION_ACTIVE", `generation ${number} is the one that is read`, {
       hint: "Make another one active first: sluice upgrade --back.",
     });
   }
   const list = from.list.filter((generation) => generation.number !== number);
-  return { ...from, list, previous: from.previous === number ? null : from.previous };
+  const next = begin(from, left).added.number;
+  const leaving = [...(from.leaving ?? []), left];
+  return { ...from, list, leaving, next, previous: from.previous === number ? null : from.previous };
 }
 
-/** Throws `Fatal` GENERATION_UNKNOWN. */
-export function generationOf({ list }: Generations, number: number): Generation {
-  const found = list.find((generation) => generation.number === number);
+/** Forgets one that was dropped: all that it had is gone. */
+export function forget(from: Generations, number: number): Generations {
+  return { ...from, leaving: (from.leaving ?? []).filter((generation) => generation.number !== number) };
+}
+
+/** `alsoLeaving`: one that was dropped counts as well. Throws `Fatal` GENERATION_UNKNOWN. */
+export function generationOf({ list, leaving = [] }: Generations, number: number, alsoLeaving = false): Generation {
+  const found = [...list, ...(alsoLeaving ? leaving : [])].find((generation) => generation.number === number);
   if (found !== undefined) return found;
   throw new Fatal("GENERATION_UNKNOWN", `there is no generation ${number}`, {
     hint: `There is: ${list.map((generation) => generation.number).join(", ")}. See sluice upgrade --status.`,

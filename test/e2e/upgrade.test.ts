@@ -9,8 +9,9 @@ import { writeFile } from "node:fs/promises";
 import { Package } from "@substreams/core/proto";
 import { throughSlot } from "../../cli/local-run.ts";
 import { holdAgainst } from "../../cli/verdict.ts";
-import { generationConfig } from "../../pipeline/generations.ts";
+import { activate, drop, generationConfig } from "../../pipeline/generations.ts";
 import { buildDemoPackage } from "../../simulator/index.ts";
+import { laneFile } from "../../storage/hot/file.ts";
 import { apiOf, useGround } from "./ground.ts";
 import { Market } from "./market.ts";
 
@@ -87,8 +88,26 @@ test("beside the old one, compared, swapped, gone back from, dropped; the API an
   expect((await holdAgainst(next, market.truth)).differences).toEqual([]);
   expect((await upgrade("--drop", "2", "--yes")).code).toBe(0);
   expect(await active()).toEqual(["1 active"]);
-  const { broker } = await market.connection();
-  expect([existsSync(next["lake.dir"]), await broker.streamState("SLUICE_MAIN_G2_BLOCKS")]).toEqual([false, null]);
+  const { broker, control } = await market.connection();
+  for (const stream of ["BLOCKS", "EVENTS", "LANES", "LIVE", "QUARANTINE"]) {
+    expect(await broker.streamState(`SLUICE_MAIN_G2_${stream}`)).toBeNull();
+  }
+  const hot = [0, 1].map((lane) => laneFile(next["hot.dir"], lane));
+  expect([next["lake.dir"], ...hot].filter((path) => existsSync(path))).toEqual([]);
+
+  // Begun anew it is another one: nothing that is left of the first passes for its own. Two who begin it begin one.
+  const twice = await Promise.all([upgrade("--package", path), upgrade("--package", path)]);
+  expect(twice.map(({ code }) => code)).toEqual([0, 0]);
+  expect(await active()).toEqual(["1 active", "3 beside"]);
+  // Killed between the swap and the rest: the stages do the rest. Killed while dropping: asked again, it is done.
+  await control.changeGenerations("main", (now) => activate(now!, 3, Date.now()));
+  await market.until("the old one to stand still", async () => (await control.desired("main"))?.running === false);
+  expect((await upgrade("--package", path, "--yes")).code).toBe(0);
+  await control.changeGenerations("main", (now) => drop(activate(now!, 1, Date.now()), 3));
+  expect(await active()).toEqual(["1 active", "3 being removed"]);
+  expect((await upgrade("--drop", "3", "--yes")).code).toBe(0);
+  expect([await active(), await broker.streamState("SLUICE_MAIN_G3_BLOCKS")]).toEqual([["1 active"], null]);
+  expect((await upgrade("--drop", "3")).stderr).toContain("GENERATION_UNKNOWN");
 
   stop.abort();
   await asking;
