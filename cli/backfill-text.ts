@@ -7,6 +7,7 @@ import { formatNumber, formatSeconds } from "./progress-line.ts";
 
 const BASIS: Readonly<Record<BackfillEstimate["basis"], string>> = {
   known: "from the lake's blocks per slot and the bytes received per block so far",
+  provider: "by the provider",
   sample: "from a sample of the beginning, which was paid for",
   none: "not known: without a sample only the slots are",
 };
@@ -15,7 +16,7 @@ export function showPlan(
   { source, from, to, segments, streams, jobs, limitBlocks, estimate }: BackfillPlan,
   out: Output,
 ) {
-  const { slots, blocks, bytes, basis, chainHead, blocksToPrepare } = estimate;
+  const { slots, blocks, bytes, basis, chainHead, blocksToPrepare, blocksToProcess } = estimate;
   const begun = segments.filter((segment) => segment.from > segment.start).length;
   const rows: [string, string][] = [
     ["source", source],
@@ -27,6 +28,7 @@ export function showPlan(
     ["bytes to receive", bytes === null ? "?" : `about ${formatNumber(bytes / 1e6)} MB, uncompressed`],
     ["estimated", BASIS[basis]],
   ];
+  if (blocksToProcess !== null) rows.push(["blocks the provider processes", formatNumber(blocksToProcess)]);
   if (blocksToPrepare !== null && blocksToPrepare > 0)
     rows.push(["blocks the provider prepares first", formatNumber(blocksToPrepare)]);
   const beyond =

@@ -2,8 +2,10 @@
 import type { Command } from "commander";
 import type { Config } from "../pipeline/config.ts";
 import { classify, describe } from "../pipeline/errors.ts";
-import { configureLogging, logFor } from "../pipeline/log.ts";
+import { configureLogging, type Log, logFor } from "../pipeline/log.ts";
 import type { Estimate } from "../pipeline/source/estimate.ts";
+import type { SelectedModule } from "../pipeline/source/module.ts";
+import type { Range } from "../pipeline/source/range.ts";
 import { type BudgetUse, budgetOf, budgetUse, type Ledger, type Spend, spendAt } from "../pipeline/spend.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
@@ -157,21 +159,39 @@ async function printEstimate(config: Config, sample: number, json: boolean, io: 
 
 /** By the provider, where it offers that; else from a sample. */
 export async function estimateRange(config: Config, sample: number): Promise<Estimate> {
-  const [{ asking, openSource, openModule }, { estimate, providerEstimate }, { parseRange }] = await Promise.all([
+  const log = logFor("estimate");
+  const found = await askForEstimate(config, sample, log);
+  if (found !== null) return found;
+  const [{ openSource }, { estimate }] = await Promise.all([
     import("./source.ts"),
     import("../pipeline/source/estimate.ts"),
-    import("../pipeline/source/range.ts"),
   ]);
-  const log = logFor("estimate");
-  const module = await openModule(config);
-  const range = parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock);
+  const { range } = await rangeOf(config);
+  return estimate(await openSource(config, systemWorld, log), range, sample);
+}
+
+/** What the provider says of the configured range; null where it says nothing. Throws what no source would get past. */
+export async function askForEstimate(config: Config, sample: number, log: Log): Promise<Estimate | null> {
+  const [{ asking }, { providerEstimate }, { module, range }] = await Promise.all([
+    import("./source.ts"),
+    import("../pipeline/source/estimate.ts"),
+    rangeOf(config),
+  ]);
   try {
-    const found = await providerEstimate(asking(config, systemWorld, ESTIMATE_TIMEOUT_MS), module, range, sample);
-    if (found !== null) return found;
+    return await providerEstimate(asking(config, systemWorld, ESTIMATE_TIMEOUT_MS), module, range, sample);
   } catch (error) {
     const { code } = classify(error);
     if (code === "SUBSTREAMS_AUTH" || code === "ENDPOINT_INVALID") throw error;
     log("warning", "the provider gives no estimate, so a sample is read", { reason: describe(error) });
+    return null;
   }
-  return estimate(await openSource(config, systemWorld, log), range, sample);
+}
+
+async function rangeOf(config: Config): Promise<{ module: SelectedModule; range: Range }> {
+  const [{ openModule }, { parseRange }] = await Promise.all([
+    import("./source.ts"),
+    import("../pipeline/source/range.ts"),
+  ]);
+  const module = await openModule(config);
+  return { module, range: parseRange(config["source.startBlock"], config["source.stopBlock"], module.initialBlock) };
 }
