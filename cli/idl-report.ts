@@ -5,6 +5,7 @@ import { Fatal } from "../pipeline/errors.ts";
 import { type IdlOptions, programFromIdl } from "../stages/decode/idl.ts";
 import type { EventSpec, InstructionSpec } from "../stages/decode/program.ts";
 import { discriminatorOf, ProgramDecoder } from "../stages/decode/program-decoder.ts";
+import { parseAddress } from "../stages/decode/program-set.ts";
 import type { IdlCheckOptions } from "./idl.ts";
 import { type CommandIo, cellText, paint } from "./output.ts";
 
@@ -44,6 +45,7 @@ export function checkIdl(idl: unknown, location: string, options: IdlCheckOption
   };
   const bare = programFromIdl(idl, { ...base, events: [] });
   const address = options.id ?? declaredAddress(idl);
+  if (address !== null) parseAddress(address, options.id === undefined ? "idl.address" : "--id");
   const datasets: DatasetReport[] = [];
   const broken: IdlReport["broken"][number][] = [];
   const collect = (name: string, kind: "event" | "instruction", more: IdlOptions) => {

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deflateSync } from "node:zlib";
+import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { loadConfig } from "../pipeline/config.ts";
 import { SluiceError } from "../pipeline/errors.ts";
 import { buildDemoPackage } from "../simulator/index.ts";
@@ -139,6 +139,37 @@ describe("IDLs", () => {
     }
     writeFileSync(join(folder, "cut.bin"), account.subarray(0, 60));
     expect(await refusal({ programs: [{ idl: join(folder, "cut.bin") }] })).toMatchObject({ code: "IDL_INVALID" });
+  });
+
+  test("from an account of the Program Metadata program, packed or not; what only points elsewhere is refused", async () => {
+    const text = Buffer.from(JSON.stringify(IDL));
+    const account = (data: Uint8Array, more: Record<number, number> = {}) => {
+      const header = Buffer.alloc(96);
+      header[0] = 2;
+      // A program whose first byte looks like the beginning of JSON.
+      header[1] = 0x7b;
+      header[85] = 1;
+      for (const [at, value] of Object.entries(more)) header[Number(at)] = value;
+      header.writeUInt32LE(data.length, 87);
+      return Buffer.concat([header, data, new Uint8Array(7)]);
+    };
+    const path = join(folder, "metadata.bin");
+    for (const data of [text, gzipSync(text), deflateSync(text), zstdCompressSync(text)]) {
+      writeFileSync(path, account(data));
+      expect((await decoders({ programs: [{ idl: path }] })).programs[0]!.name).toBe("shop");
+    }
+    // A URL, YAML, fewer bytes than announced, nonsense, and content that would unpack to another account.
+    const refused = [
+      account(Buffer.from("https://example.com/idl.json"), { 86: 1 }),
+      account(text, { 85: 2 }),
+      account(text).subarray(0, 200),
+      account(Uint8Array.of(0x1f, 0x8b, 1, 2, 3)),
+      account(gzipSync(account(gzipSync(text)))),
+    ];
+    for (const bytes of refused) {
+      writeFileSync(path, bytes);
+      expect(await refusal({ programs: [{ idl: path }] })).toMatchObject({ code: "IDL_INVALID", where: path });
+    }
   });
 
   test("from a URL, which is asked once; what it gave is kept", async () => {

@@ -5,6 +5,9 @@ import { Fatal } from "../../pipeline/errors.ts";
 import type { Layout, Leaf } from "./layout.ts";
 import { requireIdentifier } from "./names.ts";
 
+/** SQLite takes 2,000, those that all rows have included. */
+const COLUMNS_MAX = 1_000;
+
 const COMMON = new Set(EVENT_COLUMNS.map((column) => column.name));
 
 /** A field that bears the name of a common column is set apart by a prefix. */
@@ -36,6 +39,7 @@ export function unionOfColumns(layouts: readonly Layout[], claimed: string | und
       union.set(name, known);
     }
   }
+  if (union.size > COLUMNS_MAX) throw tooMany(union.size, where);
   return [...union.values()].map(({ column, layouts: having, nullable }) =>
     nullable || having.size < layouts.length ? { ...column, nullable: true } : column,
   );
@@ -45,6 +49,13 @@ export function twoFields(column: string, where: string): Fatal {
   return new Fatal("EVENT_COLUMN", `two fields would share the column ${column}`, {
     where,
     hint: "Rename one of them.",
+  });
+}
+
+function tooMany(columns: number, where: string): Fatal {
+  return new Fatal("EVENT_COLUMN", `there would be ${columns} columns, and at most ${COLUMNS_MAX} are stored`, {
+    where,
+    hint: "Leave the event out.",
   });
 }
 

@@ -1,6 +1,6 @@
 /** The instructions of an Anchor IDL, of either form: their discriminators, accounts and arguments. */
 import { Fatal } from "../../pipeline/errors.ts";
-import { type Json, listOf, objectOf, textOf } from "./idl-json.ts";
+import { invalid, type Json, listOf, objectOf, textOf } from "./idl-json.ts";
 import { IdlTypes } from "./idl-types.ts";
 import { snakeCase } from "./names.ts";
 import type { InstructionForm, InstructionSpec } from "./program.ts";
@@ -78,8 +78,12 @@ function discriminatorOf({ name, json, where }: Declaration): readonly number[] 
   return listOf(json["discriminator"], `${where}.discriminator`).map(Number);
 }
 
+/** Characters of the place of an account: groups are no deeper. */
+const GROUPS_MAX = 500;
+
 /** Accounts in order; those of a group bear its name in front. */
 function accountsOf(value: unknown, where: string, group: string): string[] {
+  if (where.length > GROUPS_MAX) throw invalid("accounts in fewer groups", value, where.slice(0, GROUPS_MAX));
   return listOf(value, where).flatMap((raw, i) => {
     const at = `${where}[${i}]`;
     const json = objectOf(raw, at);

@@ -13,15 +13,27 @@ export function listOf(value: unknown, where: string): readonly unknown[] {
   throw invalid("a list", value, where);
 }
 
+/** Names and addresses are no longer. */
+const TEXT_MAX = 256;
+
 export function textOf(value: unknown, where: string): string {
-  if (typeof value === "string") return value;
-  throw invalid("a string", value, where);
+  if (typeof value === "string" && value.length <= TEXT_MAX) return value;
+  throw invalid(`a string of at most ${TEXT_MAX} characters`, value, where);
 }
 
 export function invalid(expected: string, value: unknown, where: string): Fatal {
-  const found = JSON.stringify(value)?.slice(0, 80) ?? "nothing";
+  const found = shownJson(value);
   return new Fatal("IDL_INVALID", `expected ${expected}, found ${found}`, {
     where,
     hint: "The file is not an Anchor IDL, or one of a form that is not supported.",
   });
+}
+
+/** What is nested too deeply to be written is not shown. */
+function shownJson(value: unknown): string {
+  try {
+    return JSON.stringify(value)?.slice(0, 80) ?? "nothing";
+  } catch {
+    return `a ${typeof value}`;
+  }
 }

@@ -15,6 +15,8 @@ const SCALARS: ReadonlyMap<unknown, BorshScalar> = new Map<unknown, BorshScalar>
 /** Deeper than any real type; a type that contains itself would otherwise never end. */
 const MAX_DEPTH = 32;
 const MAX_ARRAY = 65_536;
+/** Of all that a type is made of: types that name others twice, which do the same, would otherwise fill the memory. */
+const MAX_PARTS = 20_000;
 
 /** What the parameters of a generic type stand for in its body. */
 type Generics = ReadonlyMap<string, BorshType | number>;
@@ -23,6 +25,8 @@ const NO_GENERICS: Generics = new Map();
 export class IdlTypes {
   private readonly definitions = new Map<string, { json: Json; where: string }>();
   private depth = 0;
+  /** Of the type that is being resolved. */
+  private parts = 0;
 
   constructor(root: Json, at: string) {
     listOf(root["types"] ?? [], `${at}.types`).forEach((raw, i) => {
@@ -65,6 +69,10 @@ export class IdlTypes {
   }
 
   private typeOf(value: unknown, where: string, generics: Generics): BorshType {
+    if (this.depth === 0) this.parts = 0;
+    if (++this.parts > MAX_PARTS) {
+      throw new Fatal("IDL_TYPE", `a type has more than ${MAX_PARTS} parts`, { where, hint: "Leave its event out." });
+    }
     if (++this.depth > MAX_DEPTH) {
       throw new Fatal("IDL_TYPE", "a type contains itself, or is nested too deeply", {
         where,

@@ -1,0 +1,130 @@
+/**
+ * Goal: whatever is given for an IDL, `sluice idl check` ends soon, with a report or with an error that says where. Method: IDLs
+ * that are made to hurt, by hand; and a good one with any part of it replaced by any JSON.
+ */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { classify } from "../pipeline/errors.ts";
+import { SPINPET } from "../stages/decode/programs/spinpet.ts";
+import { checkIdl, type IdlReport } from "./idl-report.ts";
+
+const example: unknown = JSON.parse(readFileSync(join(import.meta.dir, "../docs/examples/market-idl.json"), "utf8"));
+
+const struct = (name: string, fields: readonly unknown[]) => ({ name, type: { kind: "struct", fields } });
+const idlOf = (types: readonly object[], more: object = {}) => ({
+  ...{ address: SPINPET.programId, metadata: { name: "demo" }, events: [{ name: "E" }], types },
+  ...more,
+});
+
+/** The report, or the code of the error. */
+function check(idl: unknown): IdlReport | string {
+  try {
+    return checkIdl(idl, "idl.json", { instructions: true });
+  } catch (error) {
+    return classify(error).code;
+  }
+}
+const reasons = (idl: unknown): string => {
+  const report = check(idl);
+  return typeof report === "string" ? report : report.broken.map(({ reason }) => reason).join("; ");
+};
+
+/** Each type names the one before it twice: 2^30 parts. */
+const doubling = Array.from({ length: 31 }, (_, i) => {
+  const before = i === 0 ? "u8" : { defined: `T${i - 1}` };
+  return struct(`T${i}`, [
+    { name: "a", type: before },
+    { name: "b", type: before },
+  ]);
+});
+const nested = (depth: number) =>
+  Array.from({ length: depth }).reduce<object>((inner) => ({ name: "g", accounts: [inner] }), { name: "z" });
+
+describe("made to hurt", () => {
+  test.each<[string, unknown, string]>([
+    ["a type of 2^30 parts", idlOf([...doubling, struct("E", [{ name: "f", type: { defined: "T30" } }])]), "parts"],
+    [
+      "more columns than a table has",
+      idlOf([
+        struct(
+          "E",
+          Array.from({ length: 3_000 }, (_, i) => ({ name: `f${i}`, type: "u8" })),
+        ),
+      ]),
+      "3000 columns",
+    ],
+    ["a name of 100,000 letters", idlOf([struct("E", [{ name: "f".repeat(100_000), type: "u8" }])]), "256 characters"],
+    [
+      "SQL for a name",
+      idlOf([struct('E"; drop table x', [])], { events: [{ name: 'E"; drop table x' }] }),
+      "the name of",
+    ],
+    [
+      "accounts in 10,000 groups",
+      idlOf([], { instructions: [{ name: "i", accounts: [nested(10_000)], args: [] }] }),
+      "IDL_INVALID",
+    ],
+    [
+      "a discriminator that is none",
+      idlOf([struct("E", [])], { events: [{ name: "E", discriminator: [1, "x"] }] }),
+      "eight bytes",
+    ],
+    ["an address that is none", { ...idlOf([struct("E", [])]), address: "nope" }, "PROGRAM_ADDRESS"],
+    ["null everywhere", { address: null, metadata: null, events: null, types: null }, "IDL_INVALID"],
+    ["a list", [], "IDL_INVALID"],
+    ["a number", 7, "IDL_INVALID"],
+  ])("%s", (_, idl, what) => {
+    expect(reasons(idl)).toContain(what);
+  });
+
+  test("names that objects have by themselves are names like others", () => {
+    const fields = ["constructor", "toString", "hasOwnProperty", "valueOf"];
+    const events = fields.map((name) => ({ name }));
+    const types = fields.map((name) => struct(name, [{ name, type: "u8" }]));
+    const report = check(idlOf(types, { events }));
+    if (typeof report === "string") throw new Error(report);
+    expect(report.datasets.map(({ dataset }) => dataset)).toEqual([
+      "constructor",
+      "to_string",
+      "has_own_property",
+      "value_of",
+    ]);
+  });
+});
+
+/** Every place in a JSON value, as a path. */
+function placesOf(value: unknown, path: readonly (string | number)[] = []): (readonly (string | number)[])[] {
+  if (typeof value !== "object" || value === null) return [path];
+  return [path, ...Object.entries(value).flatMap(([key, inner]) => placesOf(inner, [...path, key]))];
+}
+
+function replaced(value: unknown, path: readonly (string | number)[], by: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return by;
+  const copy = Array.isArray(value) ? [...value] : { ...(value as Record<string, unknown>) };
+  const inside = copy as Record<string | number, unknown>;
+  inside[key] = replaced(inside[key], rest, by);
+  return copy;
+}
+
+test("a good IDL with any part replaced by anything: a report, or an error that is no accident", () => {
+  const part = fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom<unknown>(
+      "u8",
+      { vec: "u8" },
+      { array: ["u8", 65_536] },
+      { defined: "Order" },
+      { option: { generic: "T" } },
+    ),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(...placesOf(example)), part, (path, by) => {
+      const told = check(replaced(example, path, by));
+      if (typeof told === "string") expect(told).not.toBe("UNEXPECTED");
+    }),
+    { numRuns: 1_000 },
+  );
+});
