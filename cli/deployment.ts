@@ -115,6 +115,8 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     openSource: (log, settings = {}) => openSource({ ...config, ...settings }, systemWorld, log),
     openHotStore: (lane) =>
       new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
+    restoreLane: async (lane, context) =>
+      (await import("./rebuild/needed.ts")).restoreIfNeeded(deployment, lane, context),
     // DuckDB is loaded only where the archive runs.
     openLake: async (log, lineage) => (await import("./lake.ts")).openLake(config, catalog, control, log, lineage),
     lake: async () => (await import("./lake.ts")).lakeStore(config),

@@ -14,6 +14,7 @@ import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
 import type { Log } from "./log.ts";
 import type { SubstreamsSource } from "./source/client.ts";
+import type { UnitContext } from "./unit.ts";
 import type { DatasetCatalog, RowBatch } from "./wire/batch.ts";
 import type { BodyCodec } from "./wire/message.ts";
 import type { World } from "./world.ts";
@@ -37,6 +38,11 @@ export interface Deployment {
   /** `settings` count before those of the deployment. */
   openSource(log: Log, settings?: Partial<Config>): Promise<SubstreamsSource>;
   openHotStore(lane: number): HotStore;
+  /**
+   * Makes the lane's hot store from the lake where this host has none, or one that its stream has moved on from. Does nothing
+   * otherwise. Only for the lane's owner, before the store is opened.
+   */
+  restoreLane(lane: number, context: UnitContext): Promise<void>;
   /** For one lineage; absent: that of the live archive. */
   openLake(log: Log, lineage?: Lineage): Promise<LakeOutput>;
   /** The lake as readers see it. */

@@ -11,6 +11,10 @@ import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
 
+/** Between looks whether a claimed lease has been given up. */
+const CLAIM_EVERY_MS = 200;
+const claimOf = (unit: string) => `claim.${unit}`;
+
 export interface LeaseOptions {
   readonly bucket: Bucket;
   readonly node: string;
@@ -46,7 +50,7 @@ export class Lease {
     const entry = await kv.get(this.unit);
     const holder = entry === null || entry.operation !== "PUT" ? null : entry.string();
     if (holder !== null && holder !== this.o.node) return false;
-    if (holder === null && !this.isFirstInLine()) return false;
+    if (holder === null && (!this.isFirstInLine() || (await this.isClaimed()))) return false;
     const startedAt = this.o.world.monotonic();
     try {
       const value = encoder.encode(this.o.node);
@@ -60,6 +64,40 @@ export class Lease {
     }
     this.renewedAt = startedAt;
     return true;
+  }
+
+  /**
+   * Whether another process asks whoever holds the lease to give it up, as a rebuild does that is about to put a new file in
+   * place of the one that is written to.
+   */
+  async isClaimed(): Promise<boolean> {
+    const entry = await this.o.bucket.get(claimOf(this.unit));
+    return entry !== null && entry.operation === "PUT" && entry.string() !== this.o.node;
+  }
+
+  /**
+   * Takes the lease from whoever holds it, who ends its commit and hands it over. Resolves when it is ours; rejects with
+   * `Transient` LEASE_HELD after `withinMs`. The claim is gone when this process is: like the lease, it runs out.
+   */
+  async claim(withinMs: number, signal: AbortSignal): Promise<void> {
+    const { bucket, node, world } = this.o;
+    const deadline = world.monotonic() + withinMs;
+    try {
+      for (;;) {
+        await bucket.put(claimOf(this.unit), encoder.encode(node));
+        if (await this.tryAcquire()) return;
+        if (world.monotonic() > deadline) {
+          throw new Transient("LEASE_HELD", `${this.unit} was not handed over within ${withinMs / 1000} s`, {
+            where: this.unit,
+            hint: "Whoever runs it hangs, or is of a version that knows no claims: stop it, and try again.",
+          });
+        }
+        await world.sleep(CLAIM_EVERY_MS, signal);
+      }
+    } finally {
+      // The lease itself keeps others away now.
+      await bucket.delete(claimOf(this.unit)).catch(() => undefined);
+    }
   }
 
   /** Renews it; false when it is lost. A server that does not answer is waited for until the lease would have run out. */

@@ -200,6 +200,7 @@ async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]
 
 async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
+  await d.restoreLane(lane, c);
   const store = d.openHotStore(lane);
   const { broker, world } = d;
   const live = { stream: n.live.stream, subject: n.live.subject(lane) };

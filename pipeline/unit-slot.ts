@@ -213,15 +213,19 @@ export class UnitSlot {
       const works = this.metrics.sentBatches > sentBatches || this.o.world.monotonic() - since > WORKS_AFTER_MS;
       if (works) this.recovered();
       const kept = await this.lease.renew();
-      const handOver = kept && !this.lease.isFirstInLine();
+      const handOver = kept && (!this.lease.isFirstInLine() || (await this.isClaimed()));
       const replay = kept && (await this.replayWanted());
       if (kept && !handOver && !replay) continue;
       if (!kept) this.o.log("warning", "the lease is lost", { unit: this.spec.name });
-      else this.o.log("info", replay ? "asked to replay" : "handing over to a new node", { unit: this.spec.name });
+      else this.o.log("info", replay ? "asked to replay" : "handing over to another process", { unit: this.spec.name });
       // While it ends, others need not wait for us.
       if (this.state !== "failed") this.enter("stopped");
       stop.abort(new Shutdown());
     }
+  }
+
+  private isClaimed(): Promise<boolean> {
+    return this.lease.isClaimed().catch(() => false);
   }
 
   private async replayWanted(): Promise<boolean> {

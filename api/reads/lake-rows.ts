@@ -3,13 +3,11 @@
  * them are opened, newest days first, and reading stops when enough was found. One DuckDB, a few readers at a time.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
-import bs58 from "bs58";
 import type { CandleRow } from "../../pipeline/datasets/candles.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fatal, Transient } from "../../pipeline/errors.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
 import { base58 } from "../../storage/lake/base58.ts";
-import { lakeNames, quoteName, quoteText, viewColumn } from "../../storage/lake/columns.ts";
+import { cellOf, lakeNames, quoteName, quoteText, viewColumn } from "../../storage/lake/columns.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";
 import { type LakeFile, LakeReader, type LakeSnapshot } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
@@ -262,31 +260,10 @@ function tradeRow(values: readonly DuckDBValue[]): Row {
   let at = 0;
   for (const column of TRADES.columns) {
     const width = lakeNames(column).length;
-    row[column.name] = cellOf(column.type, values.slice(at, at + width));
+    row[column.name] = cellOf(column.type, values[at], width === 2 ? values[at + 1]! : null);
     at += width;
   }
   return row;
-}
-
-function cellOf(type: string, values: readonly DuckDBValue[]): Cell {
-  const [value] = values;
-  if (value === null || value === undefined) return null;
-  switch (type) {
-    case "u128":
-      return wide(value, values[1]);
-    case "u64":
-    case "i64":
-      return BigInt(value as bigint);
-    case "bytes32":
-    case "bytes64":
-      return bs58.decode(String(value));
-    case "bool":
-      return value as boolean;
-    case "utf8":
-      return String(value);
-    default:
-      return Number(value);
-  }
 }
 
 const wide = (hi: DuckDBValue | undefined, lo: DuckDBValue | undefined) =>

@@ -70,6 +70,13 @@ export function advance(db: Database, ticket: Ticket, step: Step, finalSlot: num
   return { ...ticket, version: ticket.version + 1 };
 }
 
+/** Raises the version to at least this, so that no later commit takes one that another file has given already. */
+export function skipVersions(db: Database, ticket: Ticket, versionMin: number): Ticket {
+  const version = Math.max(ticket.version, versionMin);
+  db.query("UPDATE _position SET version = ?").run(version);
+  return { ...ticket, version };
+}
+
 /** Throws `Fenced` when somebody else owns the store. Within a transaction. */
 export function checkOwner(db: Database, ticket: Ticket): void {
   const epoch = Number(db.query("SELECT epoch FROM _position").values()[0]![0]);

@@ -25,6 +25,7 @@ import {
   pruneBlocks,
   readHead,
   removeBlocksAbove,
+  skipVersions,
   type Ticket,
   takeOwnership,
   undoFloor,
@@ -143,6 +144,27 @@ export class HotStore implements Sink<LaneOut> {
       return session;
     });
     this.state.attach(session.tables);
+  }
+
+  /**
+   * Ends a load of rows of which no block was known but its slot: moves to `step.next`, and remembers `step.blocks` of the
+   * chain in place of what was remembered; all of it is final. `time`: block time of the last, Unix seconds.
+   */
+  async settle(step: Step, time: number): Promise<void> {
+    this.transact((session) => {
+      const { db } = session;
+      session.ticket = advance(db, session.ticket, step, step.next.slot);
+      removeBlocksAbove(db, -1);
+      for (const block of step.blocks) addBlock(db, block, sameBlock(block, step.next) ? time : null);
+    });
+  }
+
+  /** Versions go on behind this one, if they are not beyond it: the live feed has heard of it from another file of the lane. */
+  async skipVersions(version: number): Promise<void> {
+    this.transact((session) => {
+      checkOwner(session.db, session.ticket);
+      session.ticket = skipVersions(session.db, session.ticket, version);
+    });
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,9 @@ const PAIRS = Uint8Array.from(
   { length: 2 * PAIR },
   (_, i) => DIGITS[i % 2 === 0 ? Math.floor(i / 116) : (i >> 1) % 58]!,
 );
+/** Value of a digit by its character code; 255 where it is none. */
+const VALUES = new Uint8Array(128).fill(255);
+for (const [value, code] of DIGITS.entries()) VALUES[code] = value;
 
 interface Powers {
   readonly words: number;
@@ -96,4 +99,61 @@ function writeLimb(limb: number, end: number): void {
   digits[end - 3] = PAIRS[middle + 1]!;
   digits[end - 2] = PAIRS[low]!;
   digits[end - 1] = PAIRS[low + 1]!;
+}
+
+/** Words (lowest first) of 58^5 to the power of each limb's place, at `limb * words + word`. */
+function limbPowers(bytes: number): Float64Array {
+  const { words, limbs } = POWERS[bytes as 32 | 64];
+  const table = new Float64Array(words * limbs);
+  for (let j = 0, value = 1n; j < limbs; j++, value *= BigInt(LIMB)) {
+    for (let i = 0; i < words; i++) table[j * words + i] = Number((value >> BigInt(16 * i)) & 0xffffn);
+  }
+  return table;
+}
+
+const LIMB_POWERS = { 32: limbPowers(32), 64: limbPowers(64) } as const;
+const wordSums = new Float64Array(POWERS[64].words);
+
+/**
+ * The `size` bytes that `text` says in base58: the inverse of `base58`, by the same sums the other way round. Throws
+ * `RangeError` for a text that is not exactly so many bytes.
+ */
+export function fromBase58(text: string, size: 32 | 64): Uint8Array {
+  const { words, limbs } = POWERS[size];
+  if (text.length > limbs * 5) throw notSoLong(text, size);
+  const powers = LIMB_POWERS[size];
+  wordSums.fill(0, 0, words);
+  for (let j = 0, end = text.length; end > 0; j++, end -= 5) {
+    const limb = limbOf(text, Math.max(0, end - 5), end);
+    for (let i = 0; i < words; i++) wordSums[i]! += limb * powers[j * words + i]!;
+  }
+  const bytes = new Uint8Array(size);
+  let carry = 0;
+  for (let i = 0; i < words; i++) {
+    const sum = wordSums[i]! + carry;
+    carry = Math.floor(sum / 65_536);
+    const word = sum - carry * 65_536;
+    bytes[size - 2 * i - 1] = word & 0xff;
+    bytes[size - 2 * i - 2] = word >> 8;
+  }
+  let zeros = 0;
+  while (zeros < size && bytes[zeros] === 0) zeros++;
+  let ones = 0;
+  while (ones < text.length && text.charCodeAt(ones) === DIGIT_ONE) ones++;
+  if (carry !== 0 || zeros !== ones) throw notSoLong(text, size);
+  return bytes;
+}
+
+function limbOf(text: string, from: number, to: number): number {
+  let limb = 0;
+  for (let i = from; i < to; i++) {
+    const value = VALUES[text.charCodeAt(i)] ?? 255;
+    if (value === 255) throw new RangeError(`${JSON.stringify(text.slice(0, 90))} is not base58`);
+    limb = limb * 58 + value;
+  }
+  return limb;
+}
+
+function notSoLong(text: string, size: number): RangeError {
+  return new RangeError(`${JSON.stringify(text.slice(0, 90))} is not ${size} bytes in base58`);
 }

@@ -8,7 +8,9 @@ import {
   BLOB,
   BOOLEAN,
   DOUBLE,
+  type DuckDBBlobValue,
   type DuckDBType,
+  type DuckDBValue,
   FLOAT,
   INTEGER,
   SMALLINT,
@@ -20,7 +22,8 @@ import {
   VARCHAR,
 } from "@duckdb/node-api";
 import type { ColumnSpec, ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import type { Column } from "../../pipeline/wire/table.ts";
+import type { Cell, Column } from "../../pipeline/wire/table.ts";
+import { fromBase58 } from "./base58.ts";
 import { type Gather, gatherAddresses, gatherBytes, gatherFixed, gatherSignatures } from "./vectors.ts";
 
 /** One column of a Parquet file. */
@@ -100,6 +103,32 @@ export function viewColumn(column: ColumnSpec): string {
     }
     default:
       return name;
+  }
+}
+
+/** The cell that a column's value in Parquet stands for; `second`: of the other column, where it lies in two. */
+export function cellOf(type: ColumnType, value: DuckDBValue | undefined, second?: DuckDBValue): Cell {
+  if (value === null || value === undefined) return null;
+  switch (type) {
+    case "u128":
+    case "i128":
+      return ((value as bigint) << 64n) | (second as bigint);
+    case "u64":
+    case "i64":
+      return value as bigint;
+    case "bytes32":
+      return fromBase58(value as string, 32);
+    case "bytes64":
+      return fromBase58(value as string, 64);
+    case "bytes":
+      return (value as DuckDBBlobValue).bytes;
+    case "bool":
+      return value as boolean;
+    case "utf8":
+    case "json":
+      return value as string;
+    default:
+      return value as number;
   }
 }
 

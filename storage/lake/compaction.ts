@@ -148,7 +148,8 @@ function cut(
     if (otherColumns || otherDay) end();
     const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
     current.entries.push(entry);
-    if (schema !== undefined) current.files.push(...own.map((file) => ({ ...file, schema })));
+    if (schema !== undefined)
+      current.files.push(...own.map((file) => ({ ...file, schema, source: entry.lineage.source })));
     bytes += own.reduce((sum, file) => sum + file.bytes, 0);
     if (bytes >= targetBytes) end();
   }

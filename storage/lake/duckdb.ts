@@ -6,6 +6,7 @@ import {
   type DuckDBConnection,
   type DuckDBDataChunk,
   DuckDBInstance,
+  type DuckDBResult,
   DuckDBTableFunction,
   type DuckDBValue,
 } from "@duckdb/node-api";
@@ -87,6 +88,17 @@ export class Duck {
   /** All rows of a small result. */
   async rows(sql: string): Promise<DuckDBValue[][]> {
     return guard(async () => (await this.connection.runAndReadAll(sql)).getRows());
+  }
+
+  /** A large result in chunks, on a connection of its own: several can be read side by side. Close it. */
+  async stream(sql: string): Promise<{ readonly result: DuckDBResult; close(): void }> {
+    const connection = await this.instance.connect();
+    try {
+      return { result: await guard(() => connection.stream(sql)), close: () => connection.closeSync() };
+    } catch (error) {
+      connection.closeSync();
+      throw error;
+    }
   }
 
   /** Runs `sql`, in which `fed_rows()` yields the rows of `feeds` in the columns given. One statement at a time. */

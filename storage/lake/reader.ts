@@ -2,7 +2,7 @@
  * What the lake holds up to a manifest entry: its files, how far each lineage has come, and which slots are covered. Read
  * from the manifest alone, entry by entry; asking again reads only what is new.
  */
-import type { Position } from "../../pipeline/position.ts";
+import type { BlockRef, Position } from "../../pipeline/position.ts";
 import { cover, type SlotRange } from "./coverage.ts";
 import { type EntryDataset, type FileEntry, invalid, type Lineage, lineageId, type ManifestEntry } from "./entry.ts";
 import { entryKey, Manifest, type StoredEntry } from "./manifest.ts";
@@ -11,6 +11,8 @@ import type { ObjectStore } from "./store.ts";
 /** A file of the lake and the columns it was written with. */
 export interface LakeFile extends FileEntry {
   readonly schema: EntryDataset;
+  /** The source whose rows it holds. */
+  readonly source: string;
 }
 
 export interface LineageStand {
@@ -18,6 +20,12 @@ export interface LineageStand {
   /** Its last entry. */
   readonly number: number;
   readonly position: Position;
+  /** The last blocks up to the position, oldest first, without a hole. */
+  readonly recent: readonly BlockRef[];
+  /** Block time of the last block, Unix seconds. */
+  readonly time: number;
+  /** First slot of its first entry. */
+  readonly firstSlot: number;
 }
 
 /** The lake as of one entry; does not change any more. */
@@ -67,8 +75,13 @@ export class LakeReader {
         throw invalid(entryKey(entry.number), `it replaces ${key}, which is not in the lake`);
     }
     const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
-    for (const file of entry.files) this.files.set(file.key, { ...file, schema: schemas.get(file.dataset)! });
-    this.lineages.set(lineageId(entry.lineage), { lineage: entry.lineage, number: entry.number, position: entry.to });
+    const { lineage, number, to: position, recent, last } = entry;
+    for (const file of entry.files) {
+      this.files.set(file.key, { ...file, schema: schemas.get(file.dataset)!, source: lineage.source });
+    }
+    const id = lineageId(lineage);
+    const firstSlot = this.lineages.get(id)?.firstSlot ?? entry.first.slot;
+    this.lineages.set(id, { lineage, number, position, recent, time: last.time, firstSlot });
     if (!addsCoverage(entry.lineage)) return;
     for (const { name } of entry.datasets) {
       this.coverage.set(name, cover(this.coverage.get(name) ?? [], slotsOf(entry)));
@@ -97,4 +110,29 @@ export function addsCoverage({ kind }: Lineage): boolean {
 export function slotsOf({ lineage, from, first, last }: ManifestEntry): SlotRange {
   const begin = lineage.kind === "backfill" ? (lineage.start ?? first.slot) : first.slot;
   return { first: from === null ? begin : from.slot + 1, last: last.slot };
+}
+
+/** What the lake knows of a source that a lane could go on from. */
+export interface LakeHistory {
+  /** Where the source's live lineage stands; every block up to it is final. */
+  readonly position: Position;
+  /** The last blocks up to it, oldest first, without a hole; ends with `position`. */
+  readonly recent: readonly BlockRef[];
+  /** Block time of the last block, Unix seconds. */
+  readonly time: number;
+  /** First slot of the live lineage: what lies before was brought by others, and no lane has seen it. */
+  readonly firstSlot: number;
+  /** By dataset: files that may hold rows of these slots. */
+  readonly files: ReadonlyMap<string, readonly LakeFile[]>;
+}
+
+/** Null when the lake holds nothing of the source's live lineage. */
+export function historyOf(lake: LakeSnapshot, source: string): LakeHistory | null {
+  const live = lake.lineages.find(({ lineage: l }) => l.kind === "live" && l.source === source && l.dataset === "all");
+  if (live === undefined) return null;
+  const { position, recent, time, firstSlot } = live;
+  const isOwn = (file: LakeFile) =>
+    file.source === source && file.slot.max >= firstSlot && file.slot.min <= position.slot;
+  const files = [...lake.files].map(([dataset, all]) => [dataset, all.filter(isOwn)] as const);
+  return { position, recent, time, firstSlot, files: new Map(files.filter(([, own]) => own.length > 0)) };
 }

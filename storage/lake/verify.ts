@@ -220,7 +220,11 @@ class Verification {
     const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
     for (const file of entry.files) {
       this.named.add(file.key);
-      this.live.set(file.key, { ...file, schema: schemas.get(file.dataset)!, entry: entry.number });
+      const { lineage, number } = entry;
+      this.live.set(file.key, {
+        ...{ ...file, schema: schemas.get(file.dataset)! },
+        ...{ source: lineage.source, entry: number },
+      });
     }
   }
 
