@@ -10,6 +10,7 @@ import type { Bucket, Entry } from "./buckets.ts";
 import { loadConfig } from "./config.ts";
 import { Control, type UnitReport } from "./control.ts";
 import { Fatal, Shutdown, Transient } from "./errors.ts";
+import { Lease } from "./leases.ts";
 import { silentLog } from "./log.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { UnitContext } from "./unit.ts";
@@ -182,6 +183,46 @@ describe("two nodes", () => {
     await clock.run(clock.now + 30_000);
     expect((await states())[first!]).not.toBe("stopped");
   });
+});
+
+test("a lease that is claimed is handed over, and taken back when it is given up", async () => {
+  const clock = new VirtualClock();
+  const control = virtualControl(clock);
+  const runs: number[] = [];
+  const supervisor = supervised(
+    control,
+    (context) => {
+      runs.push(clock.now);
+      return untilAborted(context);
+    },
+    virtualWorld(clock),
+  );
+  const stop = new AbortController();
+  const running = supervisor.run(stop.signal);
+  await clock.run(5_000);
+  expect(runs).toHaveLength(1);
+  const bucket = control.leases(2_000);
+  const other = { bucket, node: "b", ttlMs: 2_000, world: virtualWorld(clock), candidates: () => ["b"] };
+  const lease = new Lease("decode.main", other);
+  const claiming = lease.claim(10_000, stop.signal);
+  for (let at = 5_500; at <= 15_000; at += 500) {
+    await clock.run(at);
+    if (lease.held) await lease.renew();
+  }
+  await claiming;
+  expect(lease.held).toBe(true);
+  expect(runs).toHaveLength(1);
+  await lease.release();
+  await clock.run(20_000);
+  expect(runs).toHaveLength(2);
+  const third = new Lease("decode.main", { ...other, node: "c", candidates: () => ["c"] });
+  await bucket.put("decode.main", new TextEncoder().encode("somebody who hangs"));
+  const refused = third.claim(1_000, stop.signal).catch((error) => error.code);
+  await clock.run(22_000);
+  expect(await refused).toBe("LEASE_HELD");
+  stop.abort(new Shutdown());
+  await clock.run(30_000);
+  await running;
 });
 
 describe("what fails for good", () => {

@@ -3,7 +3,7 @@ import { SQLiteError } from "bun:sqlite";
 import { Fatal, SluiceError, Transient } from "../../pipeline/errors.ts";
 
 const REBUILD =
-  "Stop the lane, move the file and its -wal and -shm aside, and start again: the lane is rebuilt from lake and stream.";
+  "`sluice rebuild` with the number of the lane makes it anew from lake and stream, while the stages run.";
 
 /** Sorts an error by what to do. Errors of our own, and those that are not SQLite's, pass as they are. */
 export function sortSqliteError(error: unknown, file: string): unknown {
