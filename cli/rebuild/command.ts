@@ -18,7 +18,6 @@ import { historyOf, LakeReader } from "../../storage/lake/reader.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
 import { connectBroker, openDeployment } from "../deployment.ts";
 import { folders } from "../folders.ts";
-import { lakeStore } from "../lake.ts";
 import { type CommandIo, table, toJson } from "../output.ts";
 import { formatNumber, formatSeconds, ProgressLine } from "../progress-line.ts";
 import type { LaneFile } from "./lane-file.ts";
@@ -88,7 +87,7 @@ const isElsewhere = (owner: NodeReport | null) => owner !== null && owner.host !
 
 async function plan(d: Deployment, options: RebuildOptions, { stdout }: CommandIo): Promise<void> {
   const { config, json } = options;
-  const history = historyOf(await new LakeReader(await lakeStore(config)).read(), d.source);
+  const history = historyOf(await new LakeReader(await d.lake()).read(), d.source);
   const lanes = [];
   for (const lane of options.lanes) {
     const file = laneFile(folders(config).hot, lane);
@@ -142,7 +141,7 @@ async function rebuildLanes(d: Deployment, options: RebuildOptions, signal: Abor
   const workDir = await makeWorkFolder(hot);
   const progress = showProgress(io);
   const log = logFor("rebuild");
-  const lake = await lakeStore(config);
+  const lake = await d.lake();
   const restore = new Restore({ deployment: d, lake, workDir, signal, log, onProgress: progress.show });
   const startedAt = systemWorld.monotonic();
   const done: RebuiltLane[] = [];

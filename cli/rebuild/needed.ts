@@ -13,7 +13,6 @@ import { historyOf, LakeReader } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
 import { folders } from "../folders.ts";
-import { lakeStore } from "../lake.ts";
 import { laneTarget } from "./lane-target.ts";
 import type { RestoreProgress } from "./restore.ts";
 
@@ -21,14 +20,13 @@ import type { RestoreProgress } from "./restore.ts";
 const TELL_EVERY_MS = 5_000;
 
 export async function restoreIfNeeded(d: Deployment, lane: number, c: UnitContext): Promise<void> {
-  const { config } = d;
-  const file = laneFile(folders(config).hot, lane);
+  const file = laneFile(folders(d.config).hot, lane);
   const stands = standOf(file);
   // What cannot be read is told by who opens it.
   if (stands === "unreadable") return;
   const { streamFrom } = await laneTarget(d, lane);
   if (stands === null ? streamFrom === -1 : stands.slot >= (streamFrom ?? -1)) return;
-  const lake = await lakeStore(config);
+  const lake = await d.lake();
   const history = historyOf(await new LakeReader(lake).read(), d.source);
   if (history === null || history.position.slot <= (stands?.finalSlot ?? -1)) return;
   const { position, recent } = history;

@@ -91,7 +91,7 @@ describe("a file", () => {
       .open()
       .catch((e: unknown) => e);
     expect(error).toMatchObject({ code: "HOT_CORRUPT", kind: "fatal" });
-    expect((error as Fatal).hint).toContain("rebuilt");
+    expect((error as Fatal).hint).toContain("sluice rebuild");
   });
 
   test("that cannot be made is fatal", async () => {
