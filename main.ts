@@ -18,6 +18,7 @@ import * as init from "./cli/init.ts";
 import * as logs from "./cli/logs.ts";
 import * as map from "./cli/map.ts";
 import { EXIT, exitCodeOf } from "./cli/output.ts";
+import * as quarantine from "./cli/quarantine.ts";
 import * as rebuild from "./cli/rebuild.ts";
 import * as record from "./cli/record.ts";
 import * as replay from "./cli/replay.ts";
@@ -68,6 +69,7 @@ const COMMANDS = [
   backup,
   upkeep,
   rebuild,
+  quarantine,
   record,
   spend,
   upgrade,

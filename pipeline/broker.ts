@@ -256,6 +256,26 @@ export class Broker {
     }
   }
 
+  /** One message as it was stored; null when there is none. */
+  async message(stream: string, seq: number): Promise<StoredMsg | null> {
+    try {
+      return await this.watch.whileConnected(this.jsm.streams.getMessage(stream, { seq }));
+    } catch (error) {
+      if (NOT_FOUND_CODES.has(apiCode(error) ?? 0)) return null;
+      throw brokerError(error, `read from ${stream}`);
+    }
+  }
+
+  /** Removes one message for good. False when it was gone already. */
+  async deleteMessage(stream: string, seq: number): Promise<boolean> {
+    try {
+      return await this.watch.whileConnected(this.jsm.streams.deleteMessage(stream, seq));
+    } catch (error) {
+      if (NOT_FOUND_CODES.has(apiCode(error) ?? 0)) return false;
+      throw brokerError(error, `delete from ${stream}`);
+    }
+  }
+
   /** The header of one message, or of the last on a subject; null when there is none. */
   async header(stream: string, at: { seq: number } | { lastOn: string }): Promise<StoredHeader | null> {
     const query = "seq" in at ? { seq: at.seq } : { last_by_subj: at.lastOn };

@@ -15,7 +15,7 @@ import { Transient } from "../../pipeline/errors.ts";
 import { names } from "../../pipeline/names.ts";
 import { type BlockRef, formatBlock, sameBlock } from "../../pipeline/position.ts";
 import { linkOf } from "../../pipeline/reader.ts";
-import { type WrittenSimulation, writeSimulation } from "../../simulator/index.ts";
+import { type SimulationOptions, type WrittenSimulation, writeSimulation } from "../../simulator/index.ts";
 import { type Ground, until } from "./ground.ts";
 
 export const UNITS_OF_STAGES = ["ingest", "decode", "shard", "lane", "archive"] as const;
@@ -27,6 +27,8 @@ export interface MarketOptions {
   readonly blocksPerSecond?: number;
   /** The chain begins now rather than in the past: then its head is near. */
   readonly live?: boolean;
+  /** The program is upgraded in mid-chain. */
+  readonly grows?: NonNullable<SimulationOptions["grows"]>;
   /** Settings of all processes, name=value. */
   readonly settings?: readonly string[];
   /** More arguments of the replay endpoint. */
@@ -52,7 +54,9 @@ export class Market {
     const recording = ground.path("market.zst");
     const { seed, blocks, live = false, blocksPerSecond = 0, replay = [] } = options;
     const startTime = live ? { startTime: Math.floor(Date.now() / 1000) } : {};
-    const truth = await writeSimulation({ seed, blocks, output: "transactions", out: recording, ...startTime });
+    const upgrade = options.grows === undefined ? {} : { grows: options.grows };
+    const chain = { seed, blocks, output: "transactions", ...startTime, ...upgrade } as const;
+    const truth = await writeSimulation({ ...chain, out: recording });
     const args = ["replay", recording, "--port", "0", "--json", "--blocks-per-second", String(blocksPerSecond)];
     const logFile = ground.path("replay.log");
     const child = await startService<{ endpoint: string }>({ args: [...args, ...replay], logFile });

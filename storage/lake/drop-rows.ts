@@ -1,0 +1,191 @@
+/**
+ * Takes rows out of a dataset of the lake, for good: the files that hold some are written anew without them, and one manifest
+ * entry for each source (and each set of columns) names the new files and those they replace. Readers see the rows or they do not; the old files
+ * stay until `collection.ts` takes them. Meant for the quarantine: rows of other datasets are the lake's promise.
+ */
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Fatal } from "../../pipeline/errors.ts";
+import { lakeNames, quoteName, quoteText } from "./columns.ts";
+import { Duck } from "./duckdb.ts";
+import {
+  type EntryDraft,
+  type FileEntry,
+  type Lineage,
+  lineageId,
+  type ManifestEntry,
+  partitionOf,
+  specOf,
+} from "./entry.ts";
+import { putFile, sha256File, syncFile } from "./files.ts";
+import { Manifest } from "./manifest.ts";
+import { inspectParquet } from "./parquet.ts";
+import type { LakeFile } from "./reader.ts";
+import type { ObjectStore } from "./store.ts";
+import { makeWorkFolder } from "./work-folder.ts";
+
+export interface DropOptions {
+  readonly store: ObjectStore;
+  readonly workDir: string;
+  readonly dataset: string;
+  /** SQL over the columns of the dataset's files, true for the rows that go. Null counts as false. Must be our own text. */
+  readonly where: string;
+  /** Only of this source; default: of all. */
+  readonly source?: string;
+  /** Says what would go, and does nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface Dropped {
+  readonly rows: number;
+  /** Files that held some. */
+  readonly files: number;
+  /** Rows of the dataset that stay. */
+  readonly kept: number;
+}
+
+/** A file of the lake and the entry that brought it. */
+interface Placed {
+  readonly file: LakeFile;
+  readonly entry: ManifestEntry;
+  /** Rows of it that go. */
+  readonly going: number;
+}
+
+/** Throws `Fenced` when somebody else replaces the same files at the same time; nothing of that source was written then. */
+export async function dropRows(options: DropOptions): Promise<Dropped> {
+  const { store, dataset, source, dryRun = false } = options;
+  const stored = await Array.fromAsync(new Manifest(store).after(null));
+  const entries = stored.map(({ entry }) => entry);
+  const folder = await makeWorkFolder(options.workDir);
+  const duck = await Duck.open({ memoryMb: 256, spillDir: folder });
+  try {
+    const files = filesOf(entries, dataset).filter(
+      ({ entry }) => source === undefined || entry.lineage.source === source,
+    );
+    const placed = await Promise.all(
+      files.map(async (at) => ({ ...at, going: await countGoing(options, duck, at.file) })),
+    );
+    const affected = placed.filter(({ going }) => going > 0);
+    const groups = Map.groupBy(affected, ({ entry, file }) => JSON.stringify([entry.lineage.source, file.schema]));
+    if (!dryRun) {
+      const manifest = new Manifest(store);
+      const taken = new Set(entries.map(({ lineage }) => lineageId(lineage)));
+      let head = stored.at(-1) ?? null;
+      for (const own of groups.values()) {
+        const written: FileEntry[] = [];
+        for (const { file, going } of own) {
+          if (going < file.rows) written.push(await without(options, duck, join(folder, "kept.parquet"), file, going));
+        }
+        head = await manifest.append(draftOf(own, written, taken), head, null);
+      }
+    }
+    const rows = affected.reduce((sum, { going }) => sum + going, 0);
+    return { rows, files: affected.length, kept: placed.reduce((sum, { file }) => sum + file.rows, 0) - rows };
+  } finally {
+    duck.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function filesOf(entries: readonly ManifestEntry[], dataset: string): Omit<Placed, "going">[] {
+  const replaced = new Set(entries.flatMap((entry) => entry.replaces));
+  return entries.flatMap((entry) => {
+    const schema = entry.datasets.find(({ name }) => name === dataset);
+    if (schema === undefined) return [];
+    const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
+    return own.map((file) => ({ file: { ...file, schema, source: entry.lineage.source }, entry }));
+  });
+}
+
+async function countGoing({ store, where }: DropOptions, duck: Duck, file: LakeFile): Promise<number> {
+  const path = await localPath(store, file.key);
+  const [row] = await duck.rows(`SELECT count(*) FILTER (WHERE ${where}) FROM ${parquet(path)}`);
+  store.release(file.key);
+  return Number(row![0]);
+}
+
+/** The file without the rows that go, sorted as before; stored, and known to hold exactly the others. */
+async function without(
+  { store, where }: DropOptions,
+  duck: Duck,
+  path: string,
+  file: LakeFile,
+  going: number,
+): Promise<FileEntry> {
+  const spec = specOf(file.schema);
+  const order = spec.order
+    .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
+    .map((name) => `${quoteName(name)} NULLS LAST`);
+  await rm(path, { force: true });
+  await duck.run(`
+    COPY (FROM ${parquet(await localPath(store, file.key))} WHERE (${where}) IS NOT TRUE ORDER BY ${order.join(", ")})
+    TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd,
+      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
+  store.release(file.key);
+  await syncFile(path);
+  const { facts, misplaced } = await inspectParquet(duck, spec, path);
+  if (facts === null || facts.rows !== file.rows - going || misplaced > 0) {
+    throw new Fatal("LAKE_FILE_WRONG", `writing ${file.key} without the dropped rows went wrong`, {
+      where: store.name,
+      hint: "Nothing was committed. `sluice verify --deep` tells whether the file is sound.",
+    });
+  }
+  const sha256 = await sha256File(path);
+  const { slot, blockTime, mint, rows } = facts;
+  const key = `${partitionOf(file.dataset, file.date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+  const { size } = await stat(path);
+  await putFile(store, key, path, sha256);
+  return { key, dataset: file.dataset, date: file.date, rows, bytes: size, sha256, slot, blockTime, mint };
+}
+
+/** One entry for files of one source with the same columns. Its lineage is its own: dropping has no position to go on from. */
+function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>): EntryDraft {
+  const [{ file, entry }] = own as [Placed];
+  const inOrder = own.map((placed) => placed.entry).sort((a, b) => a.last.slot - b.last.slot);
+  const last = inOrder.at(-1)!;
+  const first = inOrder.reduce((least, { first: other }) => (other.slot < least.slot ? other : least), entry.first);
+  return {
+    lineage: freshLineage(last.lineage.source, file.dataset, first.slot, last.last.slot, taken),
+    to: last.to,
+    first,
+    last: last.last,
+    blocks: Math.max(
+      1,
+      Math.min(
+        last.last.slot - first.slot + 1,
+        inOrder.reduce((sum, { blocks }) => sum + blocks, 0),
+      ),
+    ),
+    recent: [{ slot: last.last.slot, hash: last.last.hash }],
+    finality: "final-slot",
+    package: last.package,
+    datasets: [file.schema],
+    files,
+    replaces: own.map((placed) => placed.file.key),
+  };
+}
+
+/** The range names the lineage; the same range may be dropped from again, so its end gives way. */
+function freshLineage(source: string, dataset: string, start: number, lastSlot: number, taken: Set<string>): Lineage {
+  for (let stop = lastSlot + 1; ; stop++) {
+    const lineage: Lineage = { kind: "redecode", source, dataset, start, stop };
+    const id = lineageId(lineage);
+    if (taken.has(id)) continue;
+    taken.add(id);
+    return lineage;
+  }
+}
+
+function parquet(path: string): string {
+  return `read_parquet(${quoteText(path)}, hive_partitioning = false)`;
+}
+
+async function localPath(store: ObjectStore, key: string): Promise<string> {
+  const local = await store.localPath(key);
+  if (local !== null) return local;
+  throw new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
+    where: store.name,
+    hint: "`sluice verify` tells what else is missing.",
+  });
+}
