@@ -48,6 +48,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const settings = options.access ?? {};
   const access = new Access({ host, tokens, settings, world: { monotonic: systemWorld.monotonic } });
   const { traffic = new Traffic() } = options;
+  for (const transport of transports) transport.guard((token) => access.mayStay(token, transport.audience));
   const desk = new FrontDesk(access, new Responder(log), traffic, { ...systemWorld, now: () => world.now() });
   let app = appOf(await allRoutes({ ...options, traffic }), desk);
   let server: Bun.Server<unknown>;

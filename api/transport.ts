@@ -7,10 +7,17 @@ import type { Audience } from "./routes/route.ts";
 
 export type Socket = Bun.ServerWebSocket<unknown>;
 
+/** Tokens are revoked and expire while clients are connected. Null: came without one. */
+export type MayStay = (token: string | null) => boolean;
+/** How often those who are connected are looked at, ms. */
+export const GUARD_MS = 2_000;
+
 export interface Transport {
   /** Of its requests, exactly. */
   readonly path: string;
   readonly audience: Audience;
+  /** Called once, before the first request: tells whether a client that came with this token may stay. */
+  guard(mayStay: MayStay): void;
   /** Undefined when the request has become a socket. */
   handle(request: Request, server: Bun.Server<unknown>): Promise<Response | undefined> | Response | undefined;
   /** Whether a socket is its own, by the data that it was upgraded with. */

@@ -110,6 +110,12 @@ export class Access {
     return { token: entry?.name ?? null, scopes, quota };
   }
 
+  /** Whether who came with this token, or with none, and stayed (on a socket) may still be here. */
+  mayStay(token: string | null, audience: Audience): boolean {
+    if (token === null || audience === "anyone") return true;
+    return this.options.tokens.find(token)?.scopes.includes(audience) === true;
+  }
+
   /** Headers that let pages of other origins read an answer; null where they may not. */
   corsHeaders(headers: Headers): Record<string, string> | null {
     const { corsOrigins } = this.settings;
@@ -196,10 +202,10 @@ export function mustHaveToken(host: string, tokens: Pick<TokenFile, "entries">):
   });
 }
 
-function tokenIn(headers: Headers): string | null {
+/** The token that a request carries; null where it carries none. What is no token at all is one that nobody knows. */
+export function tokenIn(headers: Pick<Headers, "get">): string | null {
   const header = headers.get("authorization");
   if (header === null) return SOCKET_BEARER.exec(headers.get("sec-websocket-protocol") ?? "")?.[1] ?? null;
-  // Anything else in the header is a token that is not known.
   return BEARER.exec(header)?.[1] ?? "";
 }
 

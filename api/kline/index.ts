@@ -12,6 +12,7 @@ export function klineTransport(service: KlineService): Transport {
   return {
     path: "/socket.io/",
     audience: "live",
+    guard: (mayStay) => service.guard(mayStay),
     async handle(request, server) {
       if (!["GET", "POST", "OPTIONS"].includes(request.method)) {
         throw refused("METHOD_NOT_ALLOWED", "Socket.IO uses GET and POST");

@@ -9,9 +9,11 @@ import { type Namespace, Server, type Socket } from "socket.io";
 import { classify } from "../../pipeline/errors.ts";
 import type { Log } from "../../pipeline/log.ts";
 import type { World } from "../../pipeline/world.ts";
+import { tokenIn } from "../access/access.ts";
 import type { LiveHub } from "../live/index.ts";
 import type { TokenReads } from "../reads/index.ts";
 import { KLINE_INTERVALS } from "../routes/spin/kline.ts";
+import { GUARD_MS, type MayStay } from "../transport.ts";
 import {
   EVENTS_HISTORY,
   eventMessage,
@@ -58,6 +60,7 @@ export class KlineService {
   private readonly kline: Namespace;
   private readonly stopping = new AbortController();
   private unlisten: (() => void) | null = null;
+  private mayStay: MayStay = () => true;
 
   constructor(options: KlineOptions) {
     this.o = options;
@@ -89,6 +92,12 @@ export class KlineService {
       this.closeSlow();
     });
     void this.report();
+    void this.keepGuard();
+  }
+
+  /** Tells who may stay: looked at again and again. */
+  guard(mayStay: MayStay): void {
+    this.mayStay = mayStay;
   }
 
   async stop(): Promise<void> {
@@ -223,6 +232,18 @@ export class KlineService {
       const conn = socket.conn as unknown as EngineConnection;
       const waiting = conn.transport.socket?.getBufferedAmount?.() ?? 0;
       if (waiting > WAITING_BYTES_MAX || conn.writeBuffer.length > WAITING_MESSAGES_MAX) socket.disconnect(true);
+    }
+  }
+
+  private async keepGuard(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      for (const socket of this.kline.sockets.values()) {
+        const { headers } = socket.handshake;
+        const token = tokenIn({ get: (name) => (headers[name] as string | undefined) ?? null });
+        if (!this.mayStay(token)) socket.disconnect(true);
+      }
+      await this.o.world.sleep(GUARD_MS, signal).catch(() => undefined);
     }
   }
 

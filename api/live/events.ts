@@ -2,6 +2,7 @@
  * The feed as Server-Sent Events, for browsers and curl: one subscription, given in the URL, for the life of the answer.
  * Each event carries its position as id, so a browser that reconnects goes on by itself (`Last-Event-ID`).
  */
+import { tokenIn } from "../access/access.ts";
 import { refused } from "../errors.ts";
 import type { LiveHub } from "./hub.ts";
 import type { Frame } from "./items.ts";
@@ -81,7 +82,7 @@ export async function eventStream(request: Request, hub: LiveHub): Promise<Respo
     },
     close: (code, reason) => outlet.close(code, reason),
   };
-  const session = hub.open(first);
+  const session = hub.open(first, tokenIn(request.headers));
   if (session === null) throw refused("TOO_MANY_CONNECTIONS", "there is no room for another client");
   const abort = () => session.end();
   request.signal.addEventListener("abort", abort, { once: true });

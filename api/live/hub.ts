@@ -8,6 +8,7 @@ import type { LiveFeed } from "../../pipeline/live-feed.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import type { Log } from "../../pipeline/log.ts";
 import { backoffMs, type World } from "../../pipeline/world.ts";
+import { GUARD_MS, type MayStay } from "../transport.ts";
 import { CatchUp } from "./catch-up.ts";
 import { behind, type Place } from "./place.ts";
 import { CLOSE, type Outlet, Session } from "./session.ts";
@@ -46,6 +47,8 @@ export interface LiveHubOptions extends Followed {
   readonly limits?: Partial<LiveLimits>;
 }
 
+const REFUSED = "the token was revoked or has expired";
+
 export class LiveHub {
   readonly limits: LiveLimits;
   readonly window: FeedWindow;
@@ -61,6 +64,7 @@ export class LiveHub {
   /** Aborted to have another feed read. */
   private reading = new AbortController();
   private running: Promise<unknown> | null = null;
+  private mayStay: MayStay = () => true;
   private head: Place | null | undefined = undefined;
   private highestSlot = -1;
   private finalSlot = 0;
@@ -89,7 +93,19 @@ export class LiveHub {
         for (const session of this.sessions) this.heartbeat(session);
       }
     };
-    this.running = Promise.allSettled([this.read(signal), beat()]);
+    const guard = async () => {
+      for (;;) {
+        await world.sleep(GUARD_MS, signal);
+        for (const session of this.sessions)
+          if (!this.mayStay(session.token)) session.close(CLOSE.tokenRefused, REFUSED);
+      }
+    };
+    this.running = Promise.allSettled([this.read(signal), beat(), guard()]);
+  }
+
+  /** Tells who may stay: looked at again and again. */
+  guard(mayStay: MayStay): void {
+    this.mayStay = mayStay;
   }
 
   async stop(): Promise<void> {
@@ -119,9 +135,9 @@ export class LiveHub {
   }
 
   /** Null when there are too many clients already. */
-  open(outlet: Outlet): Session | null {
+  open(outlet: Outlet, token: string | null): Session | null {
     if (this.sessions.size >= this.limits.connections || this.stopping.signal.aborted) return null;
-    const session = new Session(outlet);
+    const session = new Session(outlet, token);
     this.sessions.add(session);
     session.closed.signal.addEventListener("abort", () => this.forget(session), { once: true });
     return session;

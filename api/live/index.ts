@@ -1,6 +1,7 @@
 /** `GET /v1/live`: a WebSocket when the client asks to upgrade, Server-Sent Events otherwise. */
 import type { Log } from "../../pipeline/log.ts";
 import type { World } from "../../pipeline/world.ts";
+import { tokenIn } from "../access/access.ts";
 import { refused } from "../errors.ts";
 import type { Socket, Transport } from "../transport.ts";
 import { eventStream } from "./events.ts";
@@ -14,6 +15,7 @@ export function liveTransport(hub: LiveHub, world: Pick<World, "sleep" | "monoto
   return {
     path: "/v1/live",
     audience: "live",
+    guard: (mayStay) => hub.guard(mayStay),
     async handle(request, server) {
       if (request.method !== "GET") throw refused("METHOD_NOT_ALLOWED", "the live feed is asked for with GET");
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
@@ -24,7 +26,8 @@ export function liveTransport(hub: LiveHub, world: Pick<World, "sleep" | "monoto
       if (hub.connections >= hub.limits.connections) {
         throw refused("TOO_MANY_CONNECTIONS", "there is no room for another client");
       }
-      if (server.upgrade(request, { data: new SocketClient(hub, world, log) })) return undefined;
+      if (server.upgrade(request, { data: new SocketClient({ hub, world, log, token: tokenIn(request.headers) }) }))
+        return undefined;
       throw refused("BAD_REQUEST", "the request to upgrade to a WebSocket is not complete");
     },
     owns: (data) => data instanceof SocketClient,

@@ -16,7 +16,7 @@ export interface Outlet {
 }
 
 /** WebSocket close codes; those from 4000 on are our own. */
-export const CLOSE = { goingAway: 1001, tooSlow: 4008, tooManyMessages: 4029 } as const;
+export const CLOSE = { goingAway: 1001, tokenRefused: 4001, tooSlow: 4008, tooManyMessages: 4029 } as const;
 export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
 
 /**
@@ -28,6 +28,8 @@ export type SessionState = "idle" | "catching-up" | "live" | "closed";
 export class Session {
   readonly topics = new Set<string>();
   readonly outlet: Outlet;
+  /** That the client came with; null: with none. */
+  readonly token: string | null;
   readonly closed = new AbortController();
   state: SessionState = "idle";
   /** Behind what it was told last; null: nothing yet. */
@@ -38,8 +40,9 @@ export class Session {
   private lastItem: Item | null = null;
   private drained = Promise.withResolvers<void>();
 
-  constructor(outlet: Outlet) {
+  constructor(outlet: Outlet, token: string | null) {
     this.outlet = outlet;
+    this.token = token;
   }
 
   wants(topics: readonly string[]): boolean {

@@ -50,26 +50,36 @@ class SocketOutlet implements Outlet {
   }
 }
 
+export interface SocketClientOptions {
+  readonly hub: LiveHub;
+  readonly world: Pick<World, "sleep" | "monotonic">;
+  readonly log: Log;
+  /** That it came with. */
+  readonly token: string | null;
+}
+
 /** One client on a socket. */
 export class SocketClient {
   private readonly hub: LiveHub;
   private readonly world: Pick<World, "sleep" | "monotonic">;
   private readonly log: Log;
+  private readonly token: string | null;
   private session: Session | null = null;
   private outlet: SocketOutlet | null = null;
   private allowance = MESSAGES_BURST;
   private allowedAt: number;
 
-  constructor(hub: LiveHub, world: Pick<World, "sleep" | "monotonic">, log: Log) {
+  constructor({ hub, world, log, token }: SocketClientOptions) {
     this.hub = hub;
     this.world = world;
     this.log = log;
+    this.token = token;
     this.allowedAt = world.monotonic();
   }
 
   open(socket: Socket): void {
     this.outlet = new SocketOutlet(socket, this.world);
-    this.session = this.hub.open(this.outlet);
+    this.session = this.hub.open(this.outlet, this.token);
     if (this.session === null) socket.close(CLOSE.goingAway, "there is no room for another client");
   }
 

@@ -9,7 +9,7 @@ import { FakeBackend } from "../../api/fixture.ts";
 import { KlineService, klineTransport } from "../../api/kline/index.ts";
 import { LiveHub, type LiveLimits, liveTransport } from "../../api/live/index.ts";
 import { JoinedReads } from "../../api/reads/index.ts";
-import { type RunningApi, startApi } from "../../api/server.ts";
+import { type ApiOptions, type RunningApi, startApi } from "../../api/server.ts";
 import type { Broker } from "../../pipeline/broker.ts";
 import { LivePublisher } from "../../pipeline/live.ts";
 import { LiveFeed } from "../../pipeline/live-feed.ts";
@@ -121,6 +121,7 @@ export class LiveMarket {
   /** An API server with the live feed; several may run. */
   async serve(
     limits: Partial<LiveLimits> = {},
+    access: Pick<ApiOptions, "tokens" | "access"> = {},
   ): Promise<{ api: RunningApi; hub: LiveHub; url: string; stop(): Promise<void> }> {
     const hub = new LiveHub({
       feed: this.feed(),
@@ -132,6 +133,7 @@ export class LiveMarket {
     const reads = new JoinedReads({ folder: this.folder, lanes: this.lanes.length, source: "main" });
     const kline = new KlineService({ hub, reads: () => reads, world: systemWorld, log: silent });
     const api = await startApi({
+      ...access,
       kline,
       host: "127.0.0.1",
       port: 0,
