@@ -175,15 +175,20 @@ export interface Answer {
 
 /** Starts `sluice api` in a process of its own and gives a way to ask it. */
 export async function apiOf(ground: Ground, settings: readonly string[]) {
-  const command = ground.start(["api", "--port", "0", "--json", ...settings.flatMap((s) => ["--set", s])]);
-  const ready = await until("the API's URL", () => {
-    if (command.child.exitCode !== null) throw new Error(`sluice api has ended: ${command.stderr}`);
-    return /^\{.*\}\n/.exec(command.stdout)?.[0];
-  });
-  const { url } = JSON.parse(ready) as { url: string };
+  const url = await urlOfApi(ground, settings);
   return async (method: "GET" | "POST", path: string): Promise<Answer> => {
     const answer = await fetch(`${url}${path}`, { method });
     const isJson = answer.headers.get("content-type")?.includes("json") === true;
     return { code: answer.status, body: isJson ? await answer.json() : await answer.text() };
   };
+}
+
+/** Starts `sluice api` in a process of its own and gives its URL. */
+export async function urlOfApi(ground: Ground, settings: readonly string[]): Promise<string> {
+  const command = ground.start(["api", "--port", "0", "--json", ...settings.flatMap((s) => ["--set", s])]);
+  const ready = await until("the API's URL", () => {
+    if (command.child.exitCode !== null) throw new Error(`sluice api has ended: ${command.stderr}`);
+    return /^\{.*\}\n/.exec(command.stdout)?.[0];
+  });
+  return (JSON.parse(ready) as { url: string }).url;
 }

@@ -29,6 +29,8 @@ export interface MarketOptions {
   readonly live?: boolean;
   /** The program is upgraded in mid-chain. */
   readonly grows?: NonNullable<SimulationOptions["grows"]>;
+  /** Keeps every line of the truth. */
+  readonly lines?: boolean;
   /** Settings of all processes, name=value. */
   readonly settings?: readonly string[];
   /** More arguments of the replay endpoint. */
@@ -54,9 +56,10 @@ export class Market {
     const recording = ground.path("market.zst");
     const { seed, blocks, live = false, blocksPerSecond = 0, replay = [] } = options;
     const startTime = live ? { startTime: Math.floor(Date.now() / 1000) } : {};
+    const lines = options.lines === true ? { truth: "lines" as const } : {};
     const upgrade = options.grows === undefined ? {} : { grows: options.grows };
     const chain = { seed, blocks, output: "transactions", ...startTime, ...upgrade } as const;
-    const truth = await writeSimulation({ ...chain, out: recording });
+    const truth = await writeSimulation({ ...chain, ...lines, out: recording });
     const args = ["replay", recording, "--port", "0", "--json", "--blocks-per-second", String(blocksPerSecond)];
     const logFile = ground.path("replay.log");
     const child = await startService<{ endpoint: string }>({ args: [...args, ...replay], logFile });
