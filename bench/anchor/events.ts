@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Simulation } from "../../simulator/index.ts";
 import { BlockReader } from "../../stages/decode/block-reader.ts";
 import type { BorshField } from "../../stages/decode/borsh.ts";
-import type { ProgramSpec } from "../../stages/decode/program.ts";
+import type { EventSpec, ProgramSpec } from "../../stages/decode/program.ts";
 import { discriminatorOf, ProgramDecoder } from "../../stages/decode/program-decoder.ts";
 import { ProgramSet, parseAddress } from "../../stages/decode/program-set.ts";
 import { PUMPFUN } from "../../stages/decode/programs/pumpfun.ts";
@@ -12,12 +12,18 @@ import { readBlock } from "../../stages/decode/response-fixture.ts";
 
 export const CASES: Readonly<Record<string, ProgramSpec>> = {
   spinpet: newestOnly(SPINPET),
-  pumpfun: newestOnly(PUMPFUN),
+  pumpfun: newestOnly({ ...PUMPFUN, events: [numbersOnly(PUMPFUN.events[0]!)] }),
 };
 
 /** The libraries know one layout of an event, so ours gets one, too. */
 function newestOnly(spec: ProgramSpec): ProgramSpec {
   return { ...spec, events: spec.events.map((event) => ({ ...event, layouts: event.layouts.slice(0, 1) })) };
+}
+
+/** Its layouts without texts and lists, which every library shows in another way; what makes a trade of it may be missing there. */
+function numbersOnly({ trade: _, ...event }: EventSpec): EventSpec {
+  const isNumber = ({ type }: BorshField) => typeof type === "string" && type !== "string";
+  return { ...event, layouts: event.layouts.filter((layout) => layout.every(isNumber)) };
 }
 
 const TRADES = 2_000;
@@ -51,9 +57,9 @@ function simulated(): string[] {
   return found;
 }
 
-/** A trade in the newest layout with values of its own. */
+/** A trade with values of its own. */
 function pumpTrade(i: number): string {
-  const { name, layouts } = PUMPFUN.events[0]!;
+  const { name, layouts } = CASES["pumpfun"]!.events[0]!;
   const parts = layouts[0]!.map((field) => fieldBytes(field, i));
   return Buffer.concat([discriminatorOf({ name }, "bench"), ...parts]).toString("base64");
 }
