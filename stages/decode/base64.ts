@@ -1,10 +1,14 @@
 /** Standard base64 (RFC 4648, padded) from bytes to bytes, strict: what the runtime writes and nothing else. */
 
-const INVALID = 64;
+/** A bit that no twelve bits have. */
+const INVALID = 4096;
 const PADDING = 0x3d;
-const SEXTET = new Uint8Array(256).fill(INVALID);
-const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-for (let i = 0; i < ALPHABET.length; i++) SEXTET[ALPHABET.charCodeAt(i)] = i;
+const ALPHABET = Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+/** Twelve bits of two characters, by the first and 256 times the second: half the look-ups of one character at a time. */
+const PAIR = new Uint16Array(65_536).fill(INVALID);
+for (const [high, first] of ALPHABET.entries()) {
+  for (const [low, second] of ALPHABET.entries()) PAIR[first | (second << 8)] = (high << 6) | low;
+}
 
 /**
  * Decodes `source[start, end)` into `target` at `at` and returns where it ended, or -1 when the text is not base64.
@@ -18,25 +22,23 @@ export function decodeBase64(source: Uint8Array, start: number, end: number, tar
   let to = at;
   let seen = 0;
   for (let i = start; i < whole; i += 4) {
-    const a = SEXTET[source[i]!]!;
-    const b = SEXTET[source[i + 1]!]!;
-    const c = SEXTET[source[i + 2]!]!;
-    const d = SEXTET[source[i + 3]!]!;
-    seen |= a | b | c | d;
-    target[to] = (a << 2) | (b >> 4);
-    target[to + 1] = (b << 4) | (c >> 2);
-    target[to + 2] = (c << 6) | d;
+    const a = PAIR[source[i]! | (source[i + 1]! << 8)]!;
+    const b = PAIR[source[i + 2]! | (source[i + 3]! << 8)]!;
+    seen |= a | b;
+    target[to] = a >> 4;
+    target[to + 1] = (a << 4) | (b >> 8);
+    target[to + 2] = b;
     to += 3;
   }
   if (padding > 0) {
-    const a = SEXTET[source[whole]!]!;
-    const b = SEXTET[source[whole + 1]!]!;
-    const c = padding === 2 ? 0 : SEXTET[source[whole + 2]!]!;
-    seen |= a | b | c;
-    const spare = padding === 2 ? b & 15 : c & 3;
+    const third = padding === 2 ? ALPHABET[0]! : source[whole + 2]!;
+    const a = PAIR[source[whole]! | (source[whole + 1]! << 8)]!;
+    const b = PAIR[third | (ALPHABET[0]! << 8)]!;
+    seen |= a | b;
+    const spare = padding === 2 ? a & 15 : (b >> 6) & 3;
     if (spare !== 0) return -1; // bits that belong to no byte: an encoder never sets them
-    target[to++] = (a << 2) | (b >> 4);
-    if (padding === 1) target[to++] = (b << 4) | (c >> 2);
+    target[to++] = a >> 4;
+    if (padding === 1) target[to++] = (a << 4) | (b >> 8);
   }
   return (seen & INVALID) === 0 ? to : -1;
 }
