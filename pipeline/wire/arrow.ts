@@ -146,10 +146,25 @@ export function decodeArrow(bytes: Uint8Array, spec: DatasetSpec): Table {
   const columns = spec.columns.map((column) => {
     const index = byName.get(column.name);
     if (index === undefined) return missingColumn(spec, column, length);
+    mustBeOfType(spec, column, arrow.schema.fields[index]!.type);
     const batch = arrow.getChildAt(index).data[0];
     return batch === undefined ? emptyColumn(column) : ownColumn(spec, column, batch as Batch<unknown>, length);
   });
   return new Table(spec, length, columns);
+}
+
+/** What tells physical types apart. Of one layout but different types (u128 and i128, text and JSON) none can be told. */
+function physical(type: DataType): string {
+  const { typeId, bitWidth, signed, stride, precision } = type as DataType & Readonly<Record<string, unknown>>;
+  return [typeId, bitWidth, signed, stride, precision].join();
+}
+
+/** A field that has changed its type since (a corrected IDL) must not be read as something else of the same name. */
+function mustBeOfType(spec: DatasetSpec, column: ColumnSpec, found: DataType): void {
+  if (physical(found) === physical(ARROW_TYPE[column.type]())) return;
+  throw new Poison("WIRE_ARROW", `column ${spec.name}.${column.name} is not of type ${column.type}`, {
+    hint: "It was written with another version of this dataset.",
+  });
 }
 
 function ownColumn(spec: DatasetSpec, column: ColumnSpec, batch: Batch<unknown>, length: number): Column {
@@ -163,6 +178,11 @@ function ownColumn(spec: DatasetSpec, column: ColumnSpec, batch: Batch<unknown>,
   }
   data = data.subarray(0, needed);
   const validity = batch.nullCount > 0 ? batch.validity : null;
+  if (validity !== null && column.nullable !== true) {
+    throw new Poison("WIRE_ARROW", `column ${spec.name}.${column.name} has nulls, which it cannot have`, {
+      hint: "It was written with another version of this dataset.",
+    });
+  }
   return new Column(column, length, { data, offsets: offsets?.subarray(0, length + 1) ?? null, validity });
 }
 

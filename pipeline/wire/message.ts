@@ -152,22 +152,53 @@ function readSections({ header, body }: Message, catalog: DatasetCatalog): Map<s
   return sections;
 }
 
-/** Parses the JSON header of a message. Throws `Poison` when it is missing or of another format version. */
+/** Parses the JSON header of a message. Throws `Poison` when it is missing, of another format version, or not whole. */
 export function parseHeader(text: string | undefined): BatchHeader {
   if (text === undefined || text === "") throw new Poison("WIRE_HEADER", "the message has no Sluice-Batch header");
-  let header: BatchHeader;
+  let header: unknown;
   try {
-    header = JSON.parse(text) as BatchHeader;
+    header = JSON.parse(text);
   } catch (cause) {
     throw new Poison("WIRE_HEADER", "the Sluice-Batch header is not JSON", { cause });
   }
-  if (header.v !== WIRE_VERSION) {
-    throw new Poison("WIRE_VERSION", `the message has format version ${header.v}, this program reads ${WIRE_VERSION}`);
+  const version = (header as { v?: unknown } | null)?.v;
+  if (version !== WIRE_VERSION) {
+    throw new Poison("WIRE_VERSION", `the message has format version ${version}, this program reads ${WIRE_VERSION}`);
   }
-  if (typeof header.next?.slot !== "number" || !Array.isArray(header.sections)) {
-    throw new Poison("WIRE_HEADER", "the Sluice-Batch header lacks its position or sections");
+  if (!isHeader(header as Unsure<BatchHeader>)) {
+    throw new Poison("WIRE_HEADER", "the Sluice-Batch header lacks a part, or one is not what it should be");
   }
-  return header;
+  return header as BatchHeader;
+}
+
+type Unsure<Of> = { readonly [Key in keyof Of]?: unknown };
+
+/** Everything that readers go by: what is missing here would otherwise stop them as a defect of the program would. */
+function isHeader(header: Unsure<BatchHeader>): boolean {
+  const { kind, prev, next, final, input, blocks, time, sections, crc32 } = header;
+  if (kind !== "data" && kind !== "undo" && kind !== "end") return false;
+  if (!isPosition(next) || (prev !== null && !isPosition(prev))) return false;
+  if (![final, input, crc32].every(isCount) || !Number.isSafeInteger(time)) return false;
+  if (!Array.isArray(blocks) || !Array.isArray(sections)) return false;
+  return blocks.every(isBlock) && sections.every(isSection);
+}
+
+function isPosition(value: unknown): boolean {
+  const { slot, hash, cursor, moduleHash } = (value ?? {}) as Unsure<Position>;
+  return isCount(slot) && [hash, cursor, moduleHash].every((text) => typeof text === "string");
+}
+
+function isBlock(value: unknown): boolean {
+  return Array.isArray(value) && isCount(value[0]) && typeof value[1] === "string";
+}
+
+function isSection(value: unknown): boolean {
+  const { name, version, rows, bytes } = (value ?? {}) as Unsure<BatchHeader["sections"][number]>;
+  return typeof name === "string" && [version, rows, bytes].every(isCount);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function decompress(body: Uint8Array, header: BatchHeader): Uint8Array {

@@ -8,7 +8,8 @@ import { type ColumnSpec, columnIndex, type DatasetSpec, WIDTH } from "../datase
 /** What a single cell reads as; see the table in `datasets/dataset.ts`. */
 export type Cell = number | bigint | string | boolean | Uint8Array | null;
 
-const utf8Decoder = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark at the start of a text is a part of it: a name may begin with one.
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8Encoder = new TextEncoder();
 
 export interface ColumnBuffers {
