@@ -47,6 +47,20 @@ const failure = (action: Promise<unknown>) =>
   );
 
 describe("publish", () => {
+  test("a header that JetStream would refuse for ever is refused with what to do", async () => {
+    const { name, subject } = await stream();
+    const withCursor = (length: number) => {
+      const message = messageOf(subject(0), 1, small(1));
+      return {
+        ...message,
+        header: { ...message.header, next: { ...message.header.next, cursor: "c".repeat(length) } },
+      };
+    };
+    expect(await failure(broker.publish(name, [withCursor(61 * 1024)], 0))).toMatchObject({ code: "BATCH_TOO_LARGE" });
+    expect(await broker.publish(name, [withCursor(59 * 1024)], 0)).toBe(1);
+    expect(await broker.publish(name, [withCursor(59 * 1024), withCursor(59 * 1024)], 1)).toBe(3);
+  });
+
   test("bodies of any size come out as they went in, in order", async () => {
     const { name, subject } = await stream();
     const bodies = [10, 512 * 1024, 512 * 1024 + 1, 600_000, 1_048_577, 3_000_000, 0].map((size, i) => noise(size, i));

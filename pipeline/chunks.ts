@@ -5,6 +5,7 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
 import type { Part } from "./atomic-batch.ts";
+import { Fatal } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { type Message, parseHeader } from "./wire/message.ts";
 
@@ -42,8 +43,16 @@ export class Assembler {
   }
 }
 
+/** Throws `Fatal` BATCH_TOO_LARGE when the header says more than a header can: the same batch would be refused for ever. */
 export function chunksOf(message: Message & { subject: string }): Part[] {
   const json = JSON.stringify(message.header);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > LIMITS.headerBytesMax) {
+    throw new Fatal("BATCH_TOO_LARGE", `the header of a batch has ${bytes} bytes, ${LIMITS.headerBytesMax} fit`, {
+      where: message.subject,
+      hint: "It names every block and dataset of the batch: lower batch.maxBlocks, or decode fewer events.",
+    });
+  }
   const count = Math.max(1, Math.ceil(message.body.length / LIMITS.messageBytesMax));
   return Array.from({ length: count }, (_, i) => {
     const hdrs = headers();

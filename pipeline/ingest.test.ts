@@ -278,6 +278,18 @@ describe("an undo", () => {
     const stored = await readAll(new Scripted(undo(3)), standing(5, [3, 4, 5], 4));
     expect(stored.error).toMatchObject({ kind: "fatal", code: "UNDO_BELOW_FINAL" });
   });
+
+  test("to another block at the final slot takes the final one back, and stops it as well", async () => {
+    const script = [block(8), block(9), block(10, "", { finalSlot: 10 }), block(11, "", { finalSlot: 10 })];
+    const beside = await readAll(new Scripted(...script, undo(10, "b"), block(11, "b", { finalSlot: 10 })));
+    expect(beside.error).toMatchObject({ kind: "fatal", code: "UNDO_BELOW_FINAL" });
+    expect(plain(beside.signals).join(" ")).not.toContain("undo");
+    const stored = await readAll(new Scripted(undo(4, "b")), standing(5, [3, 4, 5], 4));
+    expect(stored.error).toMatchObject({ kind: "fatal", code: "UNDO_BELOW_FINAL" });
+    // To the final block itself, and to one above it that was never sent, nothing final is taken back.
+    const to = (slot: number) => readAll(new Scripted(block(8), block(10, "", { finalSlot: 8 }), undo(slot)));
+    for (const slot of [8, 9]) expect((await to(slot)).error).toBeNull();
+  });
 });
 
 describe("finality", () => {

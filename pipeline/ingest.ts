@@ -160,8 +160,10 @@ class Batcher {
    * sent. False when nothing that was delivered is taken back.
    */
   private takeBack({ to }: Extract<BlockSignal, { kind: "undo" }>): boolean {
-    if (to.slot < this.finalSlot) throw belowFinal(to, this.finalSlot);
     const valid = this.known.findLast((b) => b.slot < to.slot || sameBlock(b, to)) ?? to;
+    // Another block at the final slot itself takes the final one back as well.
+    const final = this.known.findLast((b) => b.slot <= this.finalSlot);
+    if (to.slot < this.finalSlot || valid.slot < (final?.slot ?? 0)) throw belowFinal(to, this.finalSlot);
     if (sameBlock(valid, this.last)) return false;
     this.known = this.known.filter((b) => b.slot <= valid.slot);
     this.last = { slot: valid.slot, hash: valid.hash, cursor: to.cursor, moduleHash: this.moduleHash };
@@ -214,9 +216,13 @@ class Batcher {
 }
 
 function belowFinal(to: BlockRef, finalSlot: number): Fatal {
-  return new Fatal("UNDO_BELOW_FINAL", `the source undoes to ${formatBlock(to)}, below the final slot ${finalSlot}`, {
-    hint: "Finality was broken upstream, or the endpoint serves another network. Check it before going on.",
-  });
+  return new Fatal(
+    "UNDO_BELOW_FINAL",
+    `the source undoes to ${formatBlock(to)}, below the final block at ${finalSlot}`,
+    {
+      hint: "Finality was broken upstream, or the endpoint serves another network. Check it before going on.",
+    },
+  );
 }
 
 type BlockItem = Extract<BlockSignal, { kind: "block" }>;

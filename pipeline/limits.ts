@@ -5,6 +5,8 @@
 export const LIMITS = {
   /** Largest JetStream message, bytes. Well under nats-server's default max_payload of 1 MiB; larger bodies are chunked. */
   messageBytesMax: 512 * 1024,
+  /** Largest header of a message, bytes: JetStream refuses 64 KiB for all headers together. */
+  headerBytesMax: 60 * 1024,
   /** Messages of one atomic JetStream batch (server limit: 1,000). Bounds a chunked body to 500 MiB. */
   atomicBatchMessagesMax: 1000,
   /** Uncompressed bytes of one batch. A batch over it is refused before it is decompressed. */

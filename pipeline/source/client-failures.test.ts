@@ -5,6 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { Timestamp } from "@bufbuild/protobuf";
 import { type BlockScopedData, Response } from "@substreams/core/proto";
 import { systemWorld } from "../world.ts";
 import { frameOf } from "./grpc-server.ts";
@@ -178,6 +179,15 @@ describe("messages that make no sense", () => {
         b.clock!.id = "";
       }),
       "no id",
+    ],
+    ["an endless block id", change((b) => void (b.clock!.id = "x".repeat(89))), "id of 89 characters"],
+    ["an endless cursor", change((b) => void (b.cursor = "x".repeat(4_097))), "cursor of 4097 characters"],
+    ["an endless type", change((b) => void (b.output!.mapOutput!.typeUrl = `a/${"x".repeat(512)}`)), "endless type"],
+    ["a time before 1970", change((b) => void (b.clock!.timestamp = new Timestamp({ seconds: -1n }))), "the time -1"],
+    [
+      "a time that no calendar has",
+      change((b) => void (b.clock!.timestamp = new Timestamp({ seconds: 253_402_300_800n }))),
+      "the time 253402300800",
     ],
     [
       "a slot beyond 2^53",
