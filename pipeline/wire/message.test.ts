@@ -10,7 +10,7 @@ import { Poison } from "../errors.ts";
 import { decodeArrow, encodeArrow } from "./arrow.ts";
 import type { BlockBatch, RowBatch, Signal } from "./batch.ts";
 import { blockCodec, decodeMessage, encodeMessage, parseHeader, rowCodec } from "./message.ts";
-import { type Cell, type Table, TableBuilder } from "./table.ts";
+import { type Cell, Column, Table, TableBuilder } from "./table.ts";
 
 const ALL_TYPES = Object.keys(WIDTH) as ColumnSpec["type"][];
 const EVERYTHING: DatasetSpec = {
@@ -254,6 +254,35 @@ describe("messages", () => {
     expect(() => decodeMessage({ header: foreign, body: message.body }, blockCodec)).toThrow(
       /unknown dataset "foreign"/,
     );
+  });
+
+  test("a batch that no reader would take is not written", () => {
+    const size = 300 * 1024 * 1024;
+    // Zeros that nobody has touched cost no memory.
+    const payload = new Uint8Array(size);
+    const column = new Column({ name: "b", type: "bytes", doc: "" }, 1, {
+      data: payload,
+      offsets: new Int32Array([0, size]),
+      validity: null,
+    });
+    const table = new Table({ ...EVERYTHING, columns: [column.spec] }, 1, [column]);
+    const codec = { ...blockCodec, encode: () => ({ sections: [table, table] }) };
+    expect(() => encodeMessage(blockSignal, codec, 1)).toThrow(/over the limit/);
+  });
+
+  test("a body that says it is larger than its header says is not unpacked", () => {
+    const { header, body } = encodeMessage(blockSignal, blockCodec, 1);
+    for (const zeros of [200, 60_000, 1_000_000]) {
+      const bomb = Bun.zstdCompressSync(new Uint8Array(zeros));
+      // What follows the frame's header is no zstd: unpacking it would end with another error.
+      const frame = new Uint8Array(Math.max(18, bomb.length)).fill(0xff);
+      frame.set(bomb.subarray(0, 9));
+      const damaged = { header: { ...header, crc32: Bun.hash.crc32(frame) }, body: frame };
+      expect(() => decodeMessage(damaged, blockCodec), String(zeros)).toThrow(
+        expect.objectContaining({ code: "WIRE_SIZE" }),
+      );
+    }
+    expect(decodeMessage({ header, body }, blockCodec)).toEqual(blockSignal);
   });
 
   test("golden bytes", () => {

@@ -9,7 +9,7 @@
  * A body over the message limit travels in chunks (`broker.ts`); this file knows whole messages only.
  */
 import { BLOCKS } from "../datasets/blocks.ts";
-import { Poison } from "../errors.ts";
+import { Fatal, Poison } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { BlockMeta, Position } from "../position.ts";
 import { type ArrowStream, decodeArrow, encodeArrow } from "./arrow.ts";
@@ -90,7 +90,7 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
   return { header, body };
 }
 
-/** A body, and what its header says of it. */
+/** A body, and what its header says of it. Throws `Fatal` BATCH_TOO_LARGE when nobody would read it. */
 export function encodeSections(
   tables: readonly Table[],
 ): Pick<BatchHeader, "sections" | "crc32"> & Pick<Message, "body"> {
@@ -101,6 +101,12 @@ export function encodeSections(
     rows: table.length,
     bytes: streams[i]!.bytes,
   }));
+  const bytes = sizeOf(sections);
+  if (bytes > LIMITS.batchRawBytesMax) {
+    throw new Fatal("BATCH_TOO_LARGE", `a batch of ${bytes} bytes is over the limit of ${LIMITS.batchRawBytesMax}`, {
+      hint: "Lower batch.maxBlocks and batch.maxBytes, or filter the module's output more.",
+    });
+  }
   const body = Bun.zstdCompressSync(concatPadded(streams), { level: LIMITS.zstdLevel });
   return { body, sections, crc32: Bun.hash.crc32(body) };
 }
@@ -202,20 +208,48 @@ function isCount(value: unknown): boolean {
 }
 
 function decompress(body: Uint8Array, header: BatchHeader): Uint8Array {
-  const expected = header.sections.reduce((sum, s) => sum + padded(s.bytes), 0);
+  const expected = sizeOf(header.sections);
   if (expected > LIMITS.batchRawBytesMax) {
     throw new Poison("WIRE_SIZE", `a batch of ${expected} bytes is over the limit of ${LIMITS.batchRawBytesMax}`);
   }
+  // Looked at first: a few bytes can stand for more than fits into memory.
+  const announced = contentSize(body);
+  if (announced !== null && announced !== expected) throw wrongSize(announced, expected);
   let raw: Uint8Array;
   try {
     raw = Bun.zstdDecompressSync(body as Uint8Array<ArrayBuffer>);
   } catch (cause) {
     throw new Poison("WIRE_ZSTD", "the body is not a zstd frame", { cause });
   }
-  if (raw.length !== expected) {
-    throw new Poison("WIRE_SIZE", `the body holds ${raw.length} bytes, its header says ${expected}`);
-  }
+  if (raw.length !== expected) throw wrongSize(raw.length, expected);
   return raw;
+}
+
+function wrongSize(found: number, expected: number): Poison {
+  return new Poison("WIRE_SIZE", `the body holds ${found} bytes, its header says ${expected}`);
+}
+
+/** What a zstd frame says of the size of its content (RFC 8878, 3.1.1.1); null when it does not, or is none. */
+function contentSize(frame: Uint8Array): number | null {
+  if (frame.length < 18) return null;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const descriptor = frame[4]!;
+  const singleSegment = (descriptor & 0x20) !== 0;
+  const at = 5 + (singleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
+  switch (descriptor >> 6) {
+    case 0:
+      return singleSegment ? frame[at]! : null;
+    case 1:
+      return view.getUint16(at, true) + 256;
+    case 2:
+      return view.getUint32(at, true);
+    default:
+      return Number(view.getBigUint64(at, true));
+  }
+}
+
+function sizeOf(sections: BatchHeader["sections"]): number {
+  return sections.reduce((sum, { bytes }) => sum + padded(bytes), 0);
 }
 
 function padded(bytes: number): number {
