@@ -94,6 +94,35 @@ describe("made to hurt", () => {
   });
 });
 
+describe("what names the token", () => {
+  const fields = [
+    { name: "tokenMint", type: "pubkey" },
+    { name: "owner", type: "pubkey" },
+    { name: "amount", type: "u64" },
+  ];
+  const idl = idlOf([struct("E", fields)]);
+  const checked = (mint: string) => {
+    try {
+      return checkIdl(idl, "idl.json", { mint }).datasets.map((dataset) => [dataset.mint, dataset.columns.length]);
+    } catch (error) {
+      const { code, hint } = classify(error);
+      return [code, hint];
+    }
+  };
+
+  test("by the IDL's name for it or by the column's", () => {
+    expect(checked("tokenMint")).toEqual([["tokenMint", 2]]);
+    expect(checked("token_mint")).toEqual([["token_mint", 2]]);
+    expect(checked("accounts.mint")).toEqual([["accounts.mint", 3]]);
+  });
+
+  test("what no event has is said, with what there is", () => {
+    const hint = expect.stringContaining("Fields with addresses: tokenMint, owner");
+    expect(checked("token_mnt")).toEqual(["EVENT_MINT", hint]);
+    expect(checked("amount")).toEqual(["EVENT_MINT", hint]);
+  });
+});
+
 /** Every place in a JSON value, as a path. */
 function placesOf(value: unknown, path: readonly (string | number)[] = []): (readonly (string | number)[])[] {
   if (typeof value !== "object" || value === null) return [path];

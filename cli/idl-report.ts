@@ -1,8 +1,11 @@
 /** What an Anchor IDL would be decoded into: each event's and instruction's dataset and columns, what is left out and why. */
+import { closest } from "../pipeline/closest.ts";
 import type { ColumnSpec } from "../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS } from "../pipeline/datasets/event.ts";
 import { Fatal } from "../pipeline/errors.ts";
+import { isOutside } from "../stages/decode/address-source.ts";
 import { type IdlOptions, programFromIdl } from "../stages/decode/idl.ts";
+import { snakeCase } from "../stages/decode/names.ts";
 import type { EventSpec, InstructionSpec } from "../stages/decode/program.ts";
 import { discriminatorOf, ProgramDecoder } from "../stages/decode/program-decoder.ts";
 import { parseAddress } from "../stages/decode/program-set.ts";
@@ -64,12 +67,34 @@ export function checkIdl(idl: unknown, location: string, options: IdlCheckOption
   for (const { name } of options.instructions === true ? (bare.instructions ?? []) : []) {
     collect(name, "instruction", { events: [], instructions: { [name]: {} } });
   }
+  const { mint } = options;
+  if (mint !== undefined && !isOutside(mint) && !datasets.some((dataset) => dataset.mint === mint)) {
+    const { mint: _, ...others } = options;
+    throw unknownMint(mint, checkIdl(idl, location, others).datasets);
+  }
   if (datasets.length === 0 && broken.length === 0) {
     const hint = "Programs without events can be decoded by their instructions: add --instructions.";
     throw new Fatal("IDL_EVENT", "the IDL describes no events", { where: location, hint });
   }
   const yaml = yamlFor({ location, address, options, datasets, broken });
   return { location, name: bare.name, programId: address, datasets, broken, yaml };
+}
+
+function unknownMint(mint: string, datasets: readonly DatasetReport[]): Fatal {
+  const addresses = addressFields(datasets);
+  const near = closest(mint, addresses);
+  const fields = addresses.join(", ") || "none";
+  return new Fatal("EVENT_MINT", `no event has a field ${mint.slice(0, 60)} that could name its token`, {
+    where: "--mint",
+    hint: `${near === null ? "" : `Did you mean ${near}? `}Fields with addresses: ${fields}; or accounts.NAME.`,
+  });
+}
+
+/** Fields that could name a token, as the IDL calls them. */
+function addressFields(datasets: readonly DatasetReport[]): string[] {
+  const events = datasets.filter(({ kind }) => kind === "event");
+  const columns = events.flatMap((event) => event.columns.filter((column) => column.type === "bytes32"));
+  return [...new Set(columns.map((column) => column.field ?? column.name))];
 }
 
 function declaredAddress(idl: unknown): string | null {
@@ -84,7 +109,7 @@ function declaredAddress(idl: unknown): string | null {
 /** The one dataset of a choice of one event or instruction. */
 function datasetsOf(idl: unknown, kind: "event" | "instruction", options: IdlOptions, mint?: string): DatasetReport[] {
   const plain = programFromIdl(idl, options);
-  const mentions = mint !== undefined && plain.events.some((event) => hasLeaf(event, mint));
+  const mentions = mint !== undefined && (isOutside(mint) || plain.events.some((event) => hasLeaf(event, mint)));
   const spec = mentions ? programFromIdl(idl, { ...options, mintField: mint }) : plain;
   const decoder = new ProgramDecoder(spec);
   if (kind === "event") {
@@ -104,7 +129,8 @@ function datasetsOf(idl: unknown, kind: "event" | "instruction", options: IdlOpt
 }
 
 function hasLeaf(event: EventSpec, path: string): boolean {
-  return event.layouts.some((layout) => layout.some(({ name }) => name === path.split(".")[0]));
+  const first = snakeCase(path.split(".")[0]!);
+  return event.layouts.some((layout) => layout.some(({ name }) => snakeCase(name) === first));
 }
 
 function reportOf(
@@ -156,11 +182,7 @@ function yamlFor({ location, address, options, datasets, broken }: Yaml): string
   else if (options.id !== undefined) lines.push(`    id: ${options.id}`);
   if (options.prefix !== undefined) lines.push(`    prefix: ${options.prefix}`);
   const mint = events.find((event) => event.mint !== null)?.mint ?? null;
-  const addresses = [
-    ...new Set(
-      events.flatMap(({ columns }) => columns.filter((c) => c.type === "bytes32").map((c) => c.field ?? c.name)),
-    ),
-  ];
+  const addresses = addressFields(datasets);
   if (mint !== null) lines.push(`    mint: ${mint}`);
   else if (addresses.length > 0)
     lines.push(`    # mint: ${addresses[0]}     # the field that names the token: ${addresses.join(", ")}`);

@@ -22,7 +22,7 @@ export function register(program: Command, context: CliContext): void {
     .description("run stages of the pipeline: all of them, or the named ones")
     .argument("[names...]", "ingest, decode, shard, lane, archive, janitor (default: all)")
     .option("--node <name>", "name of this process in the fleet (default: host, pid and a random part)")
-    .option("--exit-at-end", "exit when a bounded range is complete everywhere")
+    .option("--exit-at-end", "exit when a bounded range is complete everywhere: 0; or stands still at its beginning: 1")
     .addHelpText(
       "after",
       `
@@ -58,7 +58,7 @@ interface RunStagesOptions {
   readonly exitAtEnd?: boolean;
 }
 
-/** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good. */
+/** Resolves to the exit code: 0 when asked to stop, 1 when every unit failed for good, or the end was asked for and cannot come. */
 export async function runStages({ config, reload, names, node, exitAtEnd }: RunStagesOptions): Promise<number> {
   const log = logFor("stages");
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
@@ -151,7 +151,7 @@ async function runGenerations({
   await supervisor.run(signal);
   others.abort(new Shutdown());
   await Promise.all(watching);
-  return supervisor.allFailed;
+  return supervisor.allFailed || (exitAtEnd && supervisor.anyStuck);
 }
 
 /** Throws `Fatal` SOURCE_GONE. */
@@ -189,13 +189,13 @@ async function watchGenerations(
 
 /** Stops the process when nothing is left to do: all units failed, or the bounded range is complete. */
 async function watchOutcome(
-  supervisor: { readonly allFailed: boolean; readonly allEnded: boolean },
+  supervisor: { readonly allFailed: boolean; readonly allOver: boolean },
   stop: AbortController,
   signal: AbortSignal,
   exitAtEnd: boolean,
 ): Promise<void> {
   while (!signal.aborted) {
-    if (supervisor.allFailed || (exitAtEnd && supervisor.allEnded)) stop.abort(new Shutdown());
+    if (supervisor.allFailed || (exitAtEnd && supervisor.allOver)) stop.abort(new Shutdown());
     else await systemWorld.sleep(200, signal).catch(() => undefined);
   }
 }

@@ -321,4 +321,35 @@ describe("what fails for good", () => {
     expect(once.supervisor.allFailed).toBeFalse();
     await once.end();
   });
+
+  test("who waits for the end hears that it cannot come, once a second look has failed as well", async () => {
+    const never = new Failing([wrong, wrong]);
+    await never.at(10);
+    expect([never.supervisor.anyStuck, never.supervisor.allOver]).toEqual([false, false]);
+    await never.at(25);
+    expect([never.supervisor.anyStuck, never.supervisor.allOver]).toEqual([true, true]);
+    await never.end();
+
+    const later = new Failing([wrong]);
+    await later.at(90);
+    expect([later.supervisor.anyStuck, later.supervisor.allOver]).toEqual([false, false]);
+    await later.end();
+  });
+
+  test("units that are offered later run beside the others, and end with them", async () => {
+    const first = new Failing([]);
+    await first.at(5);
+    const runs: string[] = [];
+    const run = async (context: UnitContext) => {
+      runs.push(context.unit);
+      await untilAborted(context);
+    };
+    const more = { stage: "decode", source: "late", inputStream: null, outputStream: null, run };
+    first.supervisor.add([{ ...more, name: "decode.late" }]);
+    await first.at(10);
+    expect(runs).toEqual(["decode.late"]);
+    const units = (await first.control.nodes())[0]!.units.map(({ unit, state }) => `${unit} ${state}`);
+    expect(units).toEqual(["decode.main running", "decode.late running"]);
+    await first.end();
+  });
 });

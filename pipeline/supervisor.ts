@@ -67,11 +67,23 @@ export class Supervisor {
     return this.slots.length > 0 && this.slots.every((slot) => slot.state === "failed" && !slot.hasWorked);
   }
 
-  /** True when every unit of every source that is wanted, here or elsewhere, has seen the end of its bounded input. */
-  get allEnded(): boolean {
+  /**
+   * True when there is nothing to wait for any more: every source that is wanted has seen the end of its bounded input, here
+   * and elsewhere, or stands still because a unit of it here cannot begin.
+   */
+  get allOver(): boolean {
     const sources = [...new Set(this.slots.map((slot) => slot.source))];
     const wanted = sources.filter((source) => !this.isPaused(source));
-    return wanted.length > 0 && wanted.every((source) => this.hasEnded(source));
+    return wanted.length > 0 && wanted.every((source) => this.isStuck(source) || this.hasEnded(source));
+  }
+
+  /** Some source of those that are wanted stands still. */
+  get anyStuck(): boolean {
+    return this.slots.some((slot) => this.isStuck(slot.source));
+  }
+
+  private isStuck(source: string): boolean {
+    return this.slots.some((slot) => slot.source === source && slot.standsStill);
   }
 
   /** Not wanted for now, as is a generation of a source that another one has taken over from. */

@@ -81,6 +81,11 @@ export class UnitSlot {
     return this.metrics.sentBatches > 0;
   }
 
+  /** It failed before it got anywhere, and again when it was looked at once more. */
+  get standsStill(): boolean {
+    return this.state === "failed" && !this.hasWorked && (this.failures > 1 || this.lookAgainAt === null);
+  }
+
   constructor(spec: UnitSpec, lease: Lease, options: SlotOptions) {
     this.spec = spec;
     this.lease = lease;

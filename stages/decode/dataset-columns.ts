@@ -27,8 +27,9 @@ export function setApart(name: string, prefix: string): string {
 export function unionOfColumns(layouts: readonly Layout[], claimed: string | undefined, where: string): ColumnSpec[] {
   const union = new Map<string, { column: ColumnSpec; layouts: Set<Layout>; nullable: boolean }>();
   for (const layout of layouts) {
-    for (const leaf of layout.leaves) {
-      if (leaf.path === claimed) continue;
+    const taken = claimed === undefined ? -1 : layout.indexOf(claimed);
+    for (const [i, leaf] of layout.leaves.entries()) {
+      if (i === taken) continue;
       const name = requireIdentifier(columnName(leaf), "column", where);
       const column = name === leaf.column.name ? leaf.column : { ...leaf.column, name, field: leaf.path };
       const known = union.get(name) ?? { column, layouts: new Set(), nullable: false };

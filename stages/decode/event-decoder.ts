@@ -79,8 +79,10 @@ function datasetOf(spec: EventSpec, layouts: readonly Layout[], claimed: string 
     doc: spec.doc ?? `Events ${spec.name}.`,
     fields: unionOfColumns(layouts, claimed, where),
   });
-  if (claimed === undefined || claimed === "mint" || !hasField(layouts, claimed)) return dataset;
-  return { ...dataset, columns: dataset.columns.map((c) => (c.name === "mint" ? { ...c, field: claimed } : c)) };
+  if (claimed === undefined) return dataset;
+  const field = layouts.flatMap((layout) => layout.leaves[layout.indexOf(claimed)]?.path ?? [])[0];
+  if (field === undefined || field === "mint") return dataset;
+  return { ...dataset, columns: dataset.columns.map((c) => (c.name === "mint" ? { ...c, field } : c)) };
 }
 
 function hasField(layouts: readonly Layout[], path: string): boolean {

@@ -16,7 +16,7 @@ import {
   readLength,
   TOO_SHORT,
 } from "./borsh.ts";
-import { columnNameOf } from "./names.ts";
+import { columnNameOf, snakeCase } from "./names.ts";
 
 /** How a located value becomes a cell. */
 type Form =
@@ -90,9 +90,12 @@ export class Layout {
     return this.fixed;
   }
 
-  /** Index of the leaf at `path`, or -1. */
+  /** Index of the leaf at `path`, or -1. Also by its name in snake_case, which is the one that people see as a column. */
   indexOf(path: string): number {
-    return this.leaves.findIndex((leaf) => leaf.path === path);
+    const exact = this.leaves.findIndex((leaf) => leaf.path === path);
+    if (exact >= 0) return exact;
+    const named = snakeCase(path);
+    return this.leaves.findIndex((leaf) => snakeCase(leaf.path) === named);
   }
 
   /** Finds every leaf of the payload at `bytes[start, end)` and returns where the event ends, or TOO_SHORT, or BAD_VALUE. */

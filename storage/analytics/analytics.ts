@@ -378,7 +378,7 @@ function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
 
 function sqlError(message: string, cause?: unknown): Fatal {
   return new Fatal("SQL_ERROR", message, {
-    hint: "`SHOW TABLES` lists what there is, `DESCRIBE trades` its columns.",
+    hint: '`SHOW TABLES` lists what there is, `DESCRIBE trades` its columns. Names that are words of SQL go in double quotes: "order".',
     cause,
   });
 }
