@@ -11,14 +11,16 @@ import { type RunningApi, startApi } from "./server.ts";
 
 const SEEN = { lake: null, lineages: [], hot: [], files: [] };
 const asked: ForeignQuery[] = [];
-let outcome: () => ForeignAnswer;
+let outcome: () => Omit<ForeignAnswer, "body"> & { body: string };
 let api: RunningApi;
 
 beforeAll(async () => {
   const queries = {
     ask: async (query: ForeignQuery) => {
       asked.push(query);
-      return outcome();
+      const answer = outcome();
+      const stream: ReadableStream<Uint8Array> = new Response(answer.body).body!;
+      return { ...answer, body: stream };
     },
   };
   api = await startApi({
@@ -46,6 +48,14 @@ test("or as CSV", async () => {
   const { response, text } = await ask({ sql: "SELECT 1", format: "csv" });
   expect(response.headers.get("content-type")).toBe("text/csv; charset=utf-8");
   expect([text, response.headers.get("x-truncated")]).toEqual(["n\r\n1\r\n", "false"]);
+});
+
+test("or as an Arrow stream", async () => {
+  outcome = () => ({ body: "ARROW\u0000", rows: 1, truncated: true, seen: SEEN });
+  const { response, text } = await ask({ sql: "SELECT 1", format: "arrow" });
+  expect(response.headers.get("content-type")).toBe("application/vnd.apache.arrow.stream");
+  expect([text, response.headers.get("x-truncated")]).toEqual(["ARROW\u0000", "true"]);
+  expect(asked.at(-1)?.format).toBe("arrow");
 });
 
 test("what is wrong with a query is said; what failed inside is not", async () => {

@@ -9,7 +9,7 @@ import { errorResponse, publicError } from "./errors.ts";
 import { JSON_HEADERS } from "./headers.ts";
 import { toJson } from "./json.ts";
 import { readParams } from "./params.ts";
-import { type Asked, MadeText, type Route } from "./routes/route.ts";
+import { type Asked, MadeStream, MadeText, type Route } from "./routes/route.ts";
 import { pathOf } from "./transport.ts";
 
 export interface Asking {
@@ -86,6 +86,8 @@ export class Responder {
         headers: { "content-type": route.contentType, ...cached, ...headers },
       });
     }
+    if (body instanceof MadeStream)
+      return new Response(body.stream, { status, headers: { ...JSON_HEADERS, ...headers } });
     const text = body instanceof MadeText ? body.text : toJson(body);
     if (keep === undefined) return new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } });
     const bytes = new TextEncoder().encode(text);

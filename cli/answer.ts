@@ -1,6 +1,7 @@
 /** `sluice answer`: the process in which one query from elsewhere is answered. Not for people: it speaks with its parent. */
 import type { Command } from "commander";
-import type { ForeignAnswer, ForeignJob, FromProcess } from "../storage/analytics/foreign.ts";
+import type { QueryResult } from "../storage/analytics/analytics.ts";
+import type { ForeignFormat, ForeignJob, FromProcess } from "../storage/analytics/foreign.ts";
 import type { LakeFile } from "../storage/lake/reader.ts";
 
 export function register(program: Command): void {
@@ -22,7 +23,14 @@ export async function answerFromStdin(gated: boolean): Promise<void> {
     return (await next<{ path: string | null }>()).path;
   };
   try {
-    say({ answer: await answer(job, localPath, gated) });
+    const result = await answer(job, localPath, gated);
+    const { truncated, seen } = result;
+    const pieces = await piecesOf(job.format, result);
+    say({ answer: { rows: result.rows.length, truncated, seen } });
+    for (const piece of pieces) {
+      say({ piece: typeof piece === "string" ? piece : Buffer.from(piece).toString("base64") });
+    }
+    say({ end: true });
   } catch (error) {
     say({ error: await toldOf(error, job) });
   }
@@ -32,10 +40,9 @@ async function answer(
   job: ForeignJob,
   localPath: (key: string) => Promise<string | null>,
   gated: boolean,
-): Promise<ForeignAnswer> {
-  const [{ openAnalytics }, { formatCsv, formatJson }, { STATE_TABLES }, { LocalLanes }] = await Promise.all([
+): Promise<QueryResult> {
+  const [{ openAnalytics }, { STATE_TABLES }, { LocalLanes }] = await Promise.all([
     import("../storage/analytics/analytics.ts"),
-    import("../storage/analytics/format.ts"),
     import("../storage/hot/layout.ts"),
     import("./local-lanes.ts"),
   ]);
@@ -54,9 +61,13 @@ async function answer(
     spill: false,
   });
   const { maxRows, maxBytes } = job;
-  const result = await analytics.query(job.sql, { maxRows, maxBytes, foreign: gated });
-  const body = job.format === "csv" ? formatCsv(result) : formatJson(result);
-  return { body, rows: result.rows.length, truncated: result.truncated, seen: result.seen };
+  return analytics.query(job.sql, { maxRows, maxBytes, foreign: gated });
+}
+
+async function piecesOf(format: ForeignFormat, result: QueryResult): Promise<Iterable<string | Uint8Array>> {
+  if (format === "arrow") return (await import("../storage/analytics/arrow-result.ts")).arrowPieces(result);
+  const { csvPieces, jsonPieces } = await import("../storage/analytics/format.ts");
+  return format === "csv" ? csvPieces(result) : jsonPieces(result);
 }
 
 /** What may be told of an error: no path of this machine, and of the query nothing but what is wrong with it. */

@@ -3,7 +3,7 @@ import { type Static, Type as t } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { FOREIGN_FORMATS, FOREIGN_LIMITS, type ForeignQueries } from "../../storage/analytics/foreign.ts";
 import { refused } from "../errors.ts";
-import { MadeText, type Route, route } from "./route.ts";
+import { MadeStream, type Route, route } from "./route.ts";
 
 const Query = t.Object(
   {
@@ -39,17 +39,33 @@ export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
       async handle({ body, asker }) {
         const { sql, format = "json" } = queryOf(body);
         const answer = await queries.ask({ sql, format, key: asker });
-        if (format === "csv") {
-          const headers = { "content-type": "text/csv; charset=utf-8", "x-truncated": String(answer.truncated) };
-          return { status: 200, body: new MadeText(answer.body), headers };
+        const { truncated, seen } = answer;
+        const type = CONTENT_TYPES[format];
+        if (type !== undefined) {
+          const headers = { "content-type": type, "x-truncated": String(truncated) };
+          return { status: 200, body: new MadeStream(answer.body), headers };
         }
         // The rows are JSON already.
-        const { truncated, seen } = answer;
         const rest = JSON.stringify({ truncated, seen }).slice(1);
-        return { status: 200, body: new MadeText(`{"rows":${answer.body},${rest}`) };
+        return { status: 200, body: new MadeStream(between(`{"rows":`, answer.body, `,${rest}`)) };
       },
     }),
   ];
+}
+
+/** Formats that have no room for what the rows were answered from. */
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  csv: "text/csv; charset=utf-8",
+  arrow: "application/vnd.apache.arrow.stream",
+};
+
+function between(before: string, body: ReadableStream<Uint8Array>, after: string): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const ends = new TransformStream<Uint8Array, Uint8Array>({
+    start: (controller) => controller.enqueue(encoder.encode(before)),
+    flush: (controller) => controller.enqueue(encoder.encode(after)),
+  });
+  return body.pipeThrough(ends);
 }
 
 /** Refuses a body that is no query, with the first place where it is not. */

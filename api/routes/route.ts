@@ -51,9 +51,17 @@ export class MadeText {
   }
 }
 
+/** A body that comes in pieces, in JSON or in the type that the answer's headers name. */
+export class MadeStream {
+  readonly stream: ReadableStream<Uint8Array>;
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.stream = stream;
+  }
+}
+
 export interface Answer {
   readonly status: number;
-  /** JSON, or text that is ready, or the whole text where the route has a content type. bigint becomes a JSON number with all its digits. */
+  /** JSON, or a stream, or text that is ready, or the whole text where the route has a content type. bigint becomes a JSON number with all its digits. */
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -4,7 +4,7 @@
  * What it reads of the lake are local files that we hand it one by one, never more than its query names.
  *
  * Both sides speak in lines of JSON: the job; then, from the process, `{need}` for each file, answered by `{path}`; at last
- * `{answer}` or `{error}`.
+ * `{error}`, or `{answer}`, its body as one `{piece}` after the other, and `{end}`.
  */
 import { readFileSync } from "node:fs";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
@@ -13,7 +13,7 @@ import type { LakeSnapshot } from "../lake/reader.ts";
 import type { LakeView, Seen } from "./analytics.ts";
 import { linesOf } from "./lines.ts";
 
-export const FOREIGN_FORMATS = ["json", "csv"] as const;
+export const FOREIGN_FORMATS = ["json", "csv", "arrow"] as const;
 export type ForeignFormat = (typeof FOREIGN_FORMATS)[number];
 
 /** What the process is told. */
@@ -33,17 +33,24 @@ export interface ForeignJob {
   readonly workDir: string;
 }
 
-export interface ForeignAnswer {
-  /** In the format asked for. */
-  readonly body: string;
+/** What is known before the body. */
+export interface AnswerHead {
   readonly rows: number;
   readonly truncated: boolean;
   readonly seen: Seen;
 }
 
+export interface ForeignAnswer extends AnswerHead {
+  /** In the format asked for, as it comes from the process; fails with SQL_LIMIT when that is killed before the end. */
+  readonly body: ReadableStream<Uint8Array>;
+}
+
 export type FromProcess =
   | { readonly need: string }
-  | { readonly answer: ForeignAnswer }
+  | { readonly answer: AnswerHead }
+  /** Text, or for Arrow base64. */
+  | { readonly piece: string }
+  | { readonly end: true }
   | {
       readonly error: {
         readonly code: string;
@@ -123,13 +130,19 @@ export class ForeignQueries {
     if (mine >= atOncePerKey) throw new Transient("SQL_BUSY", "your last query is still being answered");
     if (all >= atOnce) throw new Transient("SQL_BUSY", `${atOnce} queries are being answered`);
     this.running.set(query.key, mine + 1);
-    try {
-      return await this.inProcess(await this.job(query));
-    } finally {
+    const over = () => {
       const left = this.running.get(query.key)! - 1;
       if (left === 0) this.running.delete(query.key);
       else this.running.set(query.key, left);
+    };
+    let job: ForeignJob;
+    try {
+      job = await this.job(query);
+    } catch (error) {
+      over();
+      throw error;
     }
+    return this.inProcess(job, over);
   }
 
   private async job({ sql, format }: ForeignQuery): Promise<ForeignJob> {
@@ -146,12 +159,48 @@ export class ForeignQueries {
     };
   }
 
-  private async inProcess(job: ForeignJob): Promise<ForeignAnswer> {
-    const { cpuSeconds } = this.limits;
-    const child = Bun.spawn(
+  /** `over` is called once, when the process has gone: at the end of the body, or when there is none. */
+  private async inProcess(job: ForeignJob, over: () => void): Promise<ForeignAnswer> {
+    let answering: AnsweringProcess;
+    try {
+      answering = new AnsweringProcess(this.o.command, this.limits, over);
+    } catch (error) {
+      over();
+      throw error;
+    }
+    try {
+      await answering.say(job);
+      for (;;) {
+        const said = await answering.next();
+        if ("need" in said) await answering.say({ path: await this.o.lake.localPath(said.need) });
+        else if ("answer" in said) return { ...said.answer, body: answering.body(job.format) };
+        else throw failureOf(said);
+      }
+    } catch (error) {
+      await answering.end();
+      throw error;
+    }
+  }
+}
+
+/** The process of one query, watched from its start to its end. */
+class AnsweringProcess {
+  private readonly child: Bun.Subprocess<"pipe", "pipe", "ignore">;
+  private readonly lines: ReturnType<typeof linesOf>;
+  private readonly limits: ForeignLimits;
+  private readonly over: () => void;
+  private readonly timer: Timer;
+  private readonly looking: Timer;
+  private broken: string | null = null;
+  private ending: Promise<void> | null = null;
+
+  constructor(command: readonly string[], limits: ForeignLimits, over: () => void) {
+    this.limits = limits;
+    this.over = over;
+    this.child = Bun.spawn(
       // Limits that a process cannot take back: processor time, and no file larger than SQLite's shared memory beside a hot
       // store, which the first reader of a store at rest has to make (64 blocks of 512 bytes).
-      ["/bin/sh", "-c", `ulimit -t ${cpuSeconds} && ulimit -f 64 && exec "$@"`, "sh", ...this.o.command],
+      ["/bin/sh", "-c", `ulimit -t ${limits.cpuSeconds} && ulimit -f 64 && exec "$@"`, "sh", ...command],
       {
         stdin: "pipe",
         stdout: "pipe",
@@ -160,54 +209,80 @@ export class ForeignQueries {
         env: { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
       },
     );
-    let broken: string | null = null;
-    const kill = (why: string) => {
-      broken ??= why;
-      child.kill("SIGKILL");
-    };
-    const timer = setTimeout(() => kill(`it took longer than ${this.limits.wallMs / 1000} s`), this.limits.wallMs);
-    const looking = setInterval(() => {
-      if (residentBytes(child.pid) > this.limits.rssBytes) kill("it needed too much memory");
+    // JSON writes some characters as six; and there is room for the positions.
+    this.lines = linesOf(this.child.stdout, limits.bytes * 6 + 1024 * 1024);
+    this.timer = setTimeout(() => this.kill(`it took longer than ${limits.wallMs / 1000} s`), limits.wallMs);
+    this.looking = setInterval(() => {
+      if (residentBytes(this.child.pid) > limits.rssBytes) this.kill("it needed too much memory");
     }, LOOK_EVERY_MS);
-    try {
-      child.stdin.write(`${JSON.stringify(job)}\n`);
-      await child.stdin.flush();
-      const last = await this.converse(child, kill);
-      if (last === null) throw new Fatal("SQL_LIMIT", broken ?? "it used up its processor time, or its process ended");
-      if (!("error" in last)) return last.answer;
-      const { code, message, hint, cause } = last.error;
-      throw new Fatal(code, message, {
-        ...(hint === undefined ? {} : { hint }),
-        ...(cause === undefined ? {} : { cause: new Error(cause) }),
-      });
-    } finally {
-      clearTimeout(timer);
-      clearInterval(looking);
-      child.kill("SIGKILL");
-      await child.exited;
-    }
   }
 
-  /** Hands over files until the process has come to an end; null when it ended without a word. */
-  private async converse(
-    child: Bun.Subprocess<"pipe", "pipe", "ignore">,
-    kill: (why: string) => void,
-  ): Promise<Exclude<FromProcess, { need: string }> | null> {
-    // JSON writes some characters as six; and there is room for the positions.
-    const lines = linesOf(child.stdout, this.limits.bytes * 6 + 1024 * 1024);
-    for await (const line of lines) {
-      if (line === null) {
-        kill("its answer is larger than allowed");
-        break;
-      }
-      const said = JSON.parse(line) as FromProcess;
-      if (!("need" in said)) return said;
-      const path = await this.o.lake.localPath(said.need);
-      child.stdin.write(`${JSON.stringify({ path })}\n`);
-      await child.stdin.flush();
-    }
-    return null;
+  async say(message: object): Promise<void> {
+    this.child.stdin.write(`${JSON.stringify(message)}\n`);
+    await this.child.stdin.flush();
   }
+
+  /** What it says next. Throws SQL_LIMIT when it was killed, or says too much. */
+  async next(): Promise<FromProcess> {
+    const { value: line } = await this.lines.next();
+    if (line === null) this.kill("its answer is larger than allowed");
+    if (typeof line === "string") return JSON.parse(line) as FromProcess;
+    throw new Fatal("SQL_LIMIT", this.broken ?? "it used up its processor time, or its process ended");
+  }
+
+  /**
+   * Reads on by itself, whether anybody takes it or not: a slow client keeps no process. What waits is bounded as the
+   * answer is.
+   */
+  body(format: ForeignFormat): ReadableStream<Uint8Array> {
+    const encoding = format === "arrow" ? "base64" : "utf8";
+    let left = this.limits.bytes * 6 + 1024 * 1024;
+    const pump = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      try {
+        for (let said = await this.next(); !("end" in said); said = await this.next()) {
+          if (!("piece" in said)) throw failureOf(said);
+          left -= said.piece.length;
+          if (left < 0) throw new Fatal("SQL_LIMIT", "its answer is larger than allowed");
+          controller.enqueue(Buffer.from(said.piece, encoding));
+        }
+        // Whoever has read the end may ask again at once.
+        await this.end();
+        controller.close();
+      } catch (error) {
+        await this.end();
+        controller.error(error);
+      }
+    };
+    return new ReadableStream({ start: (controller) => void pump(controller), cancel: () => this.end() });
+  }
+
+  /** Kills what is left of it. */
+  end(): Promise<void> {
+    this.ending ??= this.stop();
+    return this.ending;
+  }
+
+  private async stop(): Promise<void> {
+    clearTimeout(this.timer);
+    clearInterval(this.looking);
+    this.child.kill("SIGKILL");
+    await this.child.exited;
+    this.over();
+  }
+
+  private kill(why: string): void {
+    this.broken ??= why;
+    this.child.kill("SIGKILL");
+  }
+}
+
+function failureOf(said: FromProcess): Fatal {
+  if (!("error" in said)) return new Fatal("SQL_FAILED", "the query's process said something out of turn");
+  const { code, message, hint, cause } = said.error;
+  return new Fatal(code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(cause === undefined ? {} : { cause: new Error(cause) }),
+  });
 }
 
 /** 0 where the system does not tell, or the process is gone. */

@@ -14,13 +14,28 @@ function jsonValue(value: SqlValue): unknown {
   return value;
 }
 
+/** Rows that are put into text at a time, where a result leaves in pieces. */
+const PIECE_ROWS = 500;
+
 /** An array of objects, one a row, keyed by column; a name that occurs again gets a number behind it: `a`, `a_2`. */
-export function formatJson({ columns, rows }: QueryResult): string {
-  const names = distinctNames(columns.map((column) => column.name));
-  return JSON.stringify(rows.map((row) => Object.fromEntries(row.map((value, i) => [names[i]!, jsonValue(value)]))));
+export function formatJson(result: QueryResult): string {
+  return [...jsonPieces(result)].join("");
 }
 
-function distinctNames(names: readonly string[]): string[] {
+/** The same in pieces. */
+export function* jsonPieces({ columns, rows }: QueryResult): Generator<string> {
+  const names = distinctNames(columns.map((column) => column.name));
+  const objectOf = (row: readonly SqlValue[]) =>
+    JSON.stringify(Object.fromEntries(row.map((value, i) => [names[i]!, jsonValue(value)])));
+  yield "[";
+  for (let from = 0; from < rows.length; from += PIECE_ROWS) {
+    const objects = rows.slice(from, from + PIECE_ROWS).map(objectOf);
+    yield `${from === 0 ? "" : ","}${objects.join(",")}`;
+  }
+  yield "]";
+}
+
+export function distinctNames(names: readonly string[]): string[] {
   const taken = new Set<string>();
   return names.map((name) => {
     let distinct = name;
@@ -31,9 +46,20 @@ function distinctNames(names: readonly string[]): string[] {
 }
 
 /** RFC 4180, with a header line. Null is an empty field, an empty text is `""`. */
-export function formatCsv({ columns, rows }: QueryResult): string {
-  const lines = [columns.map((c) => csvField(c.name)), ...rows.map((row) => row.map(csvField))];
-  return lines.map((fields) => `${fields.join(",")}\r\n`).join("");
+export function formatCsv(result: QueryResult): string {
+  return [...csvPieces(result)].join("");
+}
+
+/** The same in pieces. */
+export function* csvPieces({ columns, rows }: QueryResult): Generator<string> {
+  const line = (fields: readonly SqlValue[]) => `${fields.map(csvField).join(",")}\r\n`;
+  yield line(columns.map((column) => column.name));
+  for (let from = 0; from < rows.length; from += PIECE_ROWS) {
+    yield rows
+      .slice(from, from + PIECE_ROWS)
+      .map(line)
+      .join("");
+  }
 }
 
 function csvField(value: SqlValue): string {
@@ -60,7 +86,8 @@ export function formatTable({ columns, rows, truncated }: QueryResult, cellMax =
   return `${[line(names), rule, ...cells.map(line), `(${count})`].join("\n")}\n`;
 }
 
-function asText(value: SqlValue): string {
+/** As CSV and tables show it: JSON where it is nested. */
+export function asText(value: SqlValue): string {
   if (typeof value === "string") return value;
   const json = jsonValue(value);
   return typeof json === "string" ? json : JSON.stringify(json);

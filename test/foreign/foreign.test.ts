@@ -3,15 +3,17 @@
  * against the gate, and against the real process with the gate taken away; a canary file that must not be read, a file that
  * must not come to be, bombs that must not outlive their limits. The data are a simulated market.
  */
+
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tableFromIPC } from "apache-arrow";
 import type { SluiceError } from "../../pipeline/errors.ts";
 import { SPINPET } from "../../stages/decode/programs/spinpet.ts";
 import { DecodeStage } from "../../stages/decode/stage.ts";
 import { lakeView } from "../../storage/analytics/analytics.ts";
-import { type ForeignLimits, ForeignQueries } from "../../storage/analytics/foreign.ts";
+import { type ForeignAnswer, type ForeignLimits, ForeignQueries } from "../../storage/analytics/foreign.ts";
 import { refusal } from "../../storage/analytics/gate.ts";
 import { STATE_TABLES } from "../../storage/hot/layout.ts";
 import { quoteText } from "../../storage/lake/columns.ts";
@@ -51,8 +53,16 @@ function queries(command: readonly string[], limits: Partial<ForeignLimits> = {}
   });
 }
 
-const outcome = (answer: Promise<unknown>) =>
-  answer.then(
+const textOf = (body: ReadableStream<Uint8Array>) => new Response(body).text();
+
+/** With its whole body as text: what is not read is not shown to be clean. */
+async function whole(answer: Promise<ForeignAnswer>) {
+  const { body, ...head } = await answer;
+  return { ...head, body: await textOf(body) };
+}
+
+const outcome = (answer: Promise<ForeignAnswer>) =>
+  whole(answer).then(
     (value) => ({ value, code: "answered", message: "" }),
     (error: SluiceError) => ({ value: null, code: error.code, message: error.message }),
   );
@@ -64,14 +74,51 @@ describe("an honest question", () => {
     const { body, rows, truncated, seen } = await foreign.ask({ sql, format: "json", key: "a" });
     const trades = market.truth.lines!["trades"]!;
     const tokens = new Set(trades.map((line) => line.split("|")[6]));
-    expect(JSON.parse(body)).toEqual([{ n: String(trades.length), tokens: String(tokens.size) }]);
+    expect(JSON.parse(await textOf(body))).toEqual([{ n: String(trades.length), tokens: String(tokens.size) }]);
     expect([rows, truncated, seen.hot.length]).toEqual([1, false, 2]);
     const csv = await foreign.ask({
       sql: "SELECT interval, count(*) AS n FROM candles GROUP BY 1 ORDER BY 1",
       format: "csv",
       key: "a",
     });
-    expect(csv.body.split("\r\n").slice(0, 2)).toEqual(["interval,n", expect.stringMatching(/^1,\d+$/)]);
+    expect((await textOf(csv.body)).split("\r\n").slice(0, 2)).toEqual([
+      "interval,n",
+      expect.stringMatching(/^1,\d+$/),
+    ]);
+  }, 60_000);
+
+  test("comes as Arrow that others read, in pieces; and who has read the end may ask again at once", async () => {
+    const foreign = queries(GATED);
+    const sql = "SELECT slot, mint, price, final, signature FROM trades ORDER BY slot, signature";
+    const { body, rows } = await foreign.ask({ sql, format: "arrow", key: "a" });
+    const pieces = await Array.fromAsync(body);
+    expect(pieces.length).toBeGreaterThan(1);
+    const table = tableFromIPC(Buffer.concat(pieces));
+    const json = await foreign.ask({ sql, format: "json", key: "a" });
+    const expected = JSON.parse(await textOf(json.body)) as Record<string, unknown>[];
+    expect([table.numRows, expected.length]).toEqual([rows, rows]);
+    expect(table.schema.fields.map(({ name, type }) => `${name} ${type}`)).toEqual([
+      "slot Uint64",
+      "mint Utf8",
+      "price Utf8",
+      "final Bool",
+      "signature Utf8",
+    ]);
+    const columns = table.schema.fields.map((_, i) => [...table.getChildAt(i)!]);
+    const plain = (value: unknown) => (typeof value === "bigint" ? String(value) : value);
+    const read = Array.from({ length: rows }, (_, row) => columns.map((values) => plain(values[row])));
+    expect(read).toEqual(expected.map((row) => Object.values(row)));
+  }, 60_000);
+
+  test("whose answer nobody takes keeps no process, and holds up no other question", async () => {
+    const foreign = queries(GATED, { atOnce: 1 });
+    const sql = "SELECT a.signature FROM trades a, trades b LIMIT 9000";
+    const ignored = await foreign.ask({ sql, format: "json", key: "a" });
+    const given = await foreign.ask({ sql, format: "csv", key: "b" }).catch((error: SluiceError) => error.code);
+    if (given === "SQL_BUSY") await Bun.sleep(2_000);
+    const second = await foreign.ask({ sql, format: "csv", key: "b" });
+    await second.body.cancel();
+    expect((await textOf(ignored.body)).length).toBeGreaterThan(9_000 * 40);
   }, 60_000);
 
   test("with a mistake is told what is wrong, and no place of this machine", async () => {
@@ -144,7 +191,7 @@ describe("the process alone", () => {
     expect(existsSync(target)).toBeFalse();
     expect(readdirSync(folder).sort()).toEqual(["canary.csv", "work"]);
     const after = await foreign.ask({ sql: "SELECT 1 AS one", format: "json", key: "a" });
-    expect(JSON.parse(after.body)).toEqual([{ one: 1 }]);
+    expect(JSON.parse(await textOf(after.body))).toEqual([{ one: 1 }]);
   }, 240_000);
 
   test("ends with what it was given of time, processor and memory", async () => {
@@ -158,8 +205,13 @@ describe("the process alone", () => {
   test("has nothing of our environment", async () => {
     process.env["SLUICE_CANARY"] = SECRET;
     try {
-      const probe = [process.execPath, "-e", "console.log(JSON.stringify({ answer: process.env }))"];
-      const told = await queries(probe).ask({ sql: "SELECT 1", format: "json", key: "a" });
+      const probe = [
+        process.execPath,
+        "-e",
+        `console.log(JSON.stringify({ answer: process.env })); console.log('{"end":true}')`,
+      ];
+      const { body, ...told } = await whole(queries(probe).ask({ sql: "SELECT 1", format: "json", key: "a" }));
+      expect(body).toBe("");
       expect(JSON.stringify(told)).not.toContain(SECRET);
       expect(
         Object.keys(told).filter(
