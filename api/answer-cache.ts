@@ -16,6 +16,8 @@ export interface Kept {
   readonly params: Readonly<Record<string, unknown>>;
   readonly version: string;
   readonly body: Uint8Array<ArrayBuffer>;
+  /** The answer itself, to be copied: its headers are made once. */
+  readonly answer: Response;
 }
 
 export class AnswerCache {

@@ -33,7 +33,7 @@ type PublicCode = keyof typeof PUBLIC;
 
 /** What to say of errors that are a matter of time, by code. */
 const EXPLAINED: Readonly<Record<string, string>> = {
-  HOT_MISSING: "The data of this token is not on this host, or indexing has not begun.",
+  HOT_MISSING: "What was asked for is in a lane that is not on this host, or indexing has not begun.",
   LAKE_BUSY: "Too many old ranges are being read at once.",
 };
 const RETRY_AFTER_SECONDS = 2;

@@ -53,14 +53,17 @@ export class Responder {
 
   /** The answer that was given before, with `own` headers, as long as it holds; null when another must be made. */
   repeat(kept: Kept, request: Request, at: number, own: () => Record<string, string>): Response | null {
-    const { route, params, version, body } = kept;
+    const { route, params, version, answer } = kept;
     if (route.version?.({ params, body: undefined, at, asker: "" }) !== version) return null;
     const tag = `W/"${version}"`;
     const held = request.headers.get("if-none-match");
     if (held !== null && matches(held, tag)) {
       return new Response(null, { status: 304, headers: { ...JSON_HEADERS, ...cacheHeaders(tag), ...own() } });
     }
-    return new Response(body, { headers: { ...JSON_HEADERS, ...cacheHeaders(tag), ...own() } });
+    const again = answer.clone() as typeof answer;
+    const mine = own();
+    for (const name in mine) again.headers.set(name, mine[name]!);
+    return again;
   }
 
   private answer(route: Route, { request, path, kept, body, at, asker }: Asking): Response | Promise<Response> {
@@ -91,8 +94,9 @@ export class Responder {
     const text = body instanceof MadeText ? body.text : toJson(body);
     if (keep === undefined) return new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } });
     const bytes = new TextEncoder().encode(text);
-    this.cache.set(keep.key, { route, params: asked.params, version: keep.version, body: bytes });
     const tag = cacheHeaders(`W/"${keep.version}"`);
+    const answer = new Response(bytes, { headers: { ...JSON_HEADERS, ...tag } });
+    this.cache.set(keep.key, { route, params: asked.params, version: keep.version, body: bytes, answer });
     return new Response(bytes, { status, headers: { ...JSON_HEADERS, ...tag, ...headers } });
   }
 }

@@ -98,15 +98,14 @@ export class Activity {
     return this.tables;
   }
 
-  /** Calls `visit` for every token of this host's lanes, with a pause after each piece. */
+  /** Calls `visit` for every token, with a pause after each piece. Throws `Transient` HOT_MISSING when a lane is not here. */
   private async each(visit: (reader: HotReader, brief: MintBrief, windows: Windows) => void): Promise<void> {
-    const headTime = Math.max(0, ...this.lanes.all().map((reader) => reader.stand()?.headTime ?? 0));
+    const headTime = Math.max(0, ...this.lanes.everyLane().map((reader) => reader.stand()?.headTime ?? 0));
     const windows = windowsAt(headTime);
-    for (let lane = 0; lane < this.lanes.all().length; lane++) {
+    for (let lane = 0; lane < this.lanes.count; lane++) {
       for (let after = 0; ; ) {
         // Asked for anew: a lane may have been opened again during the pause.
-        const reader = this.lanes.all()[lane];
-        if (reader === undefined) break;
+        const reader = this.lanes.everyLane()[lane]!;
         const piece = reader.briefs(after, PIECE);
         reader.read(() => {
           for (const brief of piece) visit(reader, brief, windows);

@@ -5,6 +5,7 @@ import { Fatal } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import type { Cell } from "../../pipeline/wire/table.ts";
 import type { SqlValue } from "./codec.ts";
+import { CommitWatch } from "./commit-watch.ts";
 import { firstRowFrom } from "./event-tables.ts";
 import { openForReading, storedDatasets } from "./file.ts";
 import { decodeRow, isState, quoted, selectList } from "./layout.ts";
@@ -38,6 +39,9 @@ export class LaneFileReader {
   protected readonly db: Database;
   protected readonly file: string;
   private readonly versionRow: Statement;
+  private readonly commits: CommitWatch;
+  /** As of the last look. */
+  private known: string | null = null;
   private depth = 0;
 
   /** Throws `Transient` (HOT_MISSING) while the lane has no file. */
@@ -45,9 +49,13 @@ export class LaneFileReader {
     this.file = file;
     this.db = this.guard(() => openForReading(file, options.busyTimeoutMs));
     this.versionRow = this.db.prepare("SELECT version, hash FROM _position");
+    // The first query of a connection makes the index, where this is the first.
+    this.storedVersion();
+    this.commits = new CommitWatch(file);
   }
 
   close(): void {
+    this.commits.close();
     this.versionRow.finalize();
     this.db.close(true);
   }
@@ -77,6 +85,14 @@ export class LaneFileReader {
 
   /** Tells this state of the file from every other; a microsecond, so that it can be asked for each request. */
   version(): string {
+    // A snapshot has its own, which others may have gone beyond.
+    if (this.depth > 0) return this.storedVersion();
+    // Looked at before SQLite is asked: a commit in between is a change at the next look.
+    if (this.commits.hasChanged || this.known === null) this.known = this.storedVersion();
+    return this.known;
+  }
+
+  private storedVersion(): string {
     try {
       const [version, hash] = this.versionRow.values()[0]!;
       return `${version}-${String(hash ?? "").slice(0, 8)}`;

@@ -65,6 +65,30 @@ test("a sound file has no problems", async () => {
   expect(reader.problems()).toEqual([]);
 });
 
+test("the version changes with every commit, also one of another process, and with nothing else; a snapshot keeps its own", async () => {
+  const versions = [reader.version()];
+  for (let slot = 1; slot <= 40; slot++) {
+    await lane.commit(store, [{ slot, notes: [{}] }]);
+    // The log is emptied into the file now and then, and begun anew.
+    if (slot % 7 === 0) store.checkpoint();
+    versions.push(reader.version());
+    expect(reader.version()).toBe(versions.at(-1)!);
+  }
+  expect(new Set(versions).size).toBe(41);
+  await lane.rollback(store, { slot: 39 });
+  expect(versions).not.toContain(reader.version());
+  const before = reader.version();
+  const other = new HotReader(lane.file);
+  await reader.read(() => {
+    expect(reader.version()).toBe(before);
+    const committed = lane.commit(store, [{ slot: 41 }]);
+    expect([reader.version(), other.version() === before]).toEqual([before, false]);
+    return committed;
+  });
+  expect(reader.version()).toBe(other.version());
+  other.close();
+});
+
 test("where the lane stands: nowhere, then at its position, with the time that is final", async () => {
   expect(reader.stand()).toBeNull();
   await lane.commit(store, [{ slot: 5 }, { slot: 6 }, { slot: 7 }], 6);
