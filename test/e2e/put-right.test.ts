@@ -12,13 +12,19 @@ import { startNatsServer } from "./nats-server.ts";
 
 const ground = useGround();
 
-test("a package: cut short, then whole", async () => {
+test("a package: whole, cut short while it is not used, then whole", async () => {
   const path = ground.path("some.spkg");
   const settings = ["archive.rollSeconds=20", `source.package=${path}`];
   const whole = buildDemoPackage();
-  await writeFile(path, whole.subarray(0, whole.length / 2));
-  const market = await Market.open(ground, { blocks: 120, seed: 61, settings });
+  await writeFile(path, whole);
+  const market = await Market.open(ground, { blocks: 120, seed: 61, blocksPerSecond: 20, settings });
   const stages = market.start();
+  await market.unit("ingest.main", "at work", (unit) => unit.metrics.sentBlocks > 10);
+  const { control } = await market.connection();
+  await control.setDesired("main", { running: false, at: Date.now() });
+  await market.unit("ingest.main", "paused", (unit) => unit.state === "paused");
+  await writeFile(path, whole.subarray(0, whole.length / 2));
+  await control.setDesired("main", { running: true, at: Date.now() });
   await market.unit("ingest.main", "failed", (unit) => unit.state === "failed");
   // The others were never troubled.
   const others = (await market.held()).filter((unit) => unit.unit !== "ingest.main");
