@@ -26,6 +26,7 @@ import * as simulate from "./cli/simulate.ts";
 import * as spend from "./cli/spend.ts";
 import * as sql from "./cli/sql.ts";
 import * as stages from "./cli/stages.ts";
+import * as tiers from "./cli/tiers.ts";
 import * as token from "./cli/token.ts";
 import * as upgrade from "./cli/upgrade.ts";
 import * as upkeep from "./cli/upkeep.ts";
@@ -70,6 +71,7 @@ const COMMANDS = [
   upkeep,
   rebuild,
   quarantine,
+  tiers,
   record,
   spend,
   upgrade,

@@ -47,7 +47,7 @@ async function answer(
     import("./local-lanes.ts"),
   ]);
   const files = new Map(job.lake.files as readonly (readonly [string, readonly LakeFile[]])[]);
-  const snapshot = { ...job.lake, files, coverage: new Map() };
+  const snapshot = { ...job.lake, files, coverage: new Map(), coverageOfSources: new Map() };
   const hot = job.hot.map(({ source, folder, lanes }) => new LocalLanes(source, folder, lanes));
   const analytics = openAnalytics({
     lake: { name: job.lakeName, read: async () => snapshot, localPath },

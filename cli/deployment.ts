@@ -119,9 +119,27 @@ export async function openDeployment(config: Config, connection: Connection): Pr
       (await import("./rebuild/needed.ts")).restoreIfNeeded(deployment, lane, context),
     // DuckDB is loaded only where the archive runs.
     openLake: async (log, lineage) => (await import("./lake.ts")).openLake(config, catalog, control, log, lineage),
+    lakeProof: once(async () => {
+      const [{ LakeProof }, { lakeStore }] = await Promise.all([
+        import("../storage/lake/proof.ts"),
+        import("./lake.ts"),
+      ]);
+      return new LakeProof(await lakeStore(config), config["source.name"]);
+    }),
     lake: async () => (await import("./lake.ts")).lakeStore(config),
     spooledSegments: async () => (await import("./lake.ts")).spooledSegments(config),
   };
   for (const spec of streams(deployment)) await broker.ensureStream(spec);
   return deployment;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().catch((error) => {
+      made = null;
+      throw error;
+    });
+    return made;
+  };
 }

@@ -11,6 +11,7 @@ import { Fatal, Transient } from "../pipeline/errors.ts";
 import { type Log, logFor } from "../pipeline/log.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
+import { LakeCopies } from "../storage/lake/copies.ts";
 import type { SlotRange } from "../storage/lake/coverage.ts";
 import type { Lineage } from "../storage/lake/entry.ts";
 import { FileCache } from "../storage/lake/file-cache.ts";
@@ -104,7 +105,11 @@ export async function openLake(
     memoryMb: Math.floor(config["archive.memoryBytes"] / 1e6),
   };
   if (config["lake.url"] === "") {
-    return { sink: new LakeSink({ ...options, store: new FolderStore(folders(config).lake) }), shipping: null };
+    return {
+      sink: new LakeSink({ ...options, store: new FolderStore(folders(config).lake) }),
+      shipping: null,
+      copies: null,
+    };
   }
   const cache = lakeCache(config);
   const lock = config["lake.s3.conditionalWrites"] === "lease" ? leaseLock(config, control, systemWorld) : undefined;
@@ -123,7 +128,18 @@ export async function openLake(
     },
     onShipped: (key, path) => cache.adopt(key, path),
   });
-  return { sink: new LakeSink({ ...options, store: spool.store, journal: spool }), shipping: spool };
+  return {
+    sink: new LakeSink({ ...options, store: spool.store, journal: spool }),
+    shipping: spool,
+    copies: new LakeCopies(bucket, cache),
+  };
+}
+
+/** What this host keeps of a bucket's files; null where the lake is a folder. */
+export async function lakeCopies(config: Config): Promise<LakeCopies | null> {
+  if (config["lake.url"] === "") return null;
+  const cache = lakeCache(config);
+  return new LakeCopies(await bucketStore(config, cache), cache);
 }
 
 /** One for each lineage that this host writes in a bucket. */

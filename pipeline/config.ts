@@ -14,6 +14,7 @@ import { choice, flag, integer, type Knob, list, parseValue, text } from "./conf
 import { LAKE_KNOBS } from "./config-lake.ts";
 import { MAPS } from "./config-maps.ts";
 import { PROGRAMS } from "./config-programs.ts";
+import { RETENTION_KNOBS } from "./config-retention.ts";
 import { parseSection, type Section, shownSection } from "./config-section.ts";
 import { SOURCE_KNOBS } from "./config-source.ts";
 import { type SourceEntry, settingOf, sourcesSection } from "./config-sources.ts";
@@ -145,6 +146,8 @@ export const KNOBS = {
     "A roll is written when it spans so much block time.",
   ),
   "archive.memoryBytes": integer(128 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
+
+  ...RETENTION_KNOBS,
 
   ...API_KNOBS,
 } as const satisfies Record<string, Knob>;

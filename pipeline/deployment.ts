@@ -13,6 +13,7 @@ import type { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
 import type { Log } from "./log.ts";
+import type { NextTier } from "./retention.ts";
 import type { SubstreamsSource } from "./source/client.ts";
 import type { UnitContext } from "./unit.ts";
 import type { DatasetCatalog, RowBatch } from "./wire/batch.ts";
@@ -45,6 +46,8 @@ export interface Deployment {
   restoreLane(lane: number, context: UnitContext): Promise<void>;
   /** For one lineage; absent: that of the live archive. */
   openLake(log: Log, lineage?: Lineage): Promise<LakeOutput>;
+  /** Says what of the lake is there and sound; the same for all lanes, so that each file is read once. */
+  lakeProof(): Promise<NextTier>;
   /** The lake as readers see it. */
   lake(): Promise<ObjectStore>;
   /** Segments of history with commits on this host that may not be in the bucket yet. */

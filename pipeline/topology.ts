@@ -25,6 +25,7 @@ import { paidSource } from "./paid-source.ts";
 import { quarantine } from "./quarantine.ts";
 import { whenQuiet } from "./quiet.ts";
 import { StreamReader } from "./reader.ts";
+import { keepCopiesFew, keepHotShort } from "./retention.ts";
 import { type Quarantined, run } from "./runner.ts";
 import { lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
@@ -211,27 +212,30 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
     act: () => store.checkpoint(),
     onFailure: (error) => c.log("debug", "the write-ahead log stays as it is for now", { reason: describe(error) }),
   });
-  await run(
-    {
-      ...common(d, c),
-      reader: new StreamReader(d.broker, n.lanes.stream, n.lanes.subject(lane), d.rowCodec),
-      stage: new LaneStage(store.state, d.effects),
-      sink: store,
-      codec: d.rowCodec,
-      onStanding: (standing) => {
-        c.standing(standing);
-        publishing.wake();
-        quiet.stir();
+  const rules = { ...retention(d, c), days: d.config["retention.hotDays"], store, lake: () => d.lakeProof() };
+  await together(c.signal, [(signal) => keepHotShort(rules, signal)], (signal) =>
+    run(
+      {
+        ...common(d, c),
+        reader: new StreamReader(d.broker, n.lanes.stream, n.lanes.subject(lane), d.rowCodec),
+        stage: new LaneStage(store.state, d.effects),
+        sink: store,
+        codec: d.rowCodec,
+        onStanding: (standing) => {
+          c.standing(standing);
+          publishing.wake();
+          quiet.stir();
+        },
       },
-    },
-    c.signal,
+      signal,
+    ),
   ).finally(() => publishing.stop());
 }
 
 async function archive(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = new ArchiveStage(d.rollLimits);
-  const { sink, shipping } = await d.openLake(c.log);
+  const { sink, shipping, copies } = await d.openLake(c.log);
   c.setDetails(() => ({
     pendingFinal: stage.pendingFinal(),
     gathering: stage.gathering(),
@@ -240,6 +244,8 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
   }));
   const beside = [(signal: AbortSignal) => relievePressure(d, n.events.stream, () => stage.requestEarlyRoll(), signal)];
   if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  const rules = { ...retention(d, c), days: d.config["retention.warmDays"] };
+  if (copies !== null) beside.push((signal) => keepCopiesFew({ ...rules, copies }, signal));
   await together(c.signal, beside, (signal) =>
     run(
       {
@@ -261,6 +267,10 @@ async function relievePressure(d: Deployment, stream: string, relieve: () => voi
     if (state !== null && state.bytes > state.maxBytes / 2) relieve();
     await d.world.sleep(2_000, signal).catch(() => undefined);
   }
+}
+
+function retention(d: Deployment, c: UnitContext) {
+  return { dryRun: d.config["retention.dryRun"], world: d.world, log: c.log };
 }
 
 /** What every runner of a unit gets. */

@@ -97,7 +97,7 @@ describe("rows", () => {
   });
 
   test("of a backfill do not hide those of the hot stores", async () => {
-    await lake.fill([[500]], { lineage: { ...LIVE, kind: "backfill" } });
+    await lake.fill([[500]], { lineage: { ...LIVE, kind: "backfill", start: 500, stop: 600 } });
     const hot = [hotSource({ trades: tradesAt([40]) })];
     expect(await rows("SELECT slot FROM trades ORDER BY slot", { hot })).toEqual([[40n], [500n]]);
   });

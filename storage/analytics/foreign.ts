@@ -24,7 +24,7 @@ export interface ForeignJob {
   readonly maxBytes: number;
   readonly memoryMb: number;
   readonly lakeName: string;
-  readonly lake: Omit<LakeSnapshot, "files" | "coverage"> & {
+  readonly lake: Omit<LakeSnapshot, "files" | "coverage" | "coverageOfSources"> & {
     readonly files: readonly (readonly [string, readonly unknown[]])[];
   };
   /** Hot stores of each source on this host. */

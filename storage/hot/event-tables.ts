@@ -11,6 +11,15 @@ import { storedDatasets } from "./file.ts";
 import { isState, quoted } from "./layout.ts";
 import type { MintIds } from "./mint-ids.ts";
 
+/** Rows that have aged. */
+export interface Aged {
+  /** Slot of the oldest of them, by dataset. */
+  readonly from: ReadonlyMap<string, number>;
+  /** They lie below this slot. */
+  readonly before: number;
+  readonly rows: number;
+}
+
 export class EventTables {
   private readonly db: Database;
   private readonly mintIds: MintIds;
@@ -54,14 +63,39 @@ export class EventTables {
     this.prune.run(finalSlot);
   }
 
-  /** Deletes up to `rowsMax` rows below `slot`, oldest first, and returns how many there were. */
+  /**
+   * What is older than `time` (Unix seconds) and may go: the slot below which it lies, how many rows it is, and where it
+   * begins in each dataset. The newest row of a dataset stays, however old: its number says how many there have been.
+   */
+  aged(time: number): Aged {
+    const from = new Map<string, number>();
+    let [before, rows] = [0, 0];
+    for (const { name } of storedDatasets(this.db).values()) {
+      if (isState(name)) continue;
+      const [first, firstSlot, last] = this.db
+        .prepare(`SELECT min(_row), min(slot), max(_row) FROM ${quoted(name)}`)
+        .values()[0]!;
+      const end = last === null ? 0 : Math.min(firstRowFrom(this.db, name, time, "block_time"), Number(last));
+      if (first === null || end <= Number(first)) continue;
+      const [slot] = this.db
+        .prepare(`SELECT slot FROM ${quoted(name)} WHERE _row < ? ORDER BY _row DESC LIMIT 1`)
+        .values(end)[0]!;
+      from.set(name, Number(firstSlot));
+      before = Math.max(before, Number(slot) + 1);
+      rows += end - Number(first);
+    }
+    return { from, before, rows };
+  }
+
+  /** Deletes up to `rowsMax` rows below `slot`, oldest first, and returns how many there were; the newest of each dataset stays. */
   expire(slot: number, rowsMax: number): number {
     let left = rowsMax;
     for (const [id, { name }] of storedDatasets(this.db)) {
       if (left === 0) break;
       if (isState(name)) continue;
-      const end = firstRowFrom(this.db, name, slot);
-      const first = Number(this.db.prepare(`SELECT coalesce(min(_row), 1) FROM ${quoted(name)}`).values()[0]![0]);
+      const bounds = `SELECT coalesce(min(_row), 1), coalesce(max(_row), 1) FROM ${quoted(name)}`;
+      const [first, last] = this.db.prepare(bounds).values()[0]!.map(Number) as [number, number];
+      const end = Math.min(firstRowFrom(this.db, name, slot), last);
       const rows = Math.min(left, Math.max(0, end - first));
       if (rows === 0) continue;
       this.deleteRows(id, name, "_row < ?", first + rows);

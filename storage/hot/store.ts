@@ -11,7 +11,7 @@ import { Fatal } from "../../pipeline/errors.ts";
 import { type Position, sameBlock } from "../../pipeline/position.ts";
 import type { DatasetCatalog, RowBatch, Signal } from "../../pipeline/wire/batch.ts";
 import type { Head, Sink, Step } from "../sink.ts";
-import { EventTables } from "./event-tables.ts";
+import { type Aged, EventTables } from "./event-tables.ts";
 import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
 import { STATE_TABLES } from "./layout.ts";
 import { MintIds } from "./mint-ids.ts";
@@ -21,6 +21,7 @@ import {
   advance,
   checkOwner,
   finalSlotOf,
+  headTimeOf,
   keepBlock,
   pruneBlocks,
   readHead,
@@ -197,6 +198,13 @@ export class HotStore implements Sink<LaneOut> {
   liveEndsWith(message: LiveMark): void {
     const { outbox } = this.opened();
     if (outbox.has(message)) outbox.markSent(message.id);
+  }
+
+  /** Events that are older than so many seconds of block time, counted from the newest block. */
+  aged(seconds: number): Aged {
+    const { db, events } = this.opened();
+    const headTime = headTimeOf(db);
+    return headTime === null ? { from: new Map(), before: 0, rows: 0 } : events.aged(headTime - seconds);
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { World } from "../../pipeline/world.ts";
 
@@ -88,6 +88,23 @@ export class FileCache {
   async drop(key: string): Promise<void> {
     await rm(join(this.o.folder, key), { force: true });
     this.bytes = null;
+  }
+
+  /** The copies that there are. */
+  async list(): Promise<readonly { readonly key: string; readonly bytes: number }[]> {
+    const copies = await copiesIn(this.o.folder);
+    return copies
+      .filter(({ path }) => !basename(path).startsWith(TEMPORARY))
+      .map(({ path, bytes }) => ({ key: path.slice(this.o.folder.length + 1), bytes }));
+  }
+
+  /** Removes a copy unless somebody, in any process, has used it a moment ago; says whether it is gone. */
+  async evict(key: string): Promise<boolean> {
+    const path = join(this.o.folder, key);
+    const found = await stat(path).catch(() => null);
+    if (found !== null && this.o.world.now() - found.mtimeMs < IN_USE_MS) return false;
+    await this.drop(key);
+    return true;
   }
 
   private async fetch(path: string, bytes: number, download: (path: string) => Promise<void>): Promise<void> {

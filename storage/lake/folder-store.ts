@@ -164,7 +164,8 @@ function codeOf(error: unknown): string | undefined {
 const PASSING = new Set(["ENOSPC", "EDQUOT", "EIO", "EAGAIN", "EBUSY", "EMFILE", "ENFILE", "ESTALE", "ETIMEDOUT"]);
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
-function storeError(cause: unknown, where: string): SluiceError {
+/** What a failure of the file system means for the lake. */
+export function storeError(cause: unknown, where: string): SluiceError {
   const code = codeOf(cause) ?? "";
   const message = cause instanceof Error ? cause.message : String(cause);
   if (code === "ENOSPC" || code === "EDQUOT") {

@@ -1,4 +1,5 @@
 /** The lake as the archive sees it: the sink that it commits to, and what goes on beside it. */
+import type { LakeCopies } from "./copies.ts";
 import type { LakeSink } from "./sink.ts";
 import type { SpoolStatus } from "./spool.ts";
 
@@ -6,6 +7,8 @@ export interface LakeOutput {
   readonly sink: LakeSink;
   /** Brings commits to the bucket; null where the lake is a folder of this host, and a commit is in it at once. */
   readonly shipping: Shipping | null;
+  /** What this host keeps of the bucket's files; null where the lake is a folder. */
+  readonly copies: LakeCopies | null;
 }
 
 export interface Shipping {

@@ -47,7 +47,13 @@ afterEach(() => lake.dispose());
 
 test("an empty lake has nothing", async () => {
   const lakeNow = await new LakeReader(lake.store).read();
-  expect(lakeNow).toEqual({ head: null, files: new Map(), lineages: [], coverage: new Map() });
+  expect(lakeNow).toEqual({
+    head: null,
+    files: new Map(),
+    lineages: [],
+    coverage: new Map(),
+    coverageOfSources: new Map(),
+  });
 });
 
 test("asking again reads what is new; what was read before stays as it was", async () => {

@@ -37,7 +37,17 @@ export interface LakeSnapshot {
   readonly lineages: readonly LineageStand[];
   /** Slots by dataset that are covered, with rows or without. */
   readonly coverage: ReadonlyMap<string, readonly SlotRange[]>;
+  /** The same by source and dataset, see `coverageOf`. */
+  readonly coverageOfSources: ReadonlyMap<string, readonly SlotRange[]>;
 }
+
+/** Slots of a dataset that are covered for one source: the same slots of another hold other rows. */
+export function coverageOf({ coverageOfSources }: LakeSnapshot, source: string, dataset: string): readonly SlotRange[] {
+  return coverageOfSources.get(sourceKey(source, dataset)) ?? [];
+}
+
+/** Names of sources hold no blanks. */
+const sourceKey = (source: string, dataset: string) => `${source} ${dataset}`;
 
 export class LakeReader {
   private readonly manifest: Manifest;
@@ -45,7 +55,11 @@ export class LakeReader {
   private readonly files = new Map<string, LakeFile>();
   private readonly lineages = new Map<string, LineageStand>();
   private readonly coverage = new Map<string, readonly SlotRange[]>();
-  private latest: LakeSnapshot = { head: null, files: new Map(), lineages: [], coverage: new Map() };
+  /** By source and dataset. */
+  private readonly ofSources = new Map<string, readonly SlotRange[]>();
+  private latest: LakeSnapshot = {
+    ...{ head: null, files: new Map(), lineages: [], coverage: new Map(), coverageOfSources: new Map() },
+  };
   private reading: Promise<unknown> = Promise.resolve();
 
   constructor(store: ObjectStore) {
@@ -85,6 +99,8 @@ export class LakeReader {
     if (!addsCoverage(entry.lineage)) return;
     for (const { name } of entry.datasets) {
       this.coverage.set(name, cover(this.coverage.get(name) ?? [], slotsOf(entry)));
+      const own = sourceKey(entry.lineage.source, name);
+      this.ofSources.set(own, cover(this.ofSources.get(own) ?? [], slotsOf(entry)));
     }
   }
 
@@ -94,6 +110,7 @@ export class LakeReader {
       files: Map.groupBy(this.files.values(), (file) => file.dataset),
       lineages: [...this.lineages.values()],
       coverage: new Map(this.coverage),
+      coverageOfSources: new Map(this.ofSources),
     };
   }
 }

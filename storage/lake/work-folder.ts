@@ -2,11 +2,23 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { storeError } from "./folder-store.ts";
 
 const NAME = /^work-(\d+)-/;
 
-/** Makes a new folder below `parent`, and removes those there whose process is no longer alive. */
+/**
+ * Makes a new folder below `parent`, and removes those there whose process is no longer alive. Throws `Transient`
+ * LAKE_DISK_FULL, `Fatal` LAKE_IO.
+ */
 export async function makeWorkFolder(parent: string): Promise<string> {
+  try {
+    return await makeFolder(parent);
+  } catch (error) {
+    throw storeError(error, parent);
+  }
+}
+
+async function makeFolder(parent: string): Promise<string> {
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
     const pid = Number(NAME.exec(name)?.[1] ?? Number.NaN);

@@ -5,8 +5,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { silentLog } from "../../pipeline/log.ts";
 import type { BlockMeta, Position } from "../../pipeline/position.ts";
+import { expireOld } from "../../pipeline/retention.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
+import { systemWorld } from "../../pipeline/world.ts";
 import { simulate, type Truth } from "../../simulator/index.ts";
 import { type ReadBlock, readMessage } from "../../simulator/naive-reader.ts";
 import { ArchiveStage } from "../../stages/archive/stage.ts";
@@ -18,6 +21,7 @@ import { SPINPET_EFFECTS } from "../../stages/sync/spinpet.ts";
 import { laneFile } from "../../storage/hot/file.ts";
 import { HotStore } from "../../storage/hot/store.ts";
 import { FolderStore } from "../../storage/lake/folder-store.ts";
+import { LakeProof } from "../../storage/lake/proof.ts";
 import { LakeSink } from "../../storage/lake/sink.ts";
 
 export interface MarketOptions {
@@ -87,6 +91,17 @@ export class Market {
   /** Lets events below a slot age out of the hot stores, as they do once the lake has them. */
   expire(slot: number): void {
     for (const { store } of this.open) while (store.expire(slot, 1_000) > 0);
+  }
+
+  /** Applies the rule for events to every lane, as the lanes' owners do; returns why something old has to stay. */
+  async retain(seconds: number, dryRun = false): Promise<string | null> {
+    const proof = new LakeProof(this.lake, SOURCE);
+    const rule = { lake: async () => proof, days: seconds / 86_400, dryRun, world: systemWorld, log: silentLog };
+    let lacking: string | null = null;
+    for (const { store } of this.open) {
+      lacking = (await expireOld({ ...rule, store }, new AbortController().signal)) ?? lacking;
+    }
+    return lacking;
   }
 
   /** Lets candles that begin before a time (Unix seconds) age out of the hot stores. */

@@ -43,6 +43,15 @@ export interface ArchiverChaosResult {
 }
 
 const ROOT = join(import.meta.dir, "..", "..");
+/** What a commit does, see `die.ts`; most of its steps are those of files. */
+const OF_A_FOLDER = [
+  ...["LakeSink.writeFile", "FolderStore.putIfAbsent", "FolderStore.place", "FolderStore.writeAndPlace"],
+  ...["Manifest.append", "Manifest.writeCheckpoint", "LakeSink.commit"],
+];
+const ACTIONS = {
+  folder: OF_A_FOLDER,
+  bucket: [...OF_A_FOLDER, "Spool.append", "FolderStore.delete", "S3Store.putIfAbsent", "S3Store.put"],
+} as const;
 /** About the steps of two commits: some lives get somewhere, others do not. */
 const STEPS_MAX = 90;
 /** Enough that there is something left to commit for the last life. */
@@ -106,8 +115,11 @@ export async function runArchiverChaos(options: ArchiverChaosOptions): Promise<A
 
 async function killMany(archiver: Archiver, { seed, kills, lake, say }: ArchiverChaosOptions): Promise<void> {
   const random = seededRandom(seed);
+  const named = ACTIONS[lake].flatMap((action) => [`before ${action}`, `after ${action}`]);
   for (let kill = 1; kill <= kills; kill++) {
-    archiver.start(1 + Math.floor(random() * STEPS_MAX));
+    // Every other time at a step of our choice, so that each has its turn: at its first time, or some commits later.
+    const step = kill % 2 === 0 ? named[(kill / 2 - 1) % named.length]! : "";
+    archiver.start(1 + Math.floor(random() * (step === "" ? STEPS_MAX : 3)), step);
     await archiver.died();
     say(`${lake}: kill ${kill}/${kills}: ${(await archiver.lastDeath()) ?? "nowhere"}`);
   }
@@ -144,9 +156,14 @@ class Archiver {
     this.settings = join(data, "settings.json");
   }
 
-  /** `steps`: how many it lives; 0: until it is stopped. */
-  start(steps: number): void {
-    const env = { CHAOS_STEPS: String(steps), CHAOS_STEPS_FILE: this.stepsFile, CHAOS_FULL_FILE: this.fullFile };
+  /** `steps`: how many it lives, of all or of those with a name; 0: until it is stopped. */
+  start(steps: number, step = ""): void {
+    const env = {
+      CHAOS_STEPS: String(steps),
+      CHAOS_STEP: step,
+      CHAOS_STEPS_FILE: this.stepsFile,
+      CHAOS_FULL_FILE: this.fullFile,
+    };
     const preload = ["--preload", join(import.meta.dir, "die.ts"), join(ROOT, "main.ts")];
     // Its name stays: it takes its own lease over at once.
     const args = ["--config", this.settings, "stages", "archive", "--node", "archiver"];

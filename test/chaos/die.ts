@@ -11,13 +11,15 @@ import { LakeSink } from "../../storage/lake/sink.ts";
 import { Spool } from "../../storage/lake/spool.ts";
 
 const stepsLeft = Number(process.env["CHAOS_STEPS"] ?? "");
+/** Only steps of this name count; empty: all. */
+const only = process.env["CHAOS_STEP"] ?? "";
 const stepsFile = process.env["CHAOS_STEPS_FILE"] ?? "";
 const fullFile = process.env["CHAOS_FULL_FILE"] ?? "";
 
 let steps = 0;
 
 function step(name: string): void {
-  if (!(stepsLeft > 0) || ++steps < stepsLeft) return;
+  if (!(stepsLeft > 0) || (only !== "" && only !== name) || ++steps < stepsLeft) return;
   appendFileSync(stepsFile, `${name}\n`);
   process.kill(process.pid, "SIGKILL");
   // Nothing of this process may go on until the signal is there.
@@ -45,7 +47,7 @@ function watch(
   }
 }
 
-watch(LakeSink, ["writeFile"]);
+watch(LakeSink, ["writeFile", "commit"]);
 watch(FolderStore, ["putIfAbsent", "delete"]);
 watch(FolderStore, ["place", "writeAndPlace"], () => {
   if (fullFile === "" || !existsSync(fullFile)) return;
