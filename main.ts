@@ -21,6 +21,7 @@ import { EXIT, exitCodeOf } from "./cli/output.ts";
 import * as quarantine from "./cli/quarantine.ts";
 import * as rebuild from "./cli/rebuild.ts";
 import * as record from "./cli/record.ts";
+import * as redecode from "./cli/redecode.ts";
 import * as replay from "./cli/replay.ts";
 import * as simulate from "./cli/simulate.ts";
 import * as spend from "./cli/spend.ts";
@@ -70,6 +71,7 @@ const COMMANDS = [
   backup,
   upkeep,
   rebuild,
+  redecode,
   quarantine,
   tiers,
   record,

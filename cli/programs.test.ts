@@ -55,6 +55,36 @@ async function refusal(settings: object): Promise<SluiceError> {
 }
 
 describe("presets", () => {
+  test("learn later layouts from an IDL, behind those they know; datasets keep their columns", async () => {
+    const struct = (fields: readonly (readonly [string, string])[]) => ({
+      ...{ kind: "struct", fields: fields.map(([name, type]) => ({ name, type })) },
+    });
+    const old = SPINPET.events.find(({ name }) => name === "BuySellEvent")!.layouts[0]!;
+    const same = old.map(({ name, type }) => [name, String(type)] as const);
+    const later = (name: string, fields: readonly (readonly [string, string])[]) => {
+      const file = join(folder, `${name}.json`);
+      const types = [{ name: "BuySellEvent", type: struct(fields) }];
+      writeFileSync(file, JSON.stringify({ ...IDL, instructions: [], events: [{ name: "BuySellEvent" }], types }));
+      return file;
+    };
+    const grown = later("grown", [["fee", "u64"], ...same]);
+    const { programs, catalog, effects } = await decoders({
+      programs: [{ preset: "spinpet", later: [later("same", same), grown] }],
+    });
+    const layouts = programs[0]!.events.find(({ name }) => name === "BuySellEvent")!.layouts;
+    expect(layouts.map((layout) => layout.map(({ name }) => name))).toEqual([
+      old.map(({ name }) => name),
+      ["fee", ...old.map(({ name }) => name)],
+    ]);
+    const before = (await decoders({})).catalog.get("buy_sell")!.columns;
+    expect(catalog.get("buy_sell")!.columns.slice(0, before.length)).toEqual([...before]);
+    expect(catalog.get("buy_sell")!.columns.at(-1)).toMatchObject({ name: "fee", nullable: true });
+    expect(effects.has("long_short")).toBe(true);
+    expect(await refusal({ programs: [{ idl: idlFile, later: [grown] }] })).toMatchObject({
+      ...{ code: "CONFIG_VALUE", where: "programs[0].later" },
+    });
+  });
+
   test("spinpet when nothing is named; otherwise what is named, in both lists", async () => {
     expect((await decoders({})).programs.map(({ name }) => name)).toEqual(["spinpet"]);
     const both = await decoders({

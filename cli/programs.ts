@@ -10,7 +10,7 @@ import { type IdlOptions, programFromIdl } from "../stages/decode/idl.ts";
 import type { InstructionChoice } from "../stages/decode/idl-instructions.ts";
 import type { MapSpec } from "../stages/decode/map/map-spec.ts";
 import { snakeCase } from "../stages/decode/names.ts";
-import type { ProgramSpec, TradeMapping } from "../stages/decode/program.ts";
+import type { EventSpec, ProgramSpec, TradeMapping } from "../stages/decode/program.ts";
 import type { Effects } from "../stages/sync/event-row.ts";
 import { loadIdl } from "./idl-source.ts";
 import { PRESETS, type Preset, withInstructions } from "./presets.ts";
@@ -46,7 +46,19 @@ function presetInShort(entry: string): Chosen {
 }
 
 async function chosenBy(setting: ProgramSetting, where: string, kept: string): Promise<Chosen> {
-  if (setting.preset !== undefined) return chosenPreset({ ...setting, preset: setting.preset }, where);
+  if (setting.preset !== undefined) {
+    const chosen = chosenPreset({ ...setting, preset: setting.preset }, where);
+    const later = await Promise.all((setting.later ?? []).map((location) => loadIdl(location, kept)));
+    return later.length === 0
+      ? chosen
+      : { ...chosen, programs: chosen.programs.map((p) => withLater(p, later, where)) };
+  }
+  if (setting.later !== undefined) {
+    throw new Fatal("CONFIG_VALUE", `${where}.later goes with a preset`, {
+      where: `${where}.later`,
+      hint: "Name the newest IDL as `idl`, and those before it as `earlier`.",
+    });
+  }
   if (setting.idl === undefined) {
     throw new Fatal("CONFIG_VALUE", `${where} names neither a preset nor an IDL`, {
       where,
@@ -77,6 +89,21 @@ function chosenPreset(setting: ProgramSetting & { readonly preset: string }, whe
     ...(setting.name === undefined || preset.programs.length === 1 ? {} : { name: `${setting.name}_${program.name}` }),
   }));
   return { programs, ...(preset.effects === undefined ? {} : { effects: preset.effects }) };
+}
+
+/** The program with the layouts that its events have in later IDLs, after those it knows: its datasets keep their columns. */
+function withLater(program: ProgramSpec, later: readonly unknown[], where: string): ProgramSpec {
+  const newer = later.flatMap(
+    (idl) => within(where, () => programFromIdl(idl, { programId: program.programId })).events,
+  );
+  const events = program.events.map((event) => {
+    const layouts = newer.filter(({ name }) => name === event.name).flatMap((same) => same.layouts);
+    const names = (layout: EventSpec["layouts"][number]) =>
+      JSON.stringify(layout.map(({ name, type }) => [name, type]));
+    const known = new Set(event.layouts.map(names));
+    return { ...event, layouts: [...event.layouts, ...layouts.filter((layout) => !known.has(names(layout)))] };
+  });
+  return { ...program, events };
 }
 
 /** A preset says by itself what its events mean. */

@@ -23,6 +23,7 @@ import {
   whereOf,
   withBroker,
 } from "./quarantine-reads.ts";
+import { registerForQuarantine } from "./redecode.ts";
 import { openStores } from "./sql.ts";
 
 const REASONS = ["unknown_length", "bad_value", "bytes_left_over", "truncated_payload", "bad_block"] as const;
@@ -37,7 +38,9 @@ interface Choice {
 }
 
 export function register(program: Command, context: CliContext): void {
-  const quarantine = program.command("quarantine").description("what could not be decoded: look at it, or drop it");
+  const quarantine = program
+    .command("quarantine")
+    .description("what could not be decoded: look at it, decode it anew, or drop it");
   chosen(quarantine.command("list"))
     .description("the newest payloads, and how many there are of which program and reason")
     .option("--limit <n>", "payloads or batches to show", "20")
@@ -67,6 +70,7 @@ All of them as SQL: sluice sql "select * from quarantine"`,
       const { config, json } = context.load(command);
       await show({ config, id, ...options, json }, context);
     });
+  registerForQuarantine(quarantine, context);
   chosen(quarantine.command("drop"))
     .description("remove payloads from the lake, or batches from their stream, for good; says first what would go")
     .option("--all", "everything")

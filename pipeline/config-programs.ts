@@ -112,6 +112,9 @@ export const ProgramSetting = Type.Object(
     id: Type.Optional(address("the program's address, base58")),
     idl: Type.Optional(location),
     earlier: Type.Optional(Type.Array(location, { description: "a list of earlier IDLs of the program" })),
+    later: Type.Optional(
+      Type.Array(location, { description: "a list of later IDLs of a preset's program, whose layouts it lacks" }),
+    ),
     prefix: Type.Optional(identifier("what is put before the names of datasets")),
     mint: Type.Optional(fieldPath("the field that names the token of an event")),
     only: Type.Optional(Type.Array(Type.String(), { description: "a list of the events to decode" })),

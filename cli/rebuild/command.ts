@@ -34,7 +34,7 @@ export interface RebuildOptions {
   readonly hotRoot: string;
 }
 
-interface RebuiltLane {
+export interface RebuiltLane {
   readonly lane: number;
   readonly file: string;
   readonly snapshotSlot: number | null;
@@ -49,7 +49,8 @@ interface RebuiltLane {
 /** How long whoever runs a lane has to finish its commit and hand over, ms. */
 const HAND_OVER_MS = 45_000;
 
-export async function rebuild(options: RebuildOptions, io: CommandIo): Promise<void> {
+/** Resolves to the lanes that were made anew. */
+export async function rebuild(options: RebuildOptions, io: CommandIo): Promise<readonly RebuiltLane[]> {
   const { config } = options;
   const connection = await connectBroker(config, "sluice-rebuild");
   const stop = new AbortController();
@@ -57,8 +58,9 @@ export async function rebuild(options: RebuildOptions, io: CommandIo): Promise<v
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
   try {
     const deployment = await openDeployment(config, connection);
-    if (options.dryRun) await plan(deployment, options, io);
-    else await rebuildLanes(deployment, options, stop.signal, io);
+    if (!options.dryRun) return await rebuildLanes(deployment, options, stop.signal, io);
+    await plan(deployment, options, io);
+    return [];
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, onSignal);
     await connection.close();
@@ -134,7 +136,12 @@ function standOf(file: string): number | null {
   }
 }
 
-async function rebuildLanes(d: Deployment, options: RebuildOptions, signal: AbortSignal, io: CommandIo): Promise<void> {
+async function rebuildLanes(
+  d: Deployment,
+  options: RebuildOptions,
+  signal: AbortSignal,
+  io: CommandIo,
+): Promise<RebuiltLane[]> {
   const { config, lanes } = options;
   const { hot } = folders(config);
   await mkdir(hot, { recursive: true });
@@ -168,6 +175,7 @@ async function rebuildLanes(d: Deployment, options: RebuildOptions, signal: Abor
   const seconds = (systemWorld.monotonic() - startedAt) / 1000;
   if (options.json) io.stdout.write(`${toJson({ source: d.source, lanes: done, seconds })}\n`);
   else io.stdout.write(`${done.length} ${done.length === 1 ? "lane" : "lanes"} in ${formatSeconds(seconds)}\n`);
+  return done;
 }
 
 /** With the lane in our hands: brings the file up to the moment, and puts it in place. */

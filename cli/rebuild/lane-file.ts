@@ -16,6 +16,10 @@ import { swapHotStore } from "../../storage/hot/swap.ts";
 import type { LakeHistory } from "../../storage/lake/reader.ts";
 import type { Head, Sink } from "../../storage/sink.ts";
 
+/** Rows loaded between looks for old ones, and rows deleted in one transaction. */
+const EXPIRE_EVERY_ROWS = 200_000;
+const EXPIRED_AT_ONCE = 50_000;
+
 export class LaneFile {
   readonly lane: number;
   /** Rows of events appended from the lake. */
@@ -23,6 +27,8 @@ export class LaneFile {
   readonly store: HotStore;
   readonly stage: LaneStage;
   private readonly d: Deployment;
+  /** Rows loaded when old ones went last. */
+  private expiredAt = 0;
   private head: Head | null = null;
 
   private constructor(d: Deployment, lane: number, file: string) {
@@ -88,6 +94,7 @@ export class LaneFile {
     const out = this.stage.apply(batch);
     await this.store.commit({ prev, next, finalSlot: lake.slot, blocks: batch.blocks, inputSeq: 0 }, out);
     for (const table of batch.tables.values()) this.rows += table.length;
+    if (this.rows - this.expiredAt > EXPIRE_EVERY_ROWS) this.expireOld();
     this.head = { position: next, finalSlot: lake.slot, recent: [], inputSeq: 0 };
   }
 
@@ -95,6 +102,7 @@ export class LaneFile {
   async settle({ position, recent, time }: LakeHistory): Promise<void> {
     const step = { prev: this.position, next: position, finalSlot: position.slot, blocks: recent, inputSeq: 0 };
     await this.store.settle(step, time);
+    this.expireOld();
     this.head = { position, finalSlot: position.slot, recent, inputSeq: 0 };
   }
 
@@ -117,6 +125,15 @@ export class LaneFile {
     await this.close();
     swapHotStore(this.store.name, file);
     return this.head;
+  }
+
+  /** What is old enough to be in the lake alone goes at once, so that the file is no larger than it will be. */
+  private expireOld(): void {
+    const { "retention.hotDays": days, "retention.dryRun": isDryRun } = this.d.config;
+    this.expiredAt = this.rows;
+    if (days === 0 || isDryRun) return;
+    const { before, rows } = this.store.aged(days * 86_400);
+    if (rows > 0) while (this.store.expire(before, EXPIRED_AT_ONCE) > 0);
   }
 
   private finalBlock() {

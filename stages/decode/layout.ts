@@ -64,8 +64,6 @@ export class Layout {
   /** Offset of each leaf in the payload located last, or ABSENT. */
   readonly at: Int32Array;
   private readonly fixed: number | null;
-  /** Bytes of the smallest payload: of the ages of an event most are ruled out by their length alone. */
-  private readonly min: number;
   private readonly offsets: Int32Array;
   /** 1 for a leaf whose bytes are its cell; its column has a fixed size unless it is an array of bytes. */
   private readonly copied: Uint8Array;
@@ -84,7 +82,6 @@ export class Layout {
       offset = tag !== 0 || codec.fixed === null || offset === null ? null : offset + codec.fixed;
     }
     this.fixed = offset;
-    this.min = this.leaves.reduce((sum, { tag, codec }) => sum + tag + (tag === 1 ? 0 : codec.min), 0);
     this.strict = this.leaves.flatMap((leaf, i) => (leaf.codec.plain ? [] : [i]));
   }
 
@@ -103,7 +100,6 @@ export class Layout {
 
   /** Finds every leaf of the payload at `bytes[start, end)` and returns where the event ends, or TOO_SHORT, or BAD_VALUE. */
   locate(bytes: Uint8Array, start: number, end: number): number {
-    if (end - start < this.min) return TOO_SHORT;
     if (this.fixed !== null) return this.locateFixed(bytes, start, end, this.fixed);
     let pos = start;
     for (let i = 0; i < this.leaves.length; i++) {
@@ -114,6 +110,7 @@ export class Layout {
   }
 
   private locateFixed(bytes: Uint8Array, start: number, end: number, size: number): number {
+    if (end - start < size) return TOO_SHORT;
     const at = this.at;
     for (let i = 0; i < at.length; i++) at[i] = start + this.offsets[i]!;
     for (const i of this.strict) {

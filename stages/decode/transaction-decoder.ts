@@ -83,6 +83,16 @@ export class TransactionDecoder {
     this.writer.endTransaction();
   }
 
+  /**
+   * Gives the payload `bytes[start, end)` of a program (its number in the set, from 1) its one fate, apart from any
+   * transaction: nothing is known of accounts, signer and balances.
+   */
+  decodePayload(program: number, bytes: Uint8Array, start: number, end: number, place: Place): void {
+    this.around.enter(-1);
+    this.readPayload(program, bytes, start, end, place);
+    this.writer.endTransaction();
+  }
+
   private readLog(t: number, place: Place): void {
     const { bytes, logStart, logEnd, logFrom } = this.reader;
     const end = logFrom.at(t + 1);

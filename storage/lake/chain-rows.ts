@@ -242,7 +242,7 @@ function append(builder: TableBuilder, columns: readonly DuckDBVector[], from: n
   }
 }
 
-function mustFit(spec: DatasetSpec, { schema, key }: LakeFile): void {
+export function mustFit(spec: DatasetSpec, { schema, key }: LakeFile): void {
   const written = new Map(specOf(schema).columns.map((column) => [column.name, column]));
   const wrong = spec.columns.find(({ name, type, nullable }) => {
     const known = written.get(name);

@@ -6,10 +6,10 @@
  * A run is a piece of one lineage: consecutive entries, cut at the end of a day or when they hold enough. Its compaction is
  * a lineage of its own for each dataset, which moves forward through the slots: of two compactors at once, one is fenced.
  */
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fatal, Fenced } from "../../pipeline/errors.ts";
-import { lakeNames, quoteName, quoteText } from "./columns.ts";
+import { quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import {
   type EntryDraft,
@@ -18,13 +18,12 @@ import {
   type Lineage,
   lineageId,
   type ManifestEntry,
-  partitionOf,
   specOf,
 } from "./entry.ts";
-import { putFile, sha256File, syncFile } from "./files.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
-import { differs, duplicatesIn, type FileFacts, inspectParquet } from "./parquet.ts";
+import { differs, type FileFacts } from "./parquet.ts";
 import type { LakeFile } from "./reader.ts";
+import { storeSorted } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
@@ -65,7 +64,6 @@ export interface Run {
 }
 
 const TARGET_BYTES = 128 * 1024 * 1024;
-const ROW_GROUP_ROWS = 122_880;
 
 /** Compacts what is due; resolves with what was done. Throws `Fenced` when another compactor is at work. */
 export async function compactLake(options: CompactionOptions): Promise<CompactedRun[]> {
@@ -220,7 +218,7 @@ function draftOf(run: Run, lineage: Lineage, files: readonly FileEntry[], replac
 
 /** One sorted file of the rows of all; stored, and known to hold exactly them. */
 async function merge(store: ObjectStore, duck: Duck, path: string, { date, files }: Group): Promise<FileEntry> {
-  const { schema, dataset } = files[0]!;
+  const { schema } = files[0]!;
   const spec = specOf(schema);
   const paths: string[] = [];
   for (const file of files) {
@@ -228,36 +226,13 @@ async function merge(store: ObjectStore, duck: Duck, path: string, { date, files
     if (local === null) throw missing(store, file.key);
     paths.push(local);
   }
-  const order = spec.order
-    .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
-    .map((name) => `${quoteName(name)} NULLS LAST`);
-  await rm(path, { force: true });
-  await duck.run(`
-    COPY (FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false) ORDER BY ${order.join(", ")})
-    TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS},
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
-  await syncFile(path);
   const expected = union(files);
-  const found = await inspectParquet(duck, spec, path);
-  const twice = await duplicatesIn(duck, spec, [path]);
-  const wrong =
-    found.misplaced > 0 ? "rows out of order" : twice > 0 ? `${twice} rows twice` : differs(expected, found.facts);
-  if (wrong !== null) {
-    throw new Fatal("LAKE_FILE_WRONG", `merging files of ${spec.name} went wrong: ${wrong}`, {
-      where: store.name,
-      hint: "Nothing was committed. `sluice verify --deep` tells whether the files that were to be merged are sound.",
-    });
-  }
-  const sha256 = await sha256File(path);
-  const { slot } = expected;
-  const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
-  const { size } = await stat(path);
-  await putFile(store, key, path, sha256);
+  const rows = `FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)`;
+  const check = (found: FileFacts | null) => differs(expected, found);
+  const merged = await storeSorted({ store, duck, spec, date, rows, path, check });
   for (const file of files) store.release(file.key);
-  return { key, dataset, date, rows: expected.rows, bytes: size, sha256, ...ranges(expected) };
+  return merged;
 }
-
-const ranges = ({ slot, blockTime, mint }: FileFacts) => ({ slot, blockTime, mint });
 
 /** What a file of all their rows holds. */
 function union(files: readonly FileEntry[]): FileFacts {

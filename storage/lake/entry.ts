@@ -42,6 +42,9 @@ const LineageSchema = Type.Object(
     dataset: Type.String({ pattern: "^[A-Za-z0-9_]{1,64}$", description: '"all", or the one dataset it writes.' }),
     start: Nullable(Count),
     stop: Nullable(Count),
+    revision: Type.Optional(
+      Type.Integer({ minimum: 1, description: "Of a re-decode: which one of its range, counted from 1." }),
+    ),
   },
   { ...strict, description: "Who writes: entries of one lineage follow each other's positions." },
 );
@@ -130,8 +133,9 @@ export function isComplete({ stop }: Lineage, slot: number): boolean {
 }
 
 /** One line that tells a lineage from all others. */
-export function lineageId({ kind, source, dataset, start, stop }: Lineage): string {
-  return `${kind}/${source}/${dataset}/${start ?? ""}-${stop ?? ""}`;
+export function lineageId({ kind, source, dataset, start, stop, revision }: Lineage): string {
+  const which = revision === undefined ? "" : `#${revision}`;
+  return `${kind}/${source}/${dataset}/${start ?? ""}-${stop ?? ""}${which}`;
 }
 
 /** What an entry says of a dataset's columns. */

@@ -15,7 +15,6 @@ import { JUPITER_V6 } from "./jupiter.ts";
 import { MOONSHOT } from "./moonshot.ts";
 import { PUMPFUN } from "./pumpfun.ts";
 import { PUMPFUN_AMM } from "./pumpfun-amm.ts";
-import { RAYDIUM_LAUNCHPAD } from "./raydium-launchpad.ts";
 
 const SOL = bs58.decode(WRAPPED_SOL);
 const TOKEN = keyOf(3);
@@ -101,22 +100,6 @@ describe("recorded payloads", () => {
       { label: "trade", dex_fee: 9_839n },
       { is_buy: true, base_amount: 5_430_576_418_647n, quote_amount: 1_639_908n },
     ],
-    [
-      "launchpadTradeWithCreatorFee",
-      RAYDIUM_LAUNCHPAD,
-      "",
-      { amount_in: 1_468_700n, platform_fee: 14_687n, creator_fee: 734n, trade_direction: "Buy", exact_in: true },
-      null,
-    ],
-    [
-      "launchpadTradeOfBefore",
-      RAYDIUM_LAUNCHPAD,
-      "",
-      { amount_out: 2_809_720n, platform_fee: 10n, creator_fee: null, pool_status: "Fund", exact_in: null },
-      null,
-    ],
-    ["jupiterSwap", JUPITER_V6, "", { input_amount: 29_725_215_272n, output_amount: 55_762_075n }, null],
-    ["createPoolOfJuly2025", PUMPFUN_AMM, "", { initial_liquidity: 13_038_404_810_405n, is_mayhem_mode: null }, null],
   ])("%s, to the last byte", (name, program, instruction, fields, tradeFields) => {
     const { rows, trades, count, bytesLeftOver } = decoded(program, recorded(name), instruction);
     expect([count, bytesLeftOver]).toEqual([1, 0]);

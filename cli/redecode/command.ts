@@ -1,0 +1,107 @@
+/** What `sluice redecode` does: finds the program, decodes anew, says what has changed, and makes the hot stores anew if asked. */
+
+import { closest } from "../../pipeline/closest.ts";
+import type { Config } from "../../pipeline/config.ts";
+import type { Deployment } from "../../pipeline/deployment.ts";
+import { Fatal, Shutdown } from "../../pipeline/errors.ts";
+import type { ProgramSpec } from "../../stages/decode/program.ts";
+import { connectBroker, openDeployment } from "../deployment.ts";
+import { folders } from "../folders.ts";
+import { lakeWriter } from "../lake.ts";
+import { type CommandIo, table, toJson } from "../output.ts";
+import { formatNumber, ProgressLine } from "../progress-line.ts";
+import { rebuild } from "../rebuild/command.ts";
+import { type Redecoded, redecode } from "./redecode.ts";
+import { renewingEvents } from "./renew.ts";
+
+export interface RedecodeCommand {
+  readonly config: Config;
+  readonly program: string;
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly keptOnly: boolean;
+  readonly dryRun: boolean;
+  readonly rebuild: boolean;
+  readonly json: boolean;
+  /** Folder of the hot stores of all sources. */
+  readonly hotRoot: string;
+}
+
+export async function runRedecode(options: RedecodeCommand, io: CommandIo): Promise<void> {
+  const { config, dryRun, json } = options;
+  const connection = await connectBroker(config, "sluice-redecode");
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(new Shutdown());
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
+  const line = new ProgressLine(io.stderr);
+  try {
+    const deployment = await openDeployment(config, connection);
+    const program = programNamed(deployment, options.program);
+    const { store, close } = await lakeWriter(config);
+    const run = () =>
+      redecode({
+        ...{ deployment, store, program, dryRun, workDir: folders(config).temp, signal: stop.signal },
+        ...{ from: options.from, to: options.to, keptOnly: options.keptOnly },
+        onProgress: (text) => line.show(() => text),
+      });
+    let done: Redecoded;
+    try {
+      const renews = options.rebuild && !dryRun && options.to === null;
+      done = renews ? await renewingEvents(deployment, stop.signal, run) : await run();
+    } finally {
+      line.end();
+      await close();
+    }
+    if (!options.rebuild || dryRun) {
+      show(done, options, io);
+      return;
+    }
+    if (!json) show(done, options, io);
+    const lanes = Array.from({ length: config.lanes }, (_, lane) => lane);
+    const rebuilt = await rebuild(
+      { config, lanes, snapshot: null, dryRun: false, json: false, hotRoot: options.hotRoot },
+      json ? { ...io, stdout: { ...io.stdout, write: () => undefined } } : io,
+    );
+    if (json) io.stdout.write(`${toJson({ dryRun, ...done, lanes: rebuilt })}\n`);
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, onSignal);
+    await connection.close();
+  }
+}
+
+/** By name or address. Throws `Fatal` USAGE. */
+function programNamed({ programs }: Deployment, name: string): ProgramSpec {
+  const found = programs.find((program) => program.name === name || program.programId === name);
+  if (found !== undefined) return found;
+  const known = programs.map((program) => program.name);
+  const near = closest(name, known);
+  throw new Fatal("USAGE", `no program ${JSON.stringify(name.slice(0, 60))} is configured`, {
+    hint: `${near === null ? "" : `Did you mean "${near}"? `}Programs: ${known.join(", ") || "none"}.`,
+  });
+}
+
+function show(done: Redecoded, { dryRun, json, rebuild: rebuilds }: RedecodeCommand, { stdout }: CommandIo): void {
+  if (json) {
+    stdout.write(`${toJson({ dryRun, ...done })}\n`);
+    return;
+  }
+  const { range, blocks, kept, corrected } = done;
+  const slots = ({ first, last }: { first: number; last: number }) => `${first}-${last}`;
+  stdout.write(`slots ${slots(range)}; decoded from blocks: ${blocks === null ? "none" : slots(blocks)}\n`);
+  if (kept.read + kept.needBlock > 0) {
+    const rest = kept.needBlock === 0 ? "" : `; ${formatNumber(kept.needBlock)} can only be told from their block`;
+    stdout.write(
+      `kept payloads read again: ${formatNumber(kept.read)}, understood: ${formatNumber(kept.healed)}${rest}\n`,
+    );
+  }
+  const rows = [...Map.groupBy(corrected, ({ dataset }) => dataset)].map(([dataset, all]) => {
+    const sum = (of: "rowsGone" | "rowsCome" | "filesBefore" | "filesAfter") =>
+      formatNumber(all.reduce((total, change) => total + change[of], 0));
+    return [dataset, sum("rowsGone"), sum("rowsCome"), dryRun ? "" : `${sum("filesBefore")} to ${sum("filesAfter")}`];
+  });
+  const columns = ["dataset", "rows that go", "rows that come", "files"].map((name) => ({ name }));
+  if (rows.length > 0) stdout.write(table(stdout, columns, rows));
+  if (rows.length === 0) stdout.write("the lake holds all of it already\n");
+  else if (dryRun) stdout.write("nothing was changed\n");
+  else if (!rebuilds) stdout.write("the hot stores hold what was decoded before: run sluice rebuild\n");
+}

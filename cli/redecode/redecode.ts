@@ -1,0 +1,153 @@
+/**
+ * Decodes a program's events anew with the decoders of today and puts the lake right: from raw blocks, as far as the stream
+ * of blocks holds them, and before that from the payloads that were kept in quarantine. No provider is asked.
+ */
+import { rm } from "node:fs/promises";
+import bs58 from "bs58";
+import { QUARANTINE } from "../../pipeline/datasets/quarantine.ts";
+import type { Deployment } from "../../pipeline/deployment.ts";
+import { Fatal, Shutdown } from "../../pipeline/errors.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
+import { KeptPayloads } from "../../stages/decode/kept-payloads.ts";
+import type { ProgramSpec } from "../../stages/decode/program.ts";
+import { readChainRows } from "../../storage/lake/chain-rows.ts";
+import { type Corrected, type Correction, correctLake } from "../../storage/lake/correction.ts";
+import type { SlotRange } from "../../storage/lake/coverage.ts";
+import { Duck } from "../../storage/lake/duckdb.ts";
+import { historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
+import type { ObjectStore } from "../../storage/lake/store.ts";
+import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
+import { decodeBlocks } from "./blocks.ts";
+import { ofProgram, RowFiles } from "./rows.ts";
+
+export interface RedecodeOptions {
+  readonly deployment: Deployment;
+  /** The lake as one that may be written to. */
+  readonly store: ObjectStore;
+  readonly workDir: string;
+  readonly program: ProgramSpec;
+  /** Null: from the first slot that the lake has, to the last. */
+  readonly from: number | null;
+  readonly to: number | null;
+  /** Leave raw blocks aside: only what was kept is read again. */
+  readonly keptOnly: boolean;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (text: string) => void;
+}
+
+export interface Redecoded {
+  readonly program: string;
+  readonly range: SlotRange;
+  /** Slots that were decoded from their blocks; null: none. */
+  readonly blocks: SlotRange | null;
+  /** Payloads of other slots: read again, understood now, and those that only their block could tell. */
+  readonly kept: { readonly read: number; readonly healed: number; readonly needBlock: number };
+  readonly corrected: readonly Corrected[];
+}
+
+export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
+  const { deployment: d, store, program, signal, onProgress } = options;
+  const lake = await new LakeReader(store).read();
+  const live = historyOf(lake, d.source);
+  if (live === null) throw nothingThere(store, d.source);
+  // Also what was brought by a backfill.
+  const files = [...lake.files].map(([name, all]) => [name, all.filter((file) => file.source === d.source)] as const);
+  const history = { ...live, files: new Map(files) };
+  const range = rangeOf(options, history);
+  const folder = await makeWorkFolder(options.workDir);
+  const duck = await Duck.open({ memoryMb: 512, threads: 2, spillDir: folder });
+  try {
+    const id = bs58.decode(program.programId);
+    const decoded = new RowFiles(duck, folder, "blocks");
+    const take = async ({ tables, blocks }: Parameters<Parameters<typeof decodeBlocks>[2]>[0]) => {
+      await decoded.add(ofProgram(tables, id));
+      onProgress(`decoding blocks: slot ${blocks.at(-1)?.slot}`);
+    };
+    const whole = options.keptOnly ? null : await decodeBlocks(d, range, take, signal);
+    await decoded.end();
+    const healed = new RowFiles(duck, folder, "kept");
+    const reread = new RowFiles(duck, folder, "reread");
+    const kept = await readKept(options, history, range, whole, healed, reread);
+    const correction: Correction = {
+      program: program.programId,
+      whole: whole === null ? [] : [whole],
+      parts: joined(decoded.parts, healed.parts),
+      // A list that is understood now has keys of its own for its elements.
+      reread: [...reread.parts.values(), ...healed.parts.values()].flat(),
+    };
+    const corrected = await correctLake({
+      ...{ store, source: d.source, range, correction, duck, folder, dryRun: options.dryRun },
+      datasets: [...d.catalog.values()],
+      onStretch: (done, total) => {
+        if (signal.aborted) throw new Shutdown();
+        onProgress(`${options.dryRun ? "comparing" : "correcting"} the lake: ${done} of ${total} stretches`);
+      },
+    });
+    return { program: program.name, range, blocks: whole, kept, corrected };
+  } finally {
+    duck.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Reads payloads of slots whose blocks are not at hand. */
+async function readKept(
+  { deployment: d, store, program, workDir, signal, onProgress }: RedecodeOptions,
+  history: LakeHistory,
+  range: SlotRange,
+  whole: SlotRange | null,
+  healed: RowFiles,
+  reread: RowFiles,
+): Promise<Redecoded["kept"]> {
+  const payloads = new KeptPayloads(program);
+  const counts = { read: 0, healed: 0, needBlock: 0 };
+  const pieces = readChainRows({
+    ...{ store, workDir, datasets: [QUARANTINE], aboveSlot: range.first - 1 },
+    history: { ...history, firstSlot: range.first, position: { ...history.position, slot: range.last } },
+  });
+  for await (const { tables } of pieces) {
+    if (signal.aborted) throw new Shutdown();
+    const kept = outside(tables.get(QUARANTINE.name)!, whole);
+    const again = payloads.read(kept);
+    counts.read += again.rows.length;
+    counts.healed += again.healed;
+    counts.needBlock += again.needBlock;
+    if (again.rows.length > 0) await reread.add(new Map([[QUARANTINE.name, kept.take(again.rows)]]));
+    await healed.add(again.tables);
+    onProgress(`reading kept payloads of ${d.source}: ${counts.healed} of ${counts.read} understood`);
+  }
+  await reread.end();
+  await healed.end();
+  return counts;
+}
+
+function outside(table: Table, whole: SlotRange | null): Table {
+  if (whole === null) return table;
+  const slot = table.column("slot");
+  const rows = Array.from({ length: table.length }, (_, i) => i);
+  return table.take(rows.filter((row) => slot.number(row) < whole.first || slot.number(row) > whole.last));
+}
+
+function joined(...all: readonly ReadonlyMap<string, readonly string[]>[]): Map<string, readonly string[]> {
+  const parts = new Map<string, readonly string[]>();
+  for (const one of all) for (const [name, files] of one) parts.set(name, [...(parts.get(name) ?? []), ...files]);
+  return parts;
+}
+
+function rangeOf({ from, to }: RedecodeOptions, { position, files }: LakeHistory): SlotRange {
+  const slots = [...files.values()].flat().map((file) => file.slot.min);
+  const first = from ?? Math.min(position.slot, ...slots);
+  const last = Math.min(to ?? position.slot, position.slot);
+  if (first <= last) return { first, last };
+  throw new Fatal("USAGE", `the lake ends at slot ${position.slot}, before ${first}`, {
+    hint: "Only what is archived can be put right; later blocks are decoded by the stages, with the settings they run with.",
+  });
+}
+
+function nothingThere(store: ObjectStore, source: string): Fatal {
+  return new Fatal("LAKE_MISSING", `the lake holds nothing of the source ${source}`, {
+    where: store.name,
+    hint: "Check the settings of the lake, and --source.",
+  });
+}

@@ -1,0 +1,115 @@
+/**
+ * Goal: a program puts new fields between the old ones of its swaps in mid-chain; what was misread or set aside is put right
+ * once a layout is added, in the lake and in the hot stores, without asking the provider again: from kept payloads alone, and
+ * from the blocks that are still at hand while the stages run. Method: the simulator's upgrade, the commands that users run, and
+ * in the end every row against the simulator's truth, which knows both layouts.
+ */
+import { expect, test } from "bun:test";
+import { readFile, writeFile } from "node:fs/promises";
+import { useGround } from "./ground.ts";
+import { Market } from "./market.ts";
+
+const ground = useGround();
+const UPGRADE = 370_500_150;
+const SETTINGS = ["lanes=2", "lease.ttlMs=2000", "archive.rollSeconds=20"];
+const MARKET = { blocks: 400, grows: { fromSlot: UPGRADE, at: "middle" as const }, settings: SETTINGS };
+
+/** Settings with the layout that the swaps have now. */
+async function improved(): Promise<string[]> {
+  const fields = [
+    ...[
+      ["payer", "pubkey"],
+      ["mint_account", "pubkey"],
+      ["fee_lamports", "u64"],
+      ["referrer", "pubkey"],
+    ],
+    ...[
+      ["is_buy", "bool"],
+      ["token_amount", "u64"],
+      ["sol_amount", "u64"],
+      ["latest_price", "u128"],
+    ],
+  ].map(([name, type]) => ({ name, type }));
+  const idl = {
+    address: "JBMmrp6jhksqnxDBskkmVvWHhJLaPBjgiMHEroJbUTBZ",
+    metadata: { name: "spinpet", version: "0.2.0", spec: "0.1.0" },
+    instructions: [],
+    events: [{ name: "BuySellEvent", discriminator: [98, 208, 120, 60, 93, 32, 19, 180] }],
+    types: [{ name: "BuySellEvent", type: { kind: "struct", fields } }],
+  };
+  await writeFile(ground.path("spinpet-2.json"), JSON.stringify(idl));
+  const file = ground.path("improved.yaml");
+  await writeFile(
+    file,
+    `programs:\n  - {preset: spinpet, later: [${JSON.stringify(ground.path("spinpet-2.json"))}]}\n`,
+  );
+  return ["--config", file];
+}
+
+const flags = (market: Market) => market.settings().flatMap((setting) => ["--set", setting]);
+
+async function json(args: readonly string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await ground.run([...args, "--json"]);
+  if (code !== 0) throw new Error(`sluice ${args.join(" ")} ended with ${code}\n${stderr}`);
+  return JSON.parse(stdout);
+}
+
+interface Done {
+  readonly blocks: { first: number; last: number } | null;
+  readonly kept: { read: number; healed: number; needBlock: number };
+  readonly corrected: readonly { dataset: string; rowsGone: number; rowsCome: number; slots: { last: number } }[];
+}
+
+test("from kept payloads alone: a rehearsal changes nothing, the command heals all, again changes nothing", async () => {
+  const market = await Market.open(ground, { ...MARKET, seed: 61 });
+  expect(await market.start(["--exit-at-end"]).exited).toBe(0);
+  const wrong = await market.differences();
+  for (const what of ["lake buy_sell", "lake trades", "lake quarantine", "hot mints", "hot candles_m1"]) {
+    expect(wrong.some((line) => line.startsWith(what))).toBe(true);
+  }
+  const command = ["quarantine", "redecode", "--program", "spinpet", ...(await improved()), ...flags(market)];
+  const rehearsal = (await json([...command, "--dry-run"])) as unknown as Done;
+  expect(rehearsal).toMatchObject({ dryRun: true, blocks: null });
+  expect(rehearsal.kept.healed).toBeGreaterThan(50);
+  expect(await market.differences()).toEqual(wrong);
+
+  const done = (await json([...command, "--rebuild"])) as unknown as Done;
+  expect(done.kept).toEqual(rehearsal.kept);
+  const sums = (all: Done["corrected"]) => all.map(({ dataset, rowsGone, rowsCome }) => [dataset, rowsGone, rowsCome]);
+  expect(sums(done.corrected)).toEqual(sums(rehearsal.corrected));
+  for (const { slots } of done.corrected) expect(slots.last).toBeGreaterThanOrEqual(UPGRADE);
+  expect(await market.differences()).toEqual([]);
+  expect(await json(["verify", "--deep", ...flags(market)])).toMatchObject({ ok: true, findings: [] });
+  expect(((await json(command)) as unknown as Done).corrected).toEqual([]);
+  const fees = await ground.run([
+    ...["sql", "select count(*) as n from buy_sell where fee_lamports is not null", "--json"],
+    ...(await improved()),
+    ...flags(market),
+  ]);
+  expect(Number(JSON.parse(fees.stdout)[0].n)).toBe(done.kept.healed);
+
+  const unknown = await ground.run(["redecode", "--program", "spinpat", ...flags(market)]);
+  expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean "spinpet"') });
+}, 300_000);
+
+test("from the blocks at hand, while the stages run with the new layout, and what is not archived yet as well", async () => {
+  const market = await Market.open(ground, { ...MARKET, seed: 62, blocksPerSecond: 60 });
+  const first = market.start();
+  await market.unit("archive.main", "past the upgrade", (unit) => (unit.metrics.position?.slot ?? 0) > UPGRADE + 40);
+  await market.unit("lane.main.1", "further on", (unit) => (unit.metrics.position?.slot ?? 0) > UPGRADE + 90);
+  expect(await first.stop()).toBe(0);
+  const settings = await improved();
+  const second = market.start([...settings, "--exit-at-end"]);
+  await market.unit("lane.main.1", "running again", (unit) => unit.metrics.sentBlocks > 0);
+  const command = ["redecode", "--program", "spinpet", "--rebuild", ...settings, ...flags(market), "--set"];
+  const done = (await json([...command, "lease.ttlMs=2000"])) as unknown as Done;
+  expect(done.blocks?.first).toBeLessThan(UPGRADE);
+  expect(done.kept).toEqual({ read: 0, healed: 0, needBlock: 0 });
+  expect(new Set(done.corrected.map(({ dataset }) => dataset))).toContain("trades");
+  expect(await second.exited).toBe(0);
+  await market.disconnect();
+  expect(await market.differences()).toEqual([]);
+  expect(await json(["verify", "--deep", ...flags(market)])).toMatchObject({ ok: true, findings: [] });
+  const log = await readFile(second.log, "utf8");
+  expect(log.split("Substreams session").length).toBe(2);
+}, 300_000);
