@@ -1,12 +1,15 @@
 /**
- * Goal: the walk of docs/decoders.md works as it is written: a program known by its IDL alone ends up in hot store and lake.
- * Method: the page's own commands and settings, in order, in an empty folder; only the port is another one, and free.
+ * Goal: the walk of docs/decoders.md works as it is written: a program known by its IDL alone ends up in hot store and lake,
+ * be the lake a folder or a bucket.
+ * Method: the page's own commands and settings, in order, in an empty folder; only the ports are others, and free. The second
+ * run adds the settings that the page names for a bucket.
  */
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SETTING_VARIABLES } from "../../pipeline/config.ts";
+import { S3Server } from "../../storage/lake/s3/server-fixture.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const page = readFileSync(join(ROOT, "docs", "decoders.md"), "utf8");
@@ -19,7 +22,9 @@ const commands = blocks("sh").flatMap((block) => block.trim().split("\n"));
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-walk-"));
 let replay: Bun.Subprocess | null = null;
+const bucket = new S3Server();
 afterAll(async () => {
+  await bucket.stop();
   replay?.kill();
   await replay?.exited;
   rmSync(folder, { recursive: true, force: true });
@@ -63,9 +68,32 @@ async function firstLine(child: { readonly stdout: ReadableStream<Uint8Array> })
   throw new Error("it ended before it said anything");
 }
 
+const named = (word: string) => commands.filter((command) => command.includes(`sluice ${word}`)).map(argumentsOf);
+
+/** The page's settings, with this endpoint and these lines more, replace those that were. */
+function settle(endpoint: string, more: readonly string[] = []): void {
+  const [settings] = blocks("yaml");
+  expect(settings).toContain("http://127.0.0.1:9000");
+  const text = settings!.replace("http://127.0.0.1:9000", endpoint);
+  writeFileSync(join(folder, "sluice.yaml"), [text.trimEnd(), ...more, ""].join("\n"));
+}
+
+/** Indexes, and asks what the page asks. */
+async function indexAndAsk(): Promise<void> {
+  await run(named("stages")[0]!);
+  const [sums, closes, kept] = await Promise.all(
+    named("sql").map(async (args) => JSON.parse(await run([...args, "--json"])) as Record<string, string>[]),
+  );
+  // What the simulator says of this chain: `sluice simulate --json`.
+  expect(sums).toEqual([{ trades: "2038", sol: expect.anything() }]);
+  expect(Number(sums![0]!["sol"])).toBeCloseTo(2397.159995453, 6);
+  expect(closes).toHaveLength(3);
+  expect(kept!.map((row) => row["detail"]).join()).toContain("TokenCreatedEvent");
+  await run(named("verify")[0]!);
+}
+
 test("the walk of docs/decoders.md", async () => {
   symlinkSync(join(ROOT, "docs"), join(folder, "docs"));
-  const named = (word: string) => commands.filter((command) => command.includes(`sluice ${word}`)).map(argumentsOf);
   expect(commands.map((command) => argumentsOf(command)[0])).toEqual([
     ...["simulate", "idl", "replay", "stages", "sql", "sql", "sql", "verify"],
   ]);
@@ -78,20 +106,8 @@ test("the walk of docs/decoders.md", async () => {
   const serving = sluice([...named("replay")[0]!, "--port", "0"]);
   replay = serving;
   const endpoint = await firstLine(serving);
-  const [settings] = blocks("yaml");
-  expect(settings).toContain("http://127.0.0.1:9000");
-  writeFileSync(join(folder, "sluice.yaml"), settings!.replace("http://127.0.0.1:9000", endpoint));
-
-  await run(named("stages")[0]!);
-  const [sums, closes, kept] = await Promise.all(
-    named("sql").map(async (args) => JSON.parse(await run([...args, "--json"])) as Record<string, string>[]),
-  );
-  // What the simulator says of this chain: `sluice simulate --json`.
-  expect(sums).toEqual([{ trades: "2038", sol: expect.anything() }]);
-  expect(Number(sums![0]!["sol"])).toBeCloseTo(2397.159995453, 6);
-  expect(closes).toHaveLength(3);
-  expect(kept!.map((row) => row["detail"]).join()).toContain("TokenCreatedEvent");
-  await run(named("verify")[0]!);
+  settle(endpoint);
+  await indexAndAsk();
 
   const [trades] = JSON.parse(
     await run(["sql", "select count(*) as n, count(*) filter (final) as final from trades", "--json"]),
@@ -99,4 +115,21 @@ test("the walk of docs/decoders.md", async () => {
   expect(trades).toEqual({ n: "2038", final: "2038" });
   const [tokens] = JSON.parse(await run(["sql", "select count(*) as n from mints", "--json"]));
   expect(tokens).toEqual({ n: "40" });
+
+  // The same walk again, from nothing, into a bucket.
+  rmSync(join(folder, "walk-data"), { recursive: true });
+  expect(walk).toContain("`lake.url: s3://bucket/prefix` and `lake.s3.endpoint` put the lake into a bucket");
+  settle(endpoint, [
+    "lake.url: s3://bucket/prefix",
+    `lake.s3: {endpoint: "${bucket.url}", accessKeyId: walker, secretAccessKey: not-a-secret, createBucket: true}`,
+  ]);
+  await indexAndAsk();
+  const lake = [...bucket.buckets.get("bucket")!.keys()];
+  for (const dataset of ["market_trade", "full_close", "trades"])
+    expect(lake.filter((key) => key.startsWith("prefix/") && key.includes(dataset))).not.toBeEmpty();
+
+  // What the bucket holds is enough: a host that has nothing else answers the same.
+  rmSync(join(folder, "walk-data"), { recursive: true });
+  const question = named("sql")[0]!;
+  expect(JSON.parse(await run([...question, "--json"]))[0].trades).toBe("2038");
 }, 240_000);
