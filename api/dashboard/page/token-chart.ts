@@ -182,13 +182,18 @@ function draw({ createChart, CandlestickSeries, HistogramSeries, CrosshairMode }
     localization: { locale: "en-GB" },
   });
   const candles = chart.addSeries(CandlestickSeries, {
-    priceFormat: { type: "custom", minMove: 1e-6, formatter: (lamports: number) => price(lamports / LAMPORTS) },
+    priceFormat: { type: "custom", minMove: 1e-6, formatter: priceLabel },
   });
   const volume = chart.addSeries(HistogramSeries, {
     ...{ priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false },
   });
   volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
   return { chart, candles, volume, drawn: [], colors: colorsOf(canvas) };
+}
+
+/** The axis goes on below zero where prices lie near it: there is no such price. */
+function priceLabel(lamports: number): string {
+  return lamports < 0 ? "" : price(lamports / LAMPORTS);
 }
 
 /** As the canvas can read them: "rgb(r, g, b)". */
