@@ -2,11 +2,13 @@
 import { createModuleGraph, createSubstream } from "@substreams/core";
 import { type Module, type Modules, Package } from "@substreams/core/proto";
 import { Fatal } from "../errors.ts";
+import { checkMessageSize } from "../message-size.ts";
 import { PACKAGE_LIMITS, type PackageLimits, readPackage } from "./package-file.ts";
-import { checkMessageSize } from "./package-size.ts";
 
 /** Servers accept 100. */
 const MODULES_MAX = 1_000;
+/** At all depths. Real packages have some ten thousand. */
+const FIELDS_MAX = 1_000_000;
 
 export interface SubstreamsPackage {
   /** Path or URL it came from, for messages. */
@@ -37,7 +39,7 @@ export function parsePackage(bytes: Uint8Array, where: string): SubstreamsPackag
   if (bytes.length === 0) throw corrupt(where, "it is empty");
   let proto: Package;
   try {
-    checkMessageSize(Package, bytes);
+    checkMessageSize(Package, bytes, FIELDS_MAX);
     proto = createSubstream(bytes);
   } catch (error) {
     throw corrupt(where, error instanceof Error ? error.message : String(error), error);

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import {
+  BinaryWriter,
   type FieldInfo,
   type Message,
   type MessageType,
@@ -11,6 +12,7 @@ import {
   proto2,
   proto3,
   ScalarType,
+  WireType,
 } from "@bufbuild/protobuf";
 import bs58 from "bs58";
 import fc from "fast-check";
@@ -271,6 +273,35 @@ describe("rows", () => {
     expect(rows["quarantine"]![0]).toMatchObject({ reason: "bad_block", payload: Uint8Array.of(10, 200, 1) });
     expect(rows["transfer"]).toHaveLength(3);
     expect(stage.health().badBlocks).toBe(1);
+  });
+
+  test("messages within messages without end, and fields without number, are set aside whole, whatever their depth", () => {
+    const Node: MessageType<Message> = proto3.makeMessageType("test.Node", () => [
+      { no: 1, name: "children", kind: "message", T: Node, repeated: true },
+      { no: 2, name: "by_name", kind: "map", K: ScalarType.STRING, V: { kind: "message", T: Node } },
+    ]);
+    const Tree = proto3.makeMessageType("test.Tree", () => [
+      { no: 1, name: "rows", kind: "message", T: Node, repeated: true },
+    ]);
+    const map: MapSpec = { type: Tree, datasets: [{ dataset: "nodes", rows: "rows" }] };
+    const nested = (depth: number) => {
+      let inner: Uint8Array = new Uint8Array(0);
+      for (let i = 0; i < depth; i++) {
+        const writer = new BinaryWriter();
+        inner = writer.tag(1, WireType.LengthDelimited).bytes(inner).finish();
+      }
+      return inner;
+    };
+    // From where writing them as JSON overflows the stack to where reading them does.
+    for (const depth of [101, 1_000, 4_000, 6_500, 7_500, 20_000]) {
+      const { rows } = decode(map, nested(depth), nested(50));
+      expect(rows["quarantine"], String(depth)).toMatchObject([{ reason: "bad_block", slot: 100n }]);
+      expect(rows["nodes"]).toHaveLength(1);
+    }
+    const wide = new Uint8Array(9_000_000).map((_, i) => (i % 2 === 0 ? 0x0a : 0));
+    expect(decode(map, wide).rows["quarantine"]).toMatchObject([
+      { detail: expect.stringMatching(/more than 4000000 fields/) },
+    ]);
   });
 
   test("an empty output makes no rows", () => {

@@ -3,6 +3,7 @@ import type { Message, MessageType } from "@bufbuild/protobuf";
 import type { DatasetSpec } from "../../../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS, eventDataset } from "../../../pipeline/datasets/event.ts";
 import { Poison } from "../../../pipeline/errors.ts";
+import { checkMessageSize, isRecursive } from "../../../pipeline/message-size.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
 import { type DatasetHealth, emptyDatasetHealth, type ProgramHealth } from "../health.ts";
 import { requireIdentifier } from "../names.ts";
@@ -19,14 +20,20 @@ const SIGNATURE_BYTES = 64;
 const NO_SIGNATURE = new Uint8Array(SIGNATURE_BYTES);
 const NO_PROGRAM = new Uint8Array(32);
 const encoder = new TextEncoder();
+/** Outputs up to this size are decoded without a look at how many fields they have. */
+const UNCHECKED_BYTES_MAX = 256 * 1024;
+/** Far more than a block has: some hundred fields for each of its transactions. */
+const FIELDS_MAX = 4_000_000;
 
 export class MapDecoder {
   readonly typeName: string;
   readonly datasets: readonly DatasetMapper[];
   private readonly spec: MapSpec;
+  private readonly isRecursive: boolean;
 
   constructor(spec: MapSpec) {
     this.spec = spec;
+    this.isRecursive = isRecursive(spec.type);
     this.typeName = spec.type.typeName;
     this.datasets = spec.datasets.map((dataset) => new DatasetMapper(spec, dataset));
   }
@@ -35,6 +42,9 @@ export class MapDecoder {
   decode(payload: Uint8Array, place: Place, writer: RowWriter, health: ProgramHealth): void {
     let output: Message;
     try {
+      if (this.isRecursive || payload.length > UNCHECKED_BYTES_MAX) {
+        checkMessageSize(this.spec.type, payload, FIELDS_MAX);
+      }
       output = this.spec.type.fromBinary(payload);
     } catch (cause) {
       throw new Poison("MAP_MALFORMED", `the output is no ${this.typeName}: ${(cause as Error).message}`, {
