@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { Stage } from "../stages/stage.ts";
+import { Bell } from "./bell.ts";
 import { Fatal, Fenced, Poison, Rewind, type SluiceError, Transient } from "./errors.ts";
 import type { Position } from "./position.ts";
 import { at, type Body, data, end, Notes, ref, running, ScriptedReader, standingAt, undo } from "./runner-fixture.ts";
@@ -288,6 +289,20 @@ describe("a stage that gathers", () => {
     sink.head = standingAt("2", 1);
     await running(new ScriptedReader(script), sink, { stage: groups() });
     expect(sink.told).toEqual(["2 + 3 4", "4 + 5 6"]);
+  });
+
+  test("is asked for it when the bell rings, though nothing comes; not otherwise", async () => {
+    const script = [data(null, "1 2"), data("2", "3 4")];
+    for (const rings of [0, 1, 2]) {
+      const sink = notes();
+      const stage = groups(10);
+      const bell = new Bell();
+      const asked = { ...stage, flush: () => stage.end?.() ?? null };
+      setTimeout(() => Array.from({ length: rings }, () => bell.ring()), 1);
+      const { standings } = await running(new ScriptedReader(script), sink, { stage: asked, bell });
+      expect(sink.told).toEqual(rings === 0 ? [] : ["- + 1 2 3 4"]);
+      if (rings > 0) expect(standings.at(-1)).toEqual({ at: "4", inputSeq: 2 });
+    }
   });
 
   test("an undo of what only it has seen does not reach the sink", async () => {

@@ -14,6 +14,7 @@
  */
 import type { Stage } from "../stages/stage.ts";
 import type { Head, Sink, Step } from "../storage/sink.ts";
+import type { Bell } from "./bell.ts";
 import { afterData, afterUndo, type ChainState, EMPTY_CHAIN, judge, type Verdict } from "./chain.ts";
 import { Fatal, Poison, Rewind, Shutdown, Transient } from "./errors.ts";
 import type { UnitMetrics } from "./metrics.ts";
@@ -51,6 +52,8 @@ export interface RunnerOptions<In, Out> {
   readonly startWhenEmpty?: () => Promise<Head | null>;
   /** Called when the input says that it is complete, with its last block. */
   readonly onEnd?: (at: BlockRef) => void;
+  /** Rung when the stage should be asked for what it has gathered, though no input comes: see `Stage.flush`. */
+  readonly bell?: Bell;
 }
 
 /** Where a unit's output stands, and what it remembers of the chain from its last final block on, oldest first. */
@@ -154,10 +157,12 @@ class Runner<In, Out> {
   }
 
   private async next(incoming: AsyncIterator<Incoming<In>>): Promise<Incoming<In> | null> {
-    const { metrics, world } = this.o;
+    const { metrics, world, bell } = this.o;
     const from = world.monotonic();
     try {
-      const { done, value } = await incoming.next();
+      const coming = incoming.next();
+      while (bell !== undefined && (await bell.rungBefore(coming))) await this.flush();
+      const { done, value } = await coming;
       if (this.signal.aborted) return null;
       if (done === true) throw new Transient("READ_ENDED", "the input ended", { where: this.o.reader.name });
       return value;
@@ -269,6 +274,12 @@ class Runner<In, Out> {
     const left = this.uncommitted.filter((b) => b.slot > stands.slot);
     this.o.metrics.sentBlocks += this.uncommitted.length - left.length;
     this.stand(stands, left);
+  }
+
+  /** Commits what the stage has gathered, without waiting for more. */
+  private async flush(): Promise<void> {
+    const out = this.o.stage.flush?.() ?? null;
+    if (out !== null) await this.commit(out, this.uncommittedSeqs.at(-1)?.seq ?? this.o.metrics.inputSeq);
   }
 
   private async undo(to: Position, finalSlot: number, inputSeq: number): Promise<void> {

@@ -13,6 +13,7 @@ import { DecodeStage } from "../stages/decode/stage.ts";
 import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
 import { AlarmTeller } from "./alarm-teller.ts";
+import { Bell } from "./bell.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
@@ -25,6 +26,7 @@ import { paidSource } from "./paid-source.ts";
 import { quarantine } from "./quarantine.ts";
 import { whenQuiet } from "./quiet.ts";
 import { StreamReader } from "./reader.ts";
+import { relievePressure } from "./relief.ts";
 import { keepCopiesFew, keepHotShort } from "./retention.ts";
 import { type Quarantined, run } from "./runner.ts";
 import { lowestStanding } from "./standing.ts";
@@ -242,7 +244,12 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
     lake: sink.stats(),
     ...(shipping === null ? {} : { shipping: shipping.status() }),
   }));
-  const beside = [(signal: AbortSignal) => relievePressure(d, n.events.stream, () => stage.requestEarlyRoll(), signal)];
+  const bell = new Bell();
+  const relieve = () => {
+    stage.requestEarlyRoll();
+    bell.ring();
+  };
+  const beside = [(signal: AbortSignal) => relievePressure(d, n.events.stream, c.metrics, relieve, signal)];
   if (shipping !== null) beside.push((signal) => shipping.ship(signal));
   const rules = { ...retention(d, c), days: d.config["retention.warmDays"] };
   if (copies !== null) beside.push((signal) => keepCopiesFew({ ...rules, copies }, signal));
@@ -254,19 +261,11 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
         stage,
         sink,
         codec: d.rowCodec,
+        bell,
       },
       signal,
     ),
   );
-}
-
-/** Above half full, EVENTS is emptied early: finality arrives with later blocks, which a full stream would keep out. */
-async function relievePressure(d: Deployment, stream: string, relieve: () => void, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const state = await d.broker.streamState(stream).catch(() => null);
-    if (state !== null && state.bytes > state.maxBytes / 2) relieve();
-    await d.world.sleep(2_000, signal).catch(() => undefined);
-  }
 }
 
 function retention(d: Deployment, c: UnitContext) {

@@ -14,6 +14,8 @@ export interface Stage<In, Out> {
   apply(batch: In): Out | null;
   /** Forgets everything above `to`. Only stages that keep something between batches need it. */
   undo?(to: Position): void;
+  /** Asked for what it has gathered before its next input comes: what it is ready to give, if anything. */
+  flush?(): Out | null;
   /** The input has ended for good (a bounded range is complete): emit what was gathered, if anything. */
   end?(): Out | null;
 }

@@ -257,6 +257,17 @@ describe("a segment ends", () => {
     expect(stage.apply(batchOf([block(5)], 4))).toBeNull();
     expect(plainRoll(stage.end())).toEqual([plainSegment([block(4)])]);
   });
+
+  test("also when no batch comes to carry it out; what is not final stays", () => {
+    const stage = new ArchiveStage();
+    stage.apply(batchOf([block(1), block(2), block(3)], 2));
+    expect(stage.flush()).toBeNull();
+    stage.requestEarlyRoll();
+    expect(plainRoll(stage.flush())).toEqual([plainSegment([block(1), block(2)])]);
+    expect(stage.flush()).toBeNull();
+    expect(stage.apply(batchOf([block(4)], 3))).toBeNull();
+    expect(plainRoll(stage.end())).toEqual([plainSegment([block(3)])]);
+  });
 });
 
 test("blocks without rows are covered all the same", () => {

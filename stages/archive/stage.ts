@@ -87,9 +87,16 @@ export class ArchiveStage implements Stage<RowBatch, Roll> {
     return this.gathered.length === 0 ? null : { segments: [this.closeSegment()] };
   }
 
-  /** The stream is filling up: the next batch carries out whatever is final, short of the limits. */
+  /** The stream is filling up: the next batch, or `flush`, carries out whatever is final, short of the limits. */
   requestEarlyRoll(): void {
     this.early = true;
+  }
+
+  /** Where an early roll was asked for and no batch has come to carry it out: a full stream lets none through. */
+  flush(): Roll | null {
+    if (!this.early || this.gathered.length === 0) return null;
+    this.early = false;
+    return { segments: [this.closeSegment()] };
   }
 
   /** Blocks and rows that are held because their blocks are not final. */
