@@ -1,6 +1,6 @@
 /**
  * Trims streams behind their slowest consumer. BLOCKS is kept for re-decoding and trimmed only when it grows towards its
- * limit. Consumers report where they stand durably; a report that is late only delays trimming.
+ * limit, or when ingest waits for room: a batch may be larger than what is left below that. Consumers report where they stand durably; a report that is late only delays trimming.
  */
 import type { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
@@ -14,7 +14,7 @@ import type { World } from "./world.ts";
 export interface Trimmed {
   readonly config: Pick<Config, "nats.prefix" | "lanes">;
   readonly source: string;
-  readonly control: Pick<Control, "standing">;
+  readonly control: Pick<Control, "standing" | "nodes">;
   readonly broker: Pick<Broker, "header" | "streamState" | "trim">;
   readonly world: World;
 }
@@ -43,13 +43,22 @@ export async function trimAll(d: Trimmed): Promise<void> {
   const blocks = await doneWith(d, n.blocks.stream, [n.unit("decode")]);
   if (events > 0) await d.broker.trim(n.events.stream, events);
   if (lanesSeq > 0) await d.broker.trim(n.lanes.stream, lanesSeq);
-  if (blocks > 0) await trimBySize(d, n.blocks.stream, blocks);
+  if (blocks > 0) await trimBySize(d, n.blocks.stream, blocks, await isBlocked(d, n.unit("ingest")));
 }
 
-async function trimBySize(d: Trimmed, stream: string, doneSeq: number): Promise<void> {
+/** As far as the process that runs it has said. */
+async function isBlocked(d: Trimmed, unit: string): Promise<boolean> {
+  const nodes = await d.control.nodes();
+  return nodes.some(({ units }) => units.some((u) => u.unit === unit && u.blocked));
+}
+
+/** `isWaitedFor`: somebody does not get in. Below the usual limit half of what is there goes each time, until he does. */
+async function trimBySize(d: Trimmed, stream: string, doneSeq: number, isWaitedFor: boolean): Promise<void> {
   const state = await d.broker.streamState(stream);
-  if (state === null || state.messages === 0 || state.bytes < BLOCKS_HIGH * state.maxBytes) return;
-  const excess = 1 - (BLOCKS_LOW * state.maxBytes) / state.bytes;
+  if (state === null || state.messages === 0) return;
+  const isHigh = state.bytes >= BLOCKS_HIGH * state.maxBytes;
+  if (!isHigh && !isWaitedFor) return;
+  const excess = isHigh ? 1 - (BLOCKS_LOW * state.maxBytes) / state.bytes : 0.5;
   const target = state.firstSeq + Math.ceil((state.lastSeq - state.firstSeq + 1) * excess);
   await d.broker.trim(stream, Math.min(target, doneSeq));
 }

@@ -87,6 +87,7 @@ test("a stream that is full of what the archive has gathered goes on", async () 
   const janitor = (async () => {
     const control = {
       standing: async (): Promise<Standing | null> => (standing === null ? null : { ...standing, at: 0 }),
+      nodes: async () => [],
     };
     const config = { "nats.prefix": "relief", lanes: 1 };
     while (!stop.signal.aborted) {

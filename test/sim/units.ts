@@ -160,8 +160,11 @@ export function unitSpecs(d: Deployed): UnitSpec[] {
 }
 
 /** A planted bug: the janitor takes the shard's word for the archive's. */
-function shardFor(control: Control): Pick<Control, "standing"> {
-  return { standing: (unit) => control.standing(unit === NAMES.unit("archive") ? NAMES.unit("shard") : unit) };
+function shardFor(control: Control): Pick<Control, "standing" | "nodes"> {
+  return {
+    standing: (unit) => control.standing(unit === NAMES.unit("archive") ? NAMES.unit("shard") : unit),
+    nodes: () => control.nodes(),
+  };
 }
 
 /** A planted bug: reads one message too far on, and believes that every batch follows the one before it. */
