@@ -249,4 +249,83 @@ describe("SPL tokens", () => {
     expect(rows["token_burn"]![0]).toMatchObject({ amount: 9n, mint: MINT, source: keyOf(11), decimals: 2 });
     expect(health.programs["spl_token"]).toMatchObject({ instructionsDecoded: 3, instructionsUnknown: 1 });
   });
+
+  test("a burn that needs a second authority names both", () => {
+    const accounts = Uint8Array.of(1, 4, 2, 0);
+    const tx: FixtureTransaction = {
+      keys: [PAYER, keyOf(11), keyOf(12), TOKEN, MINT],
+      instructions: [
+        { program: 3, data: concat([Uint8Array.of(46, 1), littleEndian(5n, 8)]), accounts },
+        { program: 3, data: concat([Uint8Array.of(46, 2), littleEndian(6n, 8), Uint8Array.of(9)]), accounts },
+      ],
+    };
+    const { rows } = decodeTransactions({ programs: [SPL_TOKEN] }, [tx]);
+    const both = { source: keyOf(11), mint: MINT, permissioned_burn_authority: keyOf(12), authority: PAYER };
+    expect(rows["token_burn"]!).toMatchObject([
+      { ...both, amount: 5n, decimals: null },
+      { ...both, amount: 6n, decimals: 9 },
+    ]);
+  });
+
+  describe("a batch", () => {
+    const one = (accounts: number, ...data: readonly Uint8Array[]) => {
+      const whole = concat(data);
+      return concat([Uint8Array.of(accounts, whole.length), whole]);
+    };
+    const batchOf = (...parts: readonly Uint8Array[]) => concat([Uint8Array.of(255), ...parts]);
+    const decoded = (data: Uint8Array, accounts: readonly number[]) =>
+      decodeTransactions({ programs: [SPL_TOKEN] }, [
+        {
+          keys: [PAYER, keyOf(11), keyOf(12), TOKEN, MINT],
+          instructions: [{ program: 3, data, accounts: Uint8Array.from(accounts) }],
+          moreMeta: balance(1, EXTRA, 9),
+        },
+      ]);
+
+    test("is read as the instructions in it, each with its share of the accounts", () => {
+      const { rows, health } = decoded(
+        batchOf(
+          one(4, Uint8Array.of(12), littleEndian(7n, 8), Uint8Array.of(6)),
+          one(1, Uint8Array.of(17)),
+          one(3, Uint8Array.of(3), littleEndian(8n, 8)),
+          one(3, Uint8Array.of(7), littleEndian(9n, 8)),
+        ),
+        [1, 4, 2, 0, 2, 2, 1, 0, 4, 1, 0, 2],
+      );
+      expect(rows["token_transfer"]!).toMatchObject([
+        { amount: 7n, mint: MINT, source: keyOf(11), destination: keyOf(12), ordinal: 0, event_index: 0 },
+        { amount: 8n, mint: EXTRA, source: keyOf(12), destination: keyOf(11), authority: PAYER, event_index: 1 },
+      ]);
+      expect(rows["token_mint_to"]!).toMatchObject([
+        { amount: 9n, mint: MINT, destination: keyOf(11), event_index: 2 },
+      ]);
+      const all = [...rows["token_transfer"]!, ...rows["token_mint_to"]!];
+      expect(all.map((row) => row["instruction_path"])).toEqual(["0", "0", "0"]);
+      expect(all.map((row) => row["remaining_accounts"])).toEqual([null, null, null]);
+      expect(new Set(all.map((row) => row["ordinal"])).size).toBe(3);
+      expect(health.programs["spl_token"]).toMatchObject({
+        ...{ instructionsSeen: 4, instructionsDecoded: 3, instructionsUnknown: 1, instructionsBad: 0 },
+      });
+    });
+
+    test("with fewer accounts than it says has null for those, and a batch in a batch is unknown", () => {
+      const { rows, health } = decoded(
+        batchOf(one(3, Uint8Array.of(3), littleEndian(8n, 8)), one(0), one(0, batchOf(one(0)))),
+        [1, 2],
+      );
+      expect(rows["token_transfer"]!).toMatchObject([{ source: keyOf(11), destination: keyOf(12), authority: null }]);
+      expect(health.programs["spl_token"]).toMatchObject({ instructionsSeen: 3, instructionsUnknown: 2 });
+    });
+
+    test.each([
+      ["nothing", batchOf()],
+      ["half a header", batchOf(Uint8Array.of(1))],
+      ["less data than it says", batchOf(one(3, Uint8Array.of(3), littleEndian(8n, 8))).subarray(0, 9)],
+    ])("of %s is set aside whole", (_, data) => {
+      const { rows, health } = decoded(data, [1, 2, 0]);
+      expect(Object.keys(rows)).toEqual(["quarantine"]);
+      expect(rows["quarantine"]!).toMatchObject([{ reason: "unknown_length", payload: data }]);
+      expect(health.programs["spl_token"]).toMatchObject({ instructionsSeen: 1, instructionsBad: 1 });
+    });
+  });
 });

@@ -23,6 +23,7 @@ export class ProgramDecoder {
   readonly instructions: readonly InstructionDecoder[];
   /** Some instruction has rows. */
   readonly decodesInstructions: boolean;
+  private readonly batch: number;
   /** By the first four bytes of the discriminator; nearly always one entry. */
   private readonly entries = new Map<number, Entry[]>();
   /** By first byte, the longest discriminator first. */
@@ -44,6 +45,7 @@ export class ProgramDecoder {
     this.instructions = (spec.instructions ?? []).map((instruction) => new InstructionDecoder(spec, instruction));
     this.decodesInstructions = this.instructions.some(({ dataset }) => dataset !== null);
     for (const form of this.instructions.flatMap(({ forms }) => forms)) this.enterForm(form);
+    this.batch = spec.batch ?? -1;
     const { mintField } = spec;
     const isUsed = spec.events.some((event, i) => event.mintField === undefined && this.events[i]!.hasMint);
     if (mintField !== undefined && !isUsed) throw noMint(mintField, `program ${spec.name}`);
@@ -56,6 +58,11 @@ export class ProgramDecoder {
     const high = word(bytes, at + 4);
     for (const entry of entries) if (entry.high === high) return entry.decoder;
     return undefined;
+  }
+
+  /** The instruction whose data is `bytes[start, end)` is a list of instructions. */
+  isBatch(bytes: Uint8Array, start: number, end: number): boolean {
+    return start < end && bytes[start] === this.batch;
   }
 
   /** The form of the instruction whose data is `bytes[start, end)`; undefined for an unknown one. */

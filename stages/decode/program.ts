@@ -15,6 +15,8 @@ export interface ProgramSpec {
   readonly events: readonly EventSpec[];
   /** Instructions with rows of their own, and those that only lend names to their accounts. */
   readonly instructions?: readonly InstructionSpec[];
+  /** What the data of an instruction begins with that is a list of instructions: each is read as if it stood alone. */
+  readonly batch?: number;
   /** Events of the program that nobody asked for: counted apart from truly unknown ones. */
   readonly unwanted?: readonly EventName[];
 }

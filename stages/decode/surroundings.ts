@@ -16,6 +16,9 @@ export class Surroundings {
   private readonly balances: TokenBalances;
   private transaction = 0;
   private instruction = -1;
+  // Those of the instruction's accounts that are meant: an instruction of a batch has some of the batch's.
+  private firstAccount = 0;
+  private accountsMax = 0;
 
   constructor(reader: BlockReader, programs: readonly ProgramDecoder[]) {
     this.reader = reader;
@@ -32,9 +35,14 @@ export class Surroundings {
     this.instruction = -1;
   }
 
-  /** The event is one of this instruction; -1 when that is not known. */
-  enter(instruction: number): void {
+  /**
+   * The event is one of this instruction; -1 when that is not known. An instruction of a batch is given the batch's
+   * accounts [firstAccount, + accounts).
+   */
+  enter(instruction: number, firstAccount = 0, accounts = Number.POSITIVE_INFINITY): void {
     this.instruction = instruction;
+    this.firstAccount = firstAccount;
+    this.accountsMax = accounts;
   }
 
   /** The account that the instruction's description gives that name; false when it has none. */
@@ -63,8 +71,10 @@ export class Surroundings {
 
   /** How many accounts the instruction was given. */
   get accounts(): number {
+    if (this.instruction < 0) return 0;
     const { accountsStart, accountsEnd } = this.reader.instructions;
-    return this.instruction < 0 ? 0 : accountsEnd.at(this.instruction) - accountsStart.at(this.instruction);
+    const given = accountsEnd.at(this.instruction) - accountsStart.at(this.instruction);
+    return Math.max(0, Math.min(given - this.firstAccount, this.accountsMax));
   }
 
   /** The first signer, who pays the fees. */
@@ -93,8 +103,8 @@ export class Surroundings {
   /** Index among the transaction's keys, or -1. */
   private keyIndex(index: number): number {
     if (index < 0 || index >= this.accounts) return -1;
-    const { reader, instruction, transaction } = this;
-    const key = reader.bytes[reader.instructions.accountsStart.at(instruction) + index]!;
+    const { reader, instruction, transaction, firstAccount } = this;
+    const key = reader.bytes[reader.instructions.accountsStart.at(instruction) + firstAccount + index]!;
     const keys = reader.keyFrom.at(transaction + 1) - reader.keyFrom.at(transaction);
     return key < keys ? key : -1;
   }

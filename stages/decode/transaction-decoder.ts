@@ -27,6 +27,8 @@ const SPACE = 0x20;
 export const GARBLED_ORDINAL = 0x8000_0000;
 /** Between the ordinals of a list's elements: more than there are events of one instruction. */
 const ELEMENT_ORDINAL = 0x1_0000;
+/** Before each instruction of a batch: its number of accounts, the length of its data. */
+const BATCH_HEADER_BYTES = 2;
 /** Of the count before a list. */
 const LENGTH_BYTES = 4;
 
@@ -183,9 +185,37 @@ export class TransactionDecoder {
         const start = instructions.dataStart.at(i) + EMIT_CPI.length;
         this.readPayload(program, bytes, start, instructions.dataEnd.at(i), place);
       } else {
+        const start = instructions.dataStart.at(i);
+        const end = instructions.dataEnd.at(i);
         this.around.enter(i);
-        this.readInstruction(program, instructions.dataStart.at(i), instructions.dataEnd.at(i), place);
+        if (this.programs[program - 1]!.isBatch(bytes, start, end)) this.readBatch(program, i, start + 1, end, place);
+        else this.readInstruction(program, start, end, place);
       }
+    }
+  }
+
+  /**
+   * The instructions in `bytes[start, end)`, each as its number of accounts (u8), the length of its data (u8), and the data;
+   * the accounts are the batch's, in order. All have the batch's path, and ordinals of their own.
+   */
+  private readBatch(program: number, i: number, start: number, end: number, place: Place): void {
+    const { bytes } = this.reader;
+    if (!isWholeBatch(bytes, start, end)) {
+      const health = this.health[program - 1]!;
+      health.instructionsSeen++;
+      health.instructionsBad++;
+      const detail = `a batch of ${end - start} bytes is not a list of instructions`;
+      this.writer.quarantine(place, "unknown_length", detail, bytes, start - 1, end, false);
+      place.eventIndex++;
+      return;
+    }
+    let account = 0;
+    for (let at = start; at < end; at += BATCH_HEADER_BYTES + bytes[at + 1]!) {
+      this.around.enter(i, account, bytes[at]!);
+      const data = at + BATCH_HEADER_BYTES;
+      this.readInstruction(program, data, data + bytes[at + 1]!, place);
+      account += bytes[at]!;
+      place.ordinal += ELEMENT_ORDINAL;
     }
   }
 
@@ -355,4 +385,10 @@ function countRow(program: ProgramHealth, dataset: DatasetHealth, { slot }: Plac
   dataset.decoded++;
   dataset.lastDecodedSlot = slot;
   program.lastDecodedSlot = slot;
+}
+
+function isWholeBatch(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start;
+  while (at + BATCH_HEADER_BYTES <= end) at += BATCH_HEADER_BYTES + bytes[at + 1]!;
+  return at === end && end > start;
 }

@@ -1,7 +1,8 @@
 /**
  * Movements of tokens, from the instructions of the SPL token program and Token-2022, which emit no events. A plain transfer
  * names token accounts only: its token comes from the transaction's token balances.
- * Layouts: https://docs.rs/spl-token (instruction::TokenInstruction); a first byte, then the arguments without padding.
+ * Layouts: https://docs.rs/spl-token-2022-interface (instruction::TokenInstruction); a first byte, or two for an extension,
+ * then the arguments without padding. A batch is several in one, of which the runtime records no inner instructions.
  */
 import type { BorshField } from "../borsh.ts";
 import type { InstructionForm, InstructionSpec, ProgramSpec } from "../program.ts";
@@ -43,7 +44,12 @@ const INSTRUCTIONS: readonly InstructionSpec[] = [
     dataset: "token_burn",
     doc: "Tokens were destroyed.",
     mint: "mint",
-    forms: [form([8], "source mint authority", [amount]), form([15], "source mint authority", checked)],
+    forms: [
+      form([8], "source mint authority", [amount]),
+      form([15], "source mint authority", checked),
+      form([46, 1], "source mint permissioned_burn_authority authority", [amount]),
+      form([46, 2], "source mint permissioned_burn_authority authority", checked),
+    ],
   },
 ];
 
@@ -52,6 +58,7 @@ export const SPL_TOKEN: ProgramSpec = {
   programId: "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
   events: [],
   instructions: INSTRUCTIONS,
+  batch: 255,
 };
 
 /** The same instructions and more; what it adds goes by without rows. */
