@@ -238,7 +238,8 @@ function decoders(view: View): Finding {
   const decode = view.units.filter((u) => u.stage === "decode");
   const alarms = decode.flatMap((u) => alarmsOf(u.details));
   if (alarms.length === 0) {
-    return finding("decoders", true, `${decode.flatMap((u) => decodersOf(u.details)).length} programs`);
+    const count = decode.flatMap((u) => decodersOf(u.details)).length;
+    return finding("decoders", true, `${count} program${count === 1 ? "" : "s"}`);
   }
   const texts = alarms.map(({ kind, program, dataset, slot, detail }) => {
     const what = dataset === null ? program : `${program}, ${dataset}`;

@@ -20,7 +20,7 @@ export const LIMITS = {
   /** Growth of the heap, buffers included, after which a stage process collects garbage. */
   heapGrowthBytes: 48 * 1024 * 1024,
   /** The same for a process that has nothing to do just now. */
-  heapGrowthIdleBytes: 8 * 1024 * 1024,
+  heapGrowthIdleBytes: 32 * 1024 * 1024,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
   /** Log lines that a process keeps for `/api/indexer/logs`, and the length at which a line is cut there, characters. */
