@@ -128,6 +128,32 @@ describe("ages", () => {
     expect(exact).toEqual([...ends]);
   });
 
+  test("CreatePoolEvent, by the published layouts", () => {
+    const first = concat([
+      u64(1n),
+      littleEndian(42n, 2),
+      keyOf(8),
+      TOKEN,
+      SOL,
+      Uint8Array.of(6, 9),
+      new Uint8Array(185),
+    ]);
+    const whole = concat([first, keyOf(9), Uint8Array.of(1), u64(250n), Uint8Array.of(1, 1)]);
+    const ages = [293, 325, 326, 335, 336].map((size) =>
+      decoded(PUMPFUN_AMM, concat([discriminatorOf({ name: "CreatePoolEvent" }, "test"), whole.subarray(0, size)])),
+    );
+    expect(ages.map(({ count, bytesLeftOver }) => [count, bytesLeftOver])).toEqual(ages.map(() => [1, 0]));
+    const columns = ["coin_creator", "is_mayhem_mode", "creator_fee_bps", "can_edit_creator_fee", "is_holder_reward"];
+    expect(ages.map(({ rows }) => columns.map((column) => rows[0]![column]))).toEqual([
+      [null, null, null, null, null],
+      [keyOf(9), null, null, null, null],
+      [keyOf(9), true, null, null, null],
+      [keyOf(9), true, 250n, true, null],
+      [keyOf(9), true, 250n, true, true],
+    ]);
+    expect(ages.map(({ rows }) => rows[0]!["mint"])).toEqual(ages.map(() => TOKEN));
+  });
+
   test("an age that nobody knows yet: all that is known of it, and the rest counted", () => {
     const { rows, bytesLeftOver } = decoded(PUMPFUN, concat([recorded("tradeOfOctober2026"), new Uint8Array(11)]));
     expect(bytesLeftOver).toBe(11);

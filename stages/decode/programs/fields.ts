@@ -10,6 +10,7 @@ export function fields(type: BorshScalar, names: string): BorshField[] {
 
 export const keys = (names: string) => fields("pubkey", names);
 export const u64s = (names: string) => fields("u64", names);
+export const bools = (names: string) => fields("bool", names);
 export const texts = (names: string) => fields("string", names);
 
 /**

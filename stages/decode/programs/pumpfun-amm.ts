@@ -5,7 +5,7 @@
  */
 import type { BorshField } from "../borsh.ts";
 import type { EventName, MintRule, ProgramSpec } from "../program.ts";
-import { anchorInstruction, grown, keys, texts, u64s } from "./fields.ts";
+import { anchorInstruction, bools, grown, keys, texts, u64s } from "./fields.ts";
 
 const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
 const TOKENS: MintRule = ["accounts.base_mint", "accounts.quote_mint"];
@@ -25,7 +25,7 @@ const later: readonly (readonly BorshField[])[] = [
   u64s("cashback_fee_basis_points cashback"),
   u64s("buyback_fee_basis_points buyback_fee"),
   [{ name: "virtual_quote_reserves", type: "i128" }],
-  [{ name: "can_boost", type: "bool" }],
+  bools("can_boost"),
   u64s("base_supply"),
   u64s("holder_rewards_bps holder_rewards"),
   u64s("creator_fee_unclaimed"),
@@ -43,7 +43,7 @@ const buy = grown(
   ],
   creatorFees,
   [
-    { name: "track_volume", type: "bool" },
+    ...bools("track_volume"),
     ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
     { name: "last_update_timestamp", type: "i64", unit: "seconds" },
   ],
@@ -147,7 +147,13 @@ export const PUMPFUN_AMM: ProgramSpec = {
       dataset: "pump_amm_create_pool",
       doc: "A pool was created.",
       mintField: ["base_mint", "quote_mint"],
-      layouts: grown(createPool, keys("coin_creator"), [{ name: "is_mayhem_mode", type: "bool" }]),
+      layouts: grown(
+        createPool,
+        keys("coin_creator"),
+        bools("is_mayhem_mode"),
+        [...u64s("creator_fee_bps"), ...bools("can_edit_creator_fee")],
+        bools("is_holder_reward"),
+      ),
     },
     {
       name: "DepositEvent",

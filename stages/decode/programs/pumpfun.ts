@@ -6,18 +6,16 @@
  */
 import type { BorshField } from "../borsh.ts";
 import type { EventName, ProgramSpec } from "../program.ts";
-import { anchorInstruction, grown, keys, texts, u64s } from "./fields.ts";
+import { anchorInstruction, bools, grown, keys, texts, u64s } from "./fields.ts";
 
 const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
-
-const bool = (name: string): BorshField => ({ name, type: "bool" });
 
 const trade = grown(
   [
     { name: "mint", type: "pubkey" },
     { name: "sol_amount", type: "u64", unit: "lamports" },
     { name: "token_amount", type: "u64", unit: "base units" },
-    bool("is_buy"),
+    ...bools("is_buy"),
     ...keys("user"),
     timestamp,
     ...u64s("virtual_sol_reserves virtual_token_reserves"),
@@ -30,12 +28,12 @@ const trade = grown(
     ...u64s("creator_fee_basis_points creator_fee"),
   ],
   [
-    bool("track_volume"),
+    ...bools("track_volume"),
     ...u64s("total_unclaimed_tokens total_claimed_tokens current_sol_volume"),
     { name: "last_update_timestamp", type: "i64", unit: "seconds" },
   ],
   texts("ix_name"),
-  [bool("mayhem_mode")],
+  bools("mayhem_mode"),
   u64s("cashback_fee_basis_points cashback"),
   u64s("buyback_fee_basis_points buyback_fee"),
   [
@@ -55,11 +53,11 @@ const create = grown(
   keys("creator"),
   [timestamp, ...u64s("virtual_token_reserves virtual_sol_reserves real_token_reserves token_total_supply")],
   keys("token_program"),
-  [bool("is_mayhem_mode")],
-  [bool("is_cashback_enabled")],
+  bools("is_mayhem_mode"),
+  bools("is_cashback_enabled"),
   [...keys("quote_mint"), ...u64s("virtual_quote_reserves")],
   u64s("creator_fee_bps"),
-  [bool("is_holder_reward")],
+  bools("is_holder_reward"),
   [{ name: "depth", type: "u8" }],
 );
 
@@ -186,10 +184,10 @@ export const PUMPFUN: ProgramSpec = {
       "create_v2",
       "mint mint_authority bonding_curve associated_bonding_curve global user",
       grown(
-        [...texts("name symbol uri"), ...keys("creator"), bool("is_mayhem_mode")],
-        [bool("is_cashback_enabled")],
+        [...texts("name symbol uri"), ...keys("creator"), ...bools("is_mayhem_mode")],
+        bools("is_cashback_enabled"),
         u64s("creator_fee_bps"),
-        [bool("is_holder_reward")],
+        bools("is_holder_reward"),
       ),
       { dataset: "pump_ix_create_v2", mint: "mint" },
     ),
