@@ -25,10 +25,10 @@ import type { BlockSignal, Source } from "./source/source.ts";
 import type { SourceStatus } from "./source/status.ts";
 import { together } from "./together.ts";
 import { decodeStage } from "./topology.ts";
-import type { BlockBatch } from "./wire/batch.ts";
+import type { BlockBatch, RowBatch } from "./wire/batch.ts";
 import { blockCodec } from "./wire/message.ts";
 import type { Roll } from "./wire/roll.ts";
-import { backoffMs } from "./world.ts";
+import { backoffMs, type World } from "./world.ts";
 
 export interface BackfillOptions {
   readonly deployment: Deployment;
@@ -62,8 +62,8 @@ export interface BackfillProgress {
 /** How often in a row a segment is tried without getting anywhere. */
 const ATTEMPTS_MAX = 10;
 const BACKOFF = { baseMs: 500, capMs: 30_000, floorMs: 100 };
-/** How long is waited for the next block, whose commit takes along what was gathered, when asked to stop. */
-const LEAVE_WITHIN_MS = 5_000;
+/** How long a commit may take, when asked to stop. */
+const LEAVE_WITHIN_MS = 10_000;
 
 /** One try at a segment, and what it counts. */
 interface Attempt {
@@ -188,23 +188,22 @@ export class Backfill {
     const metrics = newUnitMetrics();
     const unit = `backfill.${d.source}.${start}`;
     const ended = new AbortController();
-    const range = new RangeSource(paidSource(d, source, unit, log), () => ended.abort(new Shutdown()));
+    const end = () => ended.abort(new Shutdown());
+    const range = new RangeSource(paidSource(d, source, unit, log), signal, end);
     filling.now = { metrics, status: source.status, range, sink };
     const beside = shipping === null ? [] : [(until: AbortSignal) => shipping.ship(until)];
-    // Asked to stop, it goes on until what was gathered is committed: it was paid for.
-    const left = leaving(signal, archive, metrics, d);
-    await together(left, beside, async (until) => {
+    await together(overdue(signal, d.world), beside, async (until) => {
       await run(
         {
-          ...{ unit, world: d.world, metrics, log, codec: blockCodec, sink },
-          stage: then<BlockBatch, Parameters<ArchiveStage["apply"]>[0], Roll>(decodeStage(d), archive),
+          ...{ unit, world: d.world, metrics, log, codec: blockCodec, sink, onEnd: end },
+          stage: then<BlockBatch, RowBatch, Roll>(decodeStage(d), archive),
           reader: new SourceReader(range, this.batchLimits(), this.moduleCheck(source.moduleHash)),
           quarantine: (item) => quarantine(d, item),
-          onEnd: () => ended.abort(new Shutdown()),
         },
         AbortSignal.any([until, ended.signal]),
       );
-      if (!ended.signal.aborted) return;
+      if (range.failure !== null) throw range.failure;
+      if (!range.complete) return;
       await sink.open();
       await sink.closeRange(source.moduleHash).finally(() => sink.close());
       filling.done = true;
@@ -236,52 +235,54 @@ export class Backfill {
 
 const TROUBLE: ReadonlySet<string> = new Set(["waiting", "backing-off"]);
 
-/** A range that ends without a single block has no last block to tell of: its end is told here. */
+/**
+ * A range to the runner: it ends whenever its source does, be it complete, stopped or broken, so that what came is committed.
+ * It was paid for.
+ */
 class RangeSource implements Source {
-  /** Of the last block that came; -1 before. */
-  slot = -1;
   readonly name: string;
   readonly moduleHash: string;
+  /** Of the last block that came; -1 before. */
+  slot = -1;
+  complete = false;
+  /** What has ended it before it was complete; null: nothing, or it was stopped. */
+  failure: unknown = null;
   private readonly source: Source;
+  private readonly stop: AbortSignal;
   private readonly onEmpty: () => void;
 
-  constructor(source: Source, onEmpty: () => void) {
+  /** `onEmpty`: it has ended without a single block, so nobody else will say so. */
+  constructor(source: Source, stop: AbortSignal, onEmpty: () => void) {
     this.source = source;
     this.name = source.name;
     this.moduleHash = source.moduleHash;
+    this.stop = stop;
     this.onEmpty = onEmpty;
   }
 
   async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
-    let isEmpty = from === null;
-    for await (const item of this.source.blocks(from, signal)) {
-      if (item.kind === "block") {
-        isEmpty = false;
-        this.slot = item.block.slot;
+    try {
+      for await (const item of this.source.blocks(from, AbortSignal.any([signal, this.stop]))) {
+        if (item.kind === "end") {
+          this.complete = true;
+          break;
+        }
+        if (item.kind === "block") this.slot = item.block.slot;
+        yield item;
       }
-      yield item;
-      if (item.kind === "end" && isEmpty) this.onEmpty();
+    } catch (error) {
+      this.failure = error;
     }
+    if (from === null && this.slot < 0) this.onEmpty();
+    else yield { kind: "end" };
   }
 }
 
-/** Aborts after `signal` has, and after one more commit, or when none comes within a while. */
-function leaving(
-  signal: AbortSignal,
-  archive: ArchiveStage,
-  metrics: UnitMetrics,
-  { world }: Pick<Deployment, "world">,
-): AbortSignal {
-  const left = new AbortController();
-  const leave = async () => {
-    const { sentBatches } = metrics;
-    const deadline = world.monotonic() + LEAVE_WITHIN_MS;
-    archive.requestEarlyRoll();
-    const isToCommit = () => archive.gathering().blocks > 0 && metrics.sentBatches === sentBatches;
-    while (isToCommit() && world.monotonic() < deadline) await world.sleep(20);
-    left.abort(new Shutdown());
-  };
-  if (signal.aborted) void leave();
-  else signal.addEventListener("abort", () => void leave(), { once: true });
-  return left.signal;
+/** Aborts a while after `signal` has: what then still waits, as for a bucket that is away, waits for the next time. */
+function overdue(signal: AbortSignal, world: World): AbortSignal {
+  const late = new AbortController();
+  const begin = () => void world.sleep(LEAVE_WITHIN_MS).then(() => late.abort(new Shutdown()));
+  if (signal.aborted) begin();
+  else signal.addEventListener("abort", begin, { once: true });
+  return late.signal;
 }

@@ -20,3 +20,12 @@ test("folders of dead processes go, those of living ones and all else stay", asy
   expect((await readdir(parent)).sort()).toEqual([...expected, "other", "work-1-of-another-user"].sort());
   await rm(parent, { recursive: true });
 });
+
+test("a place that takes no folder is named", async () => {
+  const file = join(await mkdtemp(join(tmpdir(), "work-")), "file");
+  await Bun.write(file, "");
+  await expect(makeWorkFolder(join(file, "below"))).rejects.toMatchObject({
+    code: "LAKE_IO",
+    where: join(file, "below"),
+  });
+});
