@@ -53,7 +53,7 @@ export interface UnitReport {
   readonly busy: number;
   /** Waiting for room in a full stream. */
   readonly blocked: boolean;
-  /** A bounded input is complete; with this block. */
+  /** A bounded input is complete; with this block, or with none. */
   readonly ended: boolean;
   readonly endedAt: BlockRef | null;
   readonly errors: readonly UnitError[];

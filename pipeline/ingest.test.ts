@@ -334,8 +334,30 @@ describe("the end", () => {
     expect(error).toBeNull();
   });
 
-  test("of an empty range says nothing", async () => {
+  test("of a range without blocks can be no message: it is told apart", async () => {
     expect((await readAll(new Scripted({ kind: "end" }))).signals).toEqual([]);
+    const told = async (source: Scripted, head: Head | null) => {
+      let empty = 0;
+      const stop = new AbortController();
+      const reader = new SourceReader(
+        source,
+        LIMITS,
+        () => undefined,
+        () => void empty++,
+      );
+      const reading = (async () => {
+        for await (const _ of reader.read(head, "hint", stop.signal)) await Bun.sleep(0);
+      })();
+      await Bun.sleep(5);
+      stop.abort(new Shutdown());
+      await reading;
+      return empty;
+    };
+    expect(await told(new Scripted({ kind: "end" }), null)).toBe(1);
+    expect(await told(new Scripted(undo(3), { kind: "end" }), null)).toBe(1);
+    expect(await told(new Scripted(block(1), { kind: "end" }), null)).toBe(0);
+    expect(await told(new Scripted({ kind: "end" }), standing(5, [5]))).toBe(0);
+    expect(await told(new Scripted(), null)).toBe(0);
   });
 
   test("of what is stored already names where that stands", async () => {

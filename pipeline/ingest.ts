@@ -24,12 +24,20 @@ export class SourceReader implements Reader<BlockBatch> {
   private readonly source: Source;
   private readonly limits: BatchLimits;
   private readonly checkModule: (stored: string) => void;
+  private readonly onEmpty: () => void;
 
-  constructor(source: Source, limits: BatchLimits, checkModule: (stored: string) => void) {
+  /** `onEmpty`: the range is complete, and nothing was ever in it; so there is no block that a message could end with. */
+  constructor(
+    source: Source,
+    limits: BatchLimits,
+    checkModule: (stored: string) => void,
+    onEmpty: () => void = () => undefined,
+  ) {
     this.source = source;
     this.limits = limits;
     this.name = source.name;
     this.checkModule = checkModule;
+    this.onEmpty = onEmpty;
   }
 
   async *read(head: Head | null, _seek: Seek, signal: AbortSignal): AsyncGenerator<Incoming<BlockBatch>> {
@@ -46,6 +54,7 @@ export class SourceReader implements Reader<BlockBatch> {
         if (items === null) return;
         for (const out of batcher.batches(items)) yield incoming(out);
         if (batcher.ended) {
+          if (batcher.isEmpty) this.onEmpty();
           // A complete range stays complete: wait to be stopped instead of asking the provider again.
           await new Promise<void>((resolve) => {
             if (signal.aborted) resolve();
@@ -109,6 +118,11 @@ class Batcher {
     this.last = head?.position ?? null;
     this.finalSlot = Math.min(head?.finalSlot ?? 0, head?.position.slot ?? 0);
     this.known = [...(head?.recent ?? [])];
+  }
+
+  /** Nothing was ever delivered, now or before. */
+  get isEmpty(): boolean {
+    return this.last === null;
   }
 
   *batches(items: readonly BlockSignal[]): Generator<Signal<BlockBatch>> {

@@ -225,6 +225,38 @@ test("a lease that is claimed is handed over, and taken back when it is given up
   await running;
 });
 
+test("the end is there when all units have come to it; of a range without blocks, when ingest says so and nobody has any", async () => {
+  const clock = new VirtualClock();
+  const stop = new AbortController();
+  const said = new Map<string, UnitContext>();
+  const run = async (context: UnitContext) => {
+    said.set(context.unit, context);
+    await untilAborted(context);
+  };
+  const supervisor = supervised(virtualControl(clock), run, virtualWorld(clock));
+  supervisor.add([
+    { name: "ingest.main", stage: "ingest", source: "main", inputStream: null, outputStream: null, run },
+  ]);
+  const running = supervisor.run(stop.signal);
+  const overAfter = async (change: (unit: { ingest: UnitContext; decode: UnitContext }) => void) => {
+    change({ ingest: said.get("ingest.main")!, decode: said.get("decode.main")! });
+    await clock.run(clock.now + 3_000);
+    return supervisor.allOver;
+  };
+  await clock.run(5_000);
+  const block = { slot: 7, hash: "seven" };
+  expect(await overAfter(() => undefined)).toBe(false);
+  expect(await overAfter(({ ingest }) => ingest.setEnded(null))).toBe(true);
+  // Somebody has something from before: then the end is not that nothing was there.
+  const position = { ...block, cursor: "c", moduleHash: "m" };
+  expect(await overAfter(({ decode }) => Object.assign(decode.metrics, { position }))).toBe(false);
+  expect(await overAfter(({ ingest }) => ingest.setEnded(block))).toBe(false);
+  expect(await overAfter(({ decode }) => decode.setEnded(block))).toBe(true);
+  stop.abort(new Shutdown());
+  await clock.run(clock.now + 60_000);
+  await running;
+});
+
 describe("what fails for good", () => {
   /** Lets a unit run that fails as the script says, then works; tells when it was run and how it was reported. */
   class Failing {

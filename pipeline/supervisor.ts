@@ -98,7 +98,11 @@ export class Supervisor {
     const own = this.slots.filter((slot) => slot.source === source && slot.stage !== "janitor");
     // Wherever ingest runs, it knows best: after a range was extended, others may still hold the end of the former one.
     const ingest = running.filter((u) => u.stage === "ingest").map((u) => u.unit);
-    const ends = [...own.map((slot) => slot.name), ...ingest].map((name) => reports.get(name)?.endedAt ?? null);
+    const units = [...own.map((slot) => slot.name), ...ingest].map((name) => reports.get(name));
+    // Of a range without blocks only ingest can know: no message says so to the others.
+    const isEmpty = running.some((u) => u.stage === "ingest" && u.ended && u.endedAt === null);
+    if (isEmpty) return units.every((u) => u !== undefined && u.metrics.position === null);
+    const ends = units.map((u) => u?.endedAt ?? null);
     return ends.every((end) => end !== null && sameBlock(end, ends[0]!));
   }
 

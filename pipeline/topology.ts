@@ -112,7 +112,7 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
   await run(
     {
       ...common(d, c),
-      reader: new SourceReader(metered, limits, check),
+      reader: new SourceReader(metered, limits, check, () => c.setEnded(null)),
       stage: ingestStage,
       sink: new StreamSink({
         ...output(d, c, signal),

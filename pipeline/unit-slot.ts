@@ -51,6 +51,7 @@ export class UnitSlot {
   private metrics = newUnitMetrics();
   private errors: UnitError[] = [];
   private blocked = false;
+  private ended = false;
   private endedAt: BlockRef | null = null;
   private details: () => Record<string, unknown> = () => ({});
   private standing: Standing | null = null;
@@ -142,7 +143,7 @@ export class UnitSlot {
       metrics: this.metrics,
       busy: this.busyShare(),
       blocked: this.blocked,
-      ended: this.endedAt !== null,
+      ended: this.ended,
       endedAt: this.endedAt,
       errors: this.errors,
       details: this.details(),
@@ -168,7 +169,7 @@ export class UnitSlot {
     if (signal.aborted) onAbort();
     this.onTrial = this.state === "failed";
     this.atWork();
-    this.endedAt = null;
+    this.goesOn();
     const watching = this.watch(stop);
     const over = new AbortController();
     try {
@@ -298,6 +299,11 @@ export class UnitSlot {
     this.enter("running");
   }
 
+  private goesOn(): void {
+    this.ended = false;
+    this.endedAt = null;
+  }
+
   private atWork(): void {
     if (!this.onTrial) this.enter("running");
   }
@@ -323,8 +329,9 @@ export class UnitSlot {
       setBlocked: (blocked) => {
         this.blocked = blocked;
       },
-      setEnded: ({ slot, hash }) => {
-        this.endedAt = { slot, hash };
+      setEnded: (at) => {
+        this.ended = true;
+        this.endedAt = at === null ? null : { slot: at.slot, hash: at.hash };
       },
       setPaused: (paused) => {
         if (!paused) return this.atWork();
@@ -336,7 +343,7 @@ export class UnitSlot {
       },
       standing: (standing) => {
         // What moves on has not ended.
-        this.endedAt = null;
+        this.goesOn();
         const first = this.standing === null;
         this.standing = { ...standing, at: this.o.world.now() };
         // Producers of empty streams wait for the first word of their consumers.

@@ -22,8 +22,8 @@ export interface UnitContext {
   readonly metrics: UnitMetrics;
   readonly log: Log;
   setBlocked(blocked: boolean): void;
-  /** The input is complete, with this block. */
-  setEnded(at: BlockRef): void;
+  /** The input is complete, with this block; null: there was none in it. */
+  setEnded(at: BlockRef | null): void;
   /** Not wanted for now: holding the unit, doing nothing. */
   setPaused(paused: boolean): void;
   /** Reported with the unit; called when a report is made. */
