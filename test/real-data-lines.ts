@@ -45,7 +45,9 @@ export const LINES: Readonly<Record<string, readonly string[]>> = {
     "token_transfer 3.2 EPjF 178057299",
     "token_transfer 3.3 So11 2752920000",
   ],
-  "vixen_5cqt7QpW2WhyQoJC7u8WhVivoUC5rWrHudWAssYrm2xDTTvVszVAXyCidco5DAXqwc4u4DSAXmmt1kzCKwJP2iW8_tx.json": [],
+  "vixen_5cqt7QpW2WhyQoJC7u8WhVivoUC5rWrHudWAssYrm2xDTTvVszVAXyCidco5DAXqwc4u4DSAXmmt1kzCKwJP2iW8_tx.json": [
+    "token_mint_to 2 7T1F 76000000",
+  ],
   "vixen_5esX3MC2s6rQcG1y9npt2jL5HjtUUSSXst1v16vuSng3wAv9uaskiL47kxb5zFnNZVqZVKYdYQVM92hXRKYkYU8x_tx.json": [],
   "vixen_5mYEUYXCZisS8CChCG8mL8N3NEWHUA81Rr7kLA28P5upSzDStLq1f4QKhFLY7R8GsRNB27gM6YzvKerxejtLQxCj_tx.json": [],
   "vixen_VLzYfuPuxFcAV841yKgyvuYeJK9VgBKf9YSH4jHGLAJhc84jJZzYbrh97XJRQh3tfsLEAEkws3CRcmhsGeDEdFk_tx.json": [
