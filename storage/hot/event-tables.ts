@@ -72,17 +72,13 @@ export class EventTables {
     let [before, rows] = [0, 0];
     for (const { name } of storedDatasets(this.db).values()) {
       if (isState(name)) continue;
-      const [first, firstSlot, last] = this.db
-        .prepare(`SELECT min(_row), min(slot), max(_row) FROM ${quoted(name)}`)
-        .values()[0]!;
-      const end = last === null ? 0 : Math.min(firstRowFrom(this.db, name, time, "block_time"), Number(last));
-      if (first === null || end <= Number(first)) continue;
-      const [slot] = this.db
-        .prepare(`SELECT slot FROM ${quoted(name)} WHERE _row < ? ORDER BY _row DESC LIMIT 1`)
-        .values(end)[0]!;
-      from.set(name, Number(firstSlot));
-      before = Math.max(before, Number(slot) + 1);
-      rows += end - Number(first);
+      const { first, last } = rowBounds(this.db, name);
+      const end = Math.min(firstRowFrom(this.db, name, time, "block_time"), last);
+      if (end <= first) continue;
+      const slotOf = this.db.prepare(`SELECT slot FROM ${quoted(name)} WHERE _row < ? ORDER BY _row DESC LIMIT 1`);
+      from.set(name, Number(slotOf.values(first + 1)[0]![0]));
+      before = Math.max(before, Number(slotOf.values(end)[0]![0]) + 1);
+      rows += end - first;
     }
     return { from, before, rows };
   }
@@ -93,8 +89,7 @@ export class EventTables {
     for (const [id, { name }] of storedDatasets(this.db)) {
       if (left === 0) break;
       if (isState(name)) continue;
-      const bounds = `SELECT coalesce(min(_row), 1), coalesce(max(_row), 1) FROM ${quoted(name)}`;
-      const [first, last] = this.db.prepare(bounds).values()[0]!.map(Number) as [number, number];
+      const { first, last } = rowBounds(this.db, name);
       const end = Math.min(firstRowFrom(this.db, name, slot), last);
       const rows = Math.min(left, Math.max(0, end - first));
       if (rows === 0) continue;
@@ -114,6 +109,12 @@ export class EventTables {
   }
 }
 
+/** Numbers of the first and the last row held; 1 and 0 without any. Asked for together in one SELECT, SQLite reads them all. */
+function rowBounds(db: Database, name: string): { readonly first: number; readonly last: number } {
+  const end = (which: string) => db.prepare(`SELECT ${which}(_row) FROM ${quoted(name)}`).values()[0]![0];
+  return { first: Number(end("min") ?? 1), last: Number(end("max") ?? 0) };
+}
+
 /** Number of the first row at or above a slot (or block time): rows lie in chain order, so it is found by halving. One past the last if none. */
 export function firstRowFrom(
   db: Database,
@@ -122,10 +123,10 @@ export function firstRowFrom(
   column: "slot" | "block_time" = "slot",
 ): number {
   const table = quoted(name);
-  const [min, max] = db.prepare(`SELECT coalesce(min(_row), 1), coalesce(max(_row), 0) FROM ${table}`).values()[0]!;
+  const { first, last } = rowBounds(db, name);
   const at = db.prepare(`SELECT ${column} FROM ${table} WHERE _row >= ? ORDER BY _row LIMIT 1`);
-  let low = Number(min);
-  let high = Number(max) + 1;
+  let low = first;
+  let high = last + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if (Number(at.values(middle)[0]![0]) < value) low = middle + 1;
