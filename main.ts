@@ -6,6 +6,7 @@ import * as answer from "./cli/answer.ts";
 import * as api from "./cli/api.ts";
 import * as backfill from "./cli/backfill.ts";
 import * as backup from "./cli/backup.ts";
+import * as catalogue from "./cli/catalogue.ts";
 import * as completions from "./cli/completions.ts";
 import * as config from "./cli/config.ts";
 import { createContext } from "./cli/context.ts";
@@ -74,6 +75,7 @@ const COMMANDS = [
   redecode,
   quarantine,
   tiers,
+  catalogue,
   record,
   spend,
   upgrade,
