@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { openAnalytics } from "../../storage/analytics/analytics.ts";
-import type { LakeFile } from "../../storage/lake/reader.ts";
+import type { LakeFile, LakeSnapshot } from "../../storage/lake/reader.ts";
 import { sha256Of } from "../../storage/lake/store.ts";
 import { passesPerCpuSecond, report } from "../harness.ts";
 import { QUESTIONS } from "./queries.ts";
@@ -16,7 +16,8 @@ type Answer = readonly (readonly unknown[])[];
 /** Through the same code as `sluice sql`; the layouts differ in nothing but the files and what is known of them. */
 async function asker(layout: string, folder: string): Promise<(sql: string) => Promise<Answer>> {
   const files = JSON.parse(await readFile(join(folder, `${layout}.json`), "utf8")) as LakeFile[];
-  const snapshot = { head: null, lineages: [], coverage: new Map(), files: new Map([[TRADES.name, files]]) };
+  const none = { head: null, lineages: [], coverage: new Map(), coverageOfSources: new Map() };
+  const snapshot: LakeSnapshot = { ...none, files: new Map([[TRADES.name, files]]) };
   const analytics = openAnalytics({
     lake: { name: layout, read: async () => snapshot, localPath: async (key) => join(folder, layout, key) },
     catalog: new Map([[TRADES.name, TRADES]]),

@@ -11,10 +11,10 @@ import bs58 from "bs58";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { seededRandom } from "../../pipeline/world.ts";
 import { quoteText } from "../../storage/lake/columns.ts";
-import { SORTED_GROUP_ROWS } from "../../storage/lake/sorted-file.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";
 import { describeDataset, partitionOf } from "../../storage/lake/entry.ts";
 import type { LakeFile } from "../../storage/lake/reader.ts";
+import { SORTED_GROUP_ROWS } from "../../storage/lake/sorted-file.ts";
 
 const MINTS = 20_000;
 const TRADERS = 200_000;

@@ -3,24 +3,15 @@
  * entry for each source (and each set of columns) names the new files and those they replace. Readers see the rows or they do not; the old files
  * stay until `collection.ts` takes them. Meant for the quarantine: rows of other datasets are the lake's promise.
  */
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fatal } from "../../pipeline/errors.ts";
-import { lakeNames, quoteName, quoteText } from "./columns.ts";
+import { quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
-import {
-  type EntryDraft,
-  type FileEntry,
-  type Lineage,
-  lineageId,
-  type ManifestEntry,
-  partitionOf,
-  specOf,
-} from "./entry.ts";
-import { putFile, sha256File, syncFile } from "./files.ts";
+import { type EntryDraft, type FileEntry, type Lineage, lineageId, type ManifestEntry, specOf } from "./entry.ts";
 import { Manifest } from "./manifest.ts";
-import { inspectParquet } from "./parquet.ts";
 import type { LakeFile } from "./reader.ts";
+import { storeSorted } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
@@ -105,7 +96,7 @@ async function countGoing({ store, where }: DropOptions, duck: Duck, file: LakeF
   return Number(row![0]);
 }
 
-/** The file without the rows that go, sorted as before; stored, and known to hold exactly the others. */
+/** The file without the rows that go; stored, and known to hold as many as it should. */
 async function without(
   { store, where }: DropOptions,
   duck: Duck,
@@ -113,30 +104,14 @@ async function without(
   file: LakeFile,
   going: number,
 ): Promise<FileEntry> {
-  const spec = specOf(file.schema);
-  const order = spec.order
-    .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
-    .map((name) => `${quoteName(name)} NULLS LAST`);
-  await rm(path, { force: true });
-  await duck.run(`
-    COPY (FROM ${parquet(await localPath(store, file.key))} WHERE (${where}) IS NOT TRUE ORDER BY ${order.join(", ")})
-    TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd,
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
+  const kept = file.rows - going;
+  const written = await storeSorted({
+    ...{ store, duck, path, date: file.date, spec: specOf(file.schema) },
+    rows: `FROM ${parquet(await localPath(store, file.key))} WHERE (${where}) IS NOT TRUE`,
+    check: (found) => (found?.rows === kept ? null : `${found?.rows ?? 0} rows instead of ${kept}`),
+  });
   store.release(file.key);
-  await syncFile(path);
-  const { facts, misplaced } = await inspectParquet(duck, spec, path);
-  if (facts === null || facts.rows !== file.rows - going || misplaced > 0) {
-    throw new Fatal("LAKE_FILE_WRONG", `writing ${file.key} without the dropped rows went wrong`, {
-      where: store.name,
-      hint: "Nothing was committed. `sluice verify --deep` tells whether the file is sound.",
-    });
-  }
-  const sha256 = await sha256File(path);
-  const { slot, blockTime, mint, rows } = facts;
-  const key = `${partitionOf(file.dataset, file.date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
-  const { size } = await stat(path);
-  await putFile(store, key, path, sha256);
-  return { key, dataset: file.dataset, date: file.date, rows, bytes: size, sha256, slot, blockTime, mint };
+  return written;
 }
 
 /** One entry for files of one source with the same columns. Its lineage is its own: dropping has no position to go on from. */
@@ -166,10 +141,10 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
   };
 }
 
-/** The range names the lineage; the same range may be dropped from again, so its end gives way. */
+/** The same range may be dropped from again: each time is a revision, as with decoding anew. */
 function freshLineage(source: string, dataset: string, start: number, lastSlot: number, taken: Set<string>): Lineage {
-  for (let stop = lastSlot + 1; ; stop++) {
-    const lineage: Lineage = { kind: "redecode", source, dataset, start, stop };
+  for (let revision = 1; ; revision++) {
+    const lineage: Lineage = { kind: "redecode", source, dataset, start, stop: lastSlot + 1, revision };
     const id = lineageId(lineage);
     if (taken.has(id)) continue;
     taken.add(id);
