@@ -11,7 +11,11 @@ import { KNOBS, SETTING_VARIABLES } from "../pipeline/config.ts";
 const ROOT = join(import.meta.dir, "..");
 const page = readFileSync(join(ROOT, "OPERATIONS.md"), "utf8");
 /** Those of which the prose names options. */
-const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = { token: ["create"], config: ["show"] };
+const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
+  token: ["create"],
+  config: ["show"],
+  quarantine: ["list", "show", "drop"],
+};
 const prose = page.replace(/<!-- (\w+): made[\s\S]*?<!-- end of \1 -->/g, "");
 
 test("every command that it names is there, with its options", async () => {
@@ -25,7 +29,11 @@ test("every command that it names is there, with its options", async () => {
   }));
   const commands = [...new Set(named.map(({ command }) => command))];
   expect(commands.length).toBeGreaterThan(8);
-  const texts = await Promise.all(commands.map((command) => help(command, ...(SUBCOMMANDS[command] ?? []))));
+  const helpOfAll = (command: string) => [
+    help(command),
+    ...(SUBCOMMANDS[command] ?? []).map((sub) => help(command, sub)),
+  ];
+  const texts = await Promise.all(commands.map(async (command) => (await Promise.all(helpOfAll(command))).join("")));
   const unknown = commands.filter((command, i) => !texts[i]!.startsWith(`Usage: sluice ${command}`));
   expect(unknown).toEqual([]);
   const all = await help();
