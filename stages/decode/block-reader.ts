@@ -8,6 +8,7 @@ import { InstructionList } from "./instruction-list.ts";
 import { IntList } from "./int-list.ts";
 import { ADDRESS_BYTES, type ProgramSet } from "./program-set.ts";
 import { bytesTag, ProtobufReader, varintTag } from "./protobuf-reader.ts";
+import { checkBalance } from "./token-balances.ts";
 
 /** Field of the repeated ConfirmedTransaction, by message type. */
 const TRANSACTIONS_FIELD: ReadonlyMap<string, number> = new Map([
@@ -275,6 +276,9 @@ export class BlockReader {
     this.logFrom.push(logMark);
     this.balanceFrom.push(balanceMark);
     this.transactions++;
+    for (let i = balanceMark; i < this.balanceStart.length; i++) {
+      checkBalance(this.reader, this.balanceStart.at(i), this.balanceEnd.at(i));
+    }
     const keyMark = this.keyProgram.length;
     for (const keys of [this.staticKeys, this.writableKeys, this.readonlyKeys]) {
       for (let i = 0; i < keys.length; i++) {

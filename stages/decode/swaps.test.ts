@@ -6,7 +6,9 @@ import { describe, expect, test } from "bun:test";
 import bs58 from "bs58";
 import { WRAPPED_SOL } from "./address-source.ts";
 import {
+  bytesField,
   concat,
+  encodeTransactions,
   type FixtureInstruction,
   type FixtureTransaction,
   keyOf,
@@ -20,7 +22,8 @@ import { anchorHash, discriminatorOf } from "./program-decoder.ts";
 import { JUPITER_V6 } from "./programs/jupiter.ts";
 import { PUMPFUN_AMM } from "./programs/pumpfun-amm.ts";
 import { RAYDIUM_LAUNCHPAD } from "./programs/raydium-launchpad.ts";
-import { decodeTransactions, type Row } from "./stage-fixture.ts";
+import { DecodeStage } from "./stage.ts";
+import { batchOf, decodeTransactions, type Row, rowsOf } from "./stage-fixture.ts";
 
 const SOL = bs58.decode(WRAPPED_SOL);
 const TOKEN = keyOf(3);
@@ -102,6 +105,27 @@ describe("a swap as a trade", () => {
     expect(rows["trades"]).toBeUndefined();
     expect(rows["jupiter_swap"]!.map((row) => row["mint"])).toEqual([TOKEN, OTHER]);
     expect(health.programs["jupiter_v6"]!.tradesWithoutPrice).toBe(2);
+  });
+
+  test("a broken balance sets its block aside, and no other; an endless one costs nothing", () => {
+    const swap = [jupiterSwap(OTHER, SOL, 2_000_000_000n, TOKEN, 500n)];
+    const good = encodeTransactions([routed(swap)]);
+    const broken = [
+      bytesField(8, Uint8Array.of(0x0a)),
+      bytesField(8, Uint8Array.of(0x12, 0x7f, 1)),
+      messageField(8, [bytesField(3, Uint8Array.of(0x10, 0xff))]),
+      messageField(8, [bytesField(3, Uint8Array.of(0x07))]),
+    ];
+    for (const balance of broken) {
+      const bad = encodeTransactions([routed(swap, concat([decimalsOf(TOKEN, 6), balance]))]);
+      const stage = new DecodeStage({ programs: [JUPITER_V6] });
+      const rows = rowsOf(stage.apply(batchOf([good, bad, good])));
+      expect(rows["trades"]!.map((row) => row["slot"])).toEqual([100n, 102n]);
+      expect(rows["quarantine"]).toMatchObject([{ slot: 101n, reason: "bad_block" }]);
+    }
+    // Decoding base58 of this length would take hours.
+    const endless = messageField(8, [textField(2, "z".repeat(1_000_000))]);
+    expect(trades([JUPITER_V6], routed(swap, concat([decimalsOf(TOKEN, 6), endless])))).toHaveLength(1);
   });
 
   test("pump's AMM: the tokens are the instruction's accounts, whichever of them is SOL", () => {

@@ -4,13 +4,32 @@
  * transfer, which names accounts only, gets its token.
  * Layout: `sf.solana.type.v1.TokenBalance`.
  */
-import bs58 from "bs58";
+import { base58Bytes } from "./base58.ts";
 import type { BlockReader } from "./block-reader.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
 import { bytesTag, ProtobufReader, varintTag } from "./protobuf-reader.ts";
 
 const BALANCE = { accountIndex: varintTag(1), mint: bytesTag(2), amount: bytesTag(3) } as const;
 const AMOUNT = { decimals: varintTag(2) } as const;
+/**
+ * Passes over the balance at `[start, end)` as reading it will. Throws `Poison` when it is broken: balances are read when
+ * a decoder asks for them, and then it is too late to set the block aside.
+ */
+export function checkBalance(r: ProtobufReader, start: number, end: number): void {
+  const { end: outermost } = r;
+  r.pos = start;
+  r.end = end;
+  for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
+    if (tag !== BALANCE.amount) r.skip(tag);
+    else {
+      const outer = r.open();
+      for (let inner = r.tag(); inner !== 0; inner = r.tag()) r.skip(inner);
+      r.close(outer);
+    }
+  }
+  r.end = outermost;
+}
+
 /** More mints than any day trades; beyond it the memory starts anew. */
 const REMEMBERED_MAX = 100_000;
 
@@ -21,7 +40,7 @@ export class TokenBalances {
   /** Mint by index of the token account's key. */
   private readonly mintOf = new Map<number, Uint8Array>();
   private readonly decimalsOf = new Map<string, number>();
-  private readonly decoded = new Map<string, Uint8Array | null>();
+  private readonly decoded = new Map<string, Uint8Array>();
 
   constructor(block: BlockReader) {
     this.block = block;
@@ -86,9 +105,9 @@ export class TokenBalances {
   private address(text: string): Uint8Array | null {
     const known = this.decoded.get(text);
     if (known !== undefined) return known;
+    const address = base58Bytes(text, ADDRESS_BYTES);
+    if (address === null) return null;
     if (this.decoded.size >= REMEMBERED_MAX) this.decoded.clear();
-    const bytes = bs58.decodeUnsafe(text) ?? null;
-    const address = bytes?.length === ADDRESS_BYTES ? bytes : null;
     this.decoded.set(text, address);
     return address;
   }

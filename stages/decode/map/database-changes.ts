@@ -3,9 +3,9 @@
  * settings give a table's columns their types; the texts are read as such.
  */
 import type { FieldInfo, MessageType } from "@bufbuild/protobuf";
-import bs58 from "bs58";
 import type { ColumnSpec, ColumnType } from "../../../pipeline/datasets/dataset.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
+import { base58Bytes } from "../base58.ts";
 import { columnNameOf } from "../names.ts";
 import { broken } from "./map-addresses.ts";
 import type { MapColumn } from "./map-columns.ts";
@@ -59,9 +59,8 @@ export class TableChanges {
   }
 
   /** The address or signature that a column of the change prepared last holds. */
-  bytes(column: string, size: number): Uint8Array | null {
-    const bytes = bs58.decodeUnsafe(this.values.get(column) ?? "");
-    return bytes?.length === size ? bytes : null;
+  bytes(column: string, size: 32 | 64): Uint8Array | null {
+    return base58Bytes(this.values.get(column) ?? "", size);
   }
 
   private typed(columns: Readonly<Record<string, ColumnType>>): MapColumn[] {
@@ -113,14 +112,15 @@ export function parseText(text: string, type: ColumnType): Cell {
   const range = RANGE[type];
   if (range !== undefined) {
     const value = /^-?\d{1,40}$/.test(text) ? BigInt(text) : null;
-    if (value === null || value < range[0] || value > range[1]) throw new UnreadableText(`"${text}" is no ${type}`);
+    if (value === null || value < range[0] || value > range[1])
+      throw new UnreadableText(`"${text.slice(0, 60)}" is no ${type}`);
     return type === "u64" || type === "i64" || type === "u128" || type === "i128" ? value : Number(value);
   }
   if (type === "bool" && /^(true|false|t|f|1|0)$/i.test(text)) return /^[t1]/i.test(text);
   if ((type === "f64" || type === "f32") && Number.isFinite(Number(text))) return Number(text);
   if (type === "bytes32" || type === "bytes64") {
-    const bytes = bs58.decodeUnsafe(text);
-    if (bytes?.length === (type === "bytes32" ? 32 : 64)) return bytes;
+    const bytes = base58Bytes(text, type === "bytes32" ? 32 : 64);
+    if (bytes !== null) return bytes;
   }
   if (type === "bytes" && /^(0x|\\x)?([0-9a-f]{2})*$/i.test(text))
     return Buffer.from(text.replace(/^(0x|\\x)/i, ""), "hex");

@@ -4,6 +4,7 @@ import type { MessageType } from "@bufbuild/protobuf";
 import bs58 from "bs58";
 import { Fatal } from "../../../pipeline/errors.ts";
 import { CURRENCIES } from "../address-source.ts";
+import { base58Bytes } from "../base58.ts";
 import { leave } from "./map-columns.ts";
 import type { MapMint } from "./map-spec.ts";
 import { type Fields, follow, notThere, resolvePath, type Step } from "./message-path.ts";
@@ -20,7 +21,7 @@ export class Picker {
   private readonly rowType: MessageType;
   private readonly levels: readonly Step[];
   private readonly where: string;
-  private readonly decoded = new Map<string, Uint8Array | null>();
+  private readonly decoded = new Map<string, Uint8Array>();
 
   constructor(type: MessageType, rowType: MessageType, levels: readonly Step[], where: string) {
     this.type = type;
@@ -39,11 +40,11 @@ export class Picker {
   }
 
   /** Bytes of exactly that size; what is not of that size, or not base58, is null. */
-  bytes(path: string, size: number): Pick<Uint8Array> {
+  bytes(path: string, size: 32 | 64): Pick<Uint8Array> {
     const value = this.value(path);
     return (chain) => {
       const found = value(chain);
-      const bytes = typeof found === "string" ? this.decode(found) : found;
+      const bytes = typeof found === "string" ? this.decode(found, size) : found;
       return bytes instanceof Uint8Array && bytes.length === size ? bytes : null;
     };
   }
@@ -73,11 +74,13 @@ export class Picker {
       );
   }
 
-  private decode(text: string): Uint8Array | null {
+  private decode(text: string, size: 32 | 64): Uint8Array | null {
     const known = this.decoded.get(text);
     if (known !== undefined) return known;
+    // What is none is not kept: it may be as long as an output.
+    const bytes = base58Bytes(text, size);
+    if (bytes === null) return null;
     if (this.decoded.size >= REMEMBERED_MAX) this.decoded.clear();
-    const bytes = bs58.decodeUnsafe(text) ?? null;
     this.decoded.set(text, bytes);
     return bytes;
   }

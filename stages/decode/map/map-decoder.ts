@@ -81,7 +81,7 @@ export class DatasetMapper {
     const picker = new Picker(type, rowType, this.levels, where);
     this.changes = tableOf(type.typeName, rowType, setting, where);
     this.columns = setColumnsApart(this.changes?.columns ?? columnsOf(type, this.levels, setting, where), where);
-    const bytes = (path: string | undefined, size: number): Pick<Uint8Array> => {
+    const bytes = (path: string | undefined, size: 32 | 64): Pick<Uint8Array> => {
       if (path === undefined) return () => null;
       const { changes } = this;
       return changes === null ? picker.bytes(path, size) : () => changes.bytes(path, size);

@@ -5,7 +5,7 @@
 import type { MessageType } from "@bufbuild/protobuf";
 import type { ColumnType } from "../../../pipeline/datasets/dataset.ts";
 
-/** How bytes are written into text columns; raw: they stay bytes. */
+/** How bytes are written into text columns, of more than 256 as "0x" and hex instead of base58; raw: they stay bytes. */
 export type BytesForm = "base58" | "hex" | "raw";
 
 export interface MapSpec {

@@ -3,9 +3,9 @@
  * JSON), what JSON has no word for is text, bytes are base58 or hex, enums their names and unknown ones their number.
  */
 import { type FieldInfo, type MessageType, ScalarType } from "@bufbuild/protobuf";
-import bs58 from "bs58";
 import type { ColumnType } from "../../../pipeline/datasets/dataset.ts";
 import type { Cell } from "../../../pipeline/wire/table.ts";
+import { base58Text } from "../base58.ts";
 import type { BytesForm } from "./map-spec.ts";
 import { type Fields, stepOf } from "./message-path.ts";
 
@@ -49,7 +49,7 @@ export function valueForm(field: FieldInfo, bytes: BytesForm): ValueForm {
 }
 
 export function bytesText(value: Uint8Array, form: BytesForm): string {
-  return form === "base58" ? bs58.encode(value) : Buffer.from(value).toString("hex");
+  return form === "base58" ? base58Text(value) : Buffer.from(value).toString("hex");
 }
 
 function fieldText(field: FieldInfo, value: unknown, bytes: BytesForm): string {
