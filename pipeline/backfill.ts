@@ -189,7 +189,7 @@ export class Backfill {
     const unit = `backfill.${d.source}.${start}`;
     const ended = new AbortController();
     const end = () => ended.abort(new Shutdown());
-    const range = new RangeSource(paidSource(d, source, unit, log), signal, end);
+    const range = new RangeSource(paidSource(d, source, unit, log), signal);
     filling.now = { metrics, status: source.status, range, sink };
     const beside = shipping === null ? [] : [(until: AbortSignal) => shipping.ship(until)];
     await together(overdue(signal, d.world), beside, async (until) => {
@@ -197,7 +197,7 @@ export class Backfill {
         {
           ...{ unit, world: d.world, metrics, log, codec: blockCodec, sink, onEnd: end },
           stage: then<BlockBatch, RowBatch, Roll>(decodeStage(d), archive),
-          reader: new SourceReader(range, this.batchLimits(), this.moduleCheck(source.moduleHash)),
+          reader: new SourceReader(range, this.batchLimits(), this.moduleCheck(source.moduleHash), end),
           quarantine: (item) => quarantine(d, item),
         },
         AbortSignal.any([until, ended.signal]),
@@ -249,15 +249,12 @@ class RangeSource implements Source {
   failure: unknown = null;
   private readonly source: Source;
   private readonly stop: AbortSignal;
-  private readonly onEmpty: () => void;
 
-  /** `onEmpty`: it has ended without a single block, so nobody else will say so. */
-  constructor(source: Source, stop: AbortSignal, onEmpty: () => void) {
+  constructor(source: Source, stop: AbortSignal) {
     this.source = source;
     this.name = source.name;
     this.moduleHash = source.moduleHash;
     this.stop = stop;
-    this.onEmpty = onEmpty;
   }
 
   async *blocks(from: Position | null, signal: AbortSignal): AsyncGenerator<BlockSignal> {
@@ -273,8 +270,7 @@ class RangeSource implements Source {
     } catch (error) {
       this.failure = error;
     }
-    if (from === null && this.slot < 0) this.onEmpty();
-    else yield { kind: "end" };
+    yield { kind: "end" };
   }
 }
 

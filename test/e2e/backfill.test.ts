@@ -138,6 +138,24 @@ test("a budget that is used up in the middle: what came is kept, and is not aske
   await isTheTruth(market);
 }, 120_000);
 
+test("slots without a block are covered as well, and asked for once", async () => {
+  const market = await Market.open(ground, { blocks: 60, seed: 75, settings: FAST });
+  const { firstSlot, lastSlot } = market.truth.chain;
+  const args = (from: number, to: number) => [
+    ...["backfill", "--from", String(from), "--to", String(to), "--sample", "0", "--json"],
+    ...flags(market),
+  ];
+  expect((await ground.run(args(firstSlot, lastSlot + 1))).code).toBe(0);
+  const before = await ground.run(args(firstSlot - 50, firstSlot));
+  expect({ code: before.code, ...told(before.stdout).result }).toMatchObject({ code: 0, complete: true, blocks: 0 });
+  const report = JSON.parse((await ground.run(["verify", "--json", ...flags(market)])).stdout) as {
+    readonly coverage: unknown;
+  };
+  expect(report.coverage).toMatchObject({ trades: [{ first: firstSlot - 50, last: lastSlot }] });
+  const again = await ground.run(args(firstSlot - 50, firstSlot));
+  expect(told(again.stdout).plan.segments).toEqual([]);
+}, 120_000);
+
 test("refused before it begins: more than the limit, no end to lead up to, an odd range", async () => {
   const market = await Market.open(ground, { blocks: 60, seed: 73, settings: FAST });
   const { firstSlot, lastSlot } = market.truth.chain;
