@@ -21,8 +21,12 @@ export function showPlan(
   const rows: [string, string][] = [
     ["source", source],
     ["range", `slots ${formatNumber(from)} to ${formatNumber(to - 1)}`],
-    ["missing", `${formatNumber(slots)} slots in ${formatNumber(segments.length)} segments, ${begun} of them begun`],
-    ["streams", `${streams}, with ${jobs} jobs of the provider each`],
+    ["missing", `${formatNumber(slots)} slots`],
+    [
+      "segments",
+      begun === 0 ? formatNumber(segments.length) : `${formatNumber(segments.length)}, of them begun: ${begun}`,
+    ],
+    ["streams", `${streams}, jobs of the provider for each: ${jobs}`],
     ["limit", limitBlocks === 0 ? "none" : `${formatNumber(limitBlocks)} blocks to process`],
     ["blocks to receive", blocks === null ? "?" : `about ${formatNumber(blocks)}`],
     ["bytes to receive", bytes === null ? "?" : `about ${formatNumber(bytes / 1e6)} MB, uncompressed`],

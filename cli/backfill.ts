@@ -161,7 +161,7 @@ async function planFor(d: Deployment, wish: BackfillWish, log: Log): Promise<Bac
       hint: "Name the end of the range with --to.",
     });
   }
-  const streams = await streamsFor(d, wish.parallel);
+  const free = await streamsFor(d, wish.parallel);
   const { from, segmentSlots, limitBlocks } = wish;
   if (to <= from) {
     throw new Fatal("BACKFILL_COVERED", `the live archive begins at slot ${to}, which is not after --from ${from}`, {
@@ -169,7 +169,7 @@ async function planFor(d: Deployment, wish: BackfillWish, log: Log): Promise<Bac
     });
   }
   const known = history.live.length > 0 || liveFrom === null ? history : beginningAt(history, liveFrom);
-  const segments = planBackfill(known, { from, to, segmentSlots, streams });
+  const segments = planBackfill(known, { from, to, segmentSlots, streams: free });
   const estimate = await estimateBackfill({ deployment: d, segments, history, sample: wish.sample, log });
   if (limitBlocks > 0 && estimate.slots > limitBlocks) {
     throw new Fatal(
@@ -181,6 +181,7 @@ async function planFor(d: Deployment, wish: BackfillWish, log: Log): Promise<Bac
       },
     );
   }
+  const streams = Math.max(1, Math.min(free, segments.length));
   const jobs = Math.max(1, Math.floor(wish.jobs / streams));
   return { source: d.source, from, to, segments, streams, jobs, limitBlocks, estimate };
 }
