@@ -94,7 +94,9 @@ test("a full server: everything waits, reports still come; when there is room ev
 
 test("a server without room for the streams: said before anything begins, with the way out", async () => {
   const { url } = await startNatsServer(ground, STORE);
-  const { code, stderr } = await ground.run(["--data", ground.path("data"), "stages", "--set", `nats.url=${url}`]);
+  // An endpoint that wants no credentials, and is never asked.
+  const settings = [`nats.url=${url}`, "source.endpoint=http://127.0.0.1:1"].flatMap((setting) => ["--set", setting]);
+  const { code, stderr } = await ground.run(["--data", ground.path("data"), "stages", ...settings]);
   expect(stderr).toContain(
     "NATS_STORAGE: the server cannot reserve 4294967296 bytes for the stream SLUICE_MAIN_BLOCKS",
   );

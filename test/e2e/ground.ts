@@ -81,7 +81,7 @@ export function useGround(): Ground {
   });
   afterEach(async () => {
     for (const action of actions.splice(0).reverse()) await Promise.resolve(action()).catch(() => undefined);
-    killAll(folder);
+    await killAll(folder);
     await rm(folder, { recursive: true, force: true });
   }, 60_000);
   const ground: Ground = {
@@ -128,13 +128,17 @@ function fromPs(): { pid: number; command: string }[] {
   return lines.map((line) => ({ pid: Number.parseInt(line, 10), command: line }));
 }
 
-function killAll(folder: string): void {
-  for (const { pid } of processesOf(folder)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+/** Again until none is left: who is killed may have started another the moment before. */
+async function killAll(folder: string): Promise<void> {
+  for (let left = processesOf(folder); left.length > 0; left = processesOf(folder)) {
+    for (const { pid } of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
     }
+    await Bun.sleep(20);
   }
 }
 
