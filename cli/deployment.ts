@@ -118,7 +118,8 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     restoreLane: async (lane, context) =>
       (await import("./rebuild/needed.ts")).restoreIfNeeded(deployment, lane, context),
     // DuckDB is loaded only where the archive runs.
-    openLake: async (log, lineage) => (await import("./lake.ts")).openLake(config, catalog, control, log, lineage),
+    openLake: async (log, lineage, datasets = [...catalog.values()]) =>
+      (await import("./lake.ts")).openLake(config, datasets, control, log, lineage),
     lakeProof: once(async () => {
       const [{ LakeProof }, { lakeStore }] = await Promise.all([
         import("../storage/lake/proof.ts"),

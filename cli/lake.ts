@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
 import type { Control } from "../pipeline/control.ts";
+import type { DatasetSpec } from "../pipeline/datasets/dataset.ts";
 import { Fatal, Transient } from "../pipeline/errors.ts";
 import { type Log, logFor } from "../pipeline/log.ts";
-import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { LakeCopies } from "../storage/lake/copies.ts";
 import type { SlotRange } from "../storage/lake/coverage.ts";
@@ -90,7 +90,7 @@ export async function requireLake(config: Config, log: Log): Promise<void> {
 /** Opens the lake for one writer: the archive of a source, or a segment of its history. */
 export async function openLake(
   config: Config,
-  catalog: DatasetCatalog,
+  datasets: readonly DatasetSpec[],
   control: Pick<Control, "leases">,
   log: Log,
   lineage: Lineage = { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null },
@@ -100,7 +100,7 @@ export async function openLake(
   const options: Omit<LakeSinkOptions, "store"> = {
     workDir: temp,
     lineage,
-    datasets: [...catalog.values()],
+    datasets,
     package: `${package_}:${config["source.module"]}`,
     memoryMb: Math.floor(config["archive.memoryBytes"] / 1e6),
   };
@@ -143,8 +143,8 @@ export async function lakeCopies(config: Config): Promise<LakeCopies | null> {
 }
 
 /** One for each lineage that this host writes in a bucket. */
-function spoolFolder(config: Config, { kind, source, start, stop }: Lineage): string {
-  const segment = kind === "backfill" ? `.${start}-${stop}` : "";
+function spoolFolder(config: Config, { kind, source, dataset, start, stop }: Lineage): string {
+  const segment = kind === "backfill" ? `.${start}-${stop}` : dataset === "all" ? "" : `.${dataset}`;
   return join(folders(config).spool, `${lakeId(config)}-${source}${segment}`);
 }
 

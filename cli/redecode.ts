@@ -27,7 +27,8 @@ Examples:
   sluice redecode --program pumpfun --rebuild        and make the hot stores of this host anew
 
 First add the layout (docs/decoders.md) and restart the stages with it. Blocks are read from the stream that holds them, as far
-back as streams.blocksMaxBytes reaches; before that, payloads that were kept in quarantine are read again. Wrong rows are
+back as streams.blocksMaxBytes reaches, and from the lake where archive.rawBlocks has kept them; of other slots, payloads that were
+kept in quarantine are read again. Wrong rows are
 replaced, missing ones added, and what is understood leaves the quarantine. Other programs' rows stay as they are.`,
     );
 }

@@ -145,6 +145,10 @@ export const KNOBS = {
     86_400,
     "A roll is written when it spans so much block time.",
   ),
+  "archive.rawBlocks": flag(
+    false,
+    "Keep the provider's output of every final block in the lake too (zstd): a decoder fix can then begin anywhere.",
+  ),
   "archive.memoryBytes": integer(128 * MIB, "bytes", 64 * MIB, 64 * GIB, "Memory DuckDB may use to write Parquet."),
 
   ...RETENTION_KNOBS,

@@ -12,6 +12,7 @@ import type { ObjectStore } from "../storage/lake/store.ts";
 import type { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
+import type { DatasetSpec } from "./datasets/dataset.ts";
 import type { Log } from "./log.ts";
 import type { NextTier } from "./retention.ts";
 import type { SubstreamsSource } from "./source/client.ts";
@@ -44,8 +45,8 @@ export interface Deployment {
    * otherwise. Only for the lane's owner, before the store is opened.
    */
   restoreLane(lane: number, context: UnitContext): Promise<void>;
-  /** For one lineage; absent: that of the live archive. */
-  openLake(log: Log, lineage?: Lineage): Promise<LakeOutput>;
+  /** For one lineage; absent: that of the live archive. `datasets`: those it writes; absent: all of the catalog. */
+  openLake(log: Log, lineage?: Lineage, datasets?: readonly DatasetSpec[]): Promise<LakeOutput>;
   /** Says what of the lake is there and sound; the same for all lanes, so that each file is read once. */
   lakeProof(): Promise<NextTier>;
   /** The lake as readers see it. */

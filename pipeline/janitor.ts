@@ -8,11 +8,12 @@ import type { Control } from "./control.ts";
 import { describe } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { names } from "./names.ts";
+import { consumersOfBlocks } from "./standing.ts";
 import type { World } from "./world.ts";
 
 /** What the janitor needs of a deployment. */
 export interface Trimmed {
-  readonly config: Pick<Config, "nats.prefix" | "lanes">;
+  readonly config: Pick<Config, "nats.prefix" | "lanes" | "archive.rawBlocks">;
   readonly source: string;
   readonly control: Pick<Control, "standing" | "nodes">;
   readonly broker: Pick<Broker, "header" | "streamState" | "trim">;
@@ -40,7 +41,7 @@ export async function trimAll(d: Trimmed): Promise<void> {
   const lanes = Array.from({ length: d.config.lanes }, (_, lane) => n.unit("lane", lane));
   const events = await doneWith(d, n.events.stream, [n.unit("shard"), n.unit("archive")]);
   const lanesSeq = await doneWith(d, n.lanes.stream, lanes);
-  const blocks = await doneWith(d, n.blocks.stream, [n.unit("decode")]);
+  const blocks = await doneWith(d, n.blocks.stream, consumersOfBlocks(d.config, d.source));
   if (events > 0) await d.broker.trim(n.events.stream, events);
   if (lanesSeq > 0) await d.broker.trim(n.lanes.stream, lanesSeq);
   if (blocks > 0) await trimBySize(d, n.blocks.stream, blocks, await isBlocked(d, n.unit("ingest")));

@@ -14,6 +14,8 @@ export function names(prefix: string, source: string) {
     lanes: { stream: stream("lanes"), subject: (lane: number) => subject(`lanes.${lane}`) },
     live: { stream: stream("live"), subject: (lane: number) => subject(`live.${lane}`) },
     quarantine: { stream: stream("quarantine"), subject: subject("quarantine") },
+    /** The archive of raw blocks, where it is asked for. */
+    rawUnit: `raw.${source}`,
     unit: (stage: StageName, lane?: number) =>
       lane === undefined ? `${stage}.${source}` : `${stage}.${source}.${lane}`,
   };

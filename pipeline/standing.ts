@@ -1,11 +1,22 @@
 /** Where a producer begins when its stream is empty but its consumers are not: at the lowest position among them. */
 import type { Head } from "../storage/sink.ts";
+import type { Config } from "./config.ts";
 import type { Control, Standing } from "./control.ts";
 import type { Log } from "./log.ts";
+import { names } from "./names.ts";
 import type { World } from "./world.ts";
 
 /** How long consumers have to say where they stand before those that are silent are taken to be empty, ms. */
 const JOIN_WAIT_MS = 10_000;
+
+/** Units that read BLOCKS: what they need, it must keep, and begin with. */
+export function consumersOfBlocks(
+  config: Pick<Config, "nats.prefix" | "archive.rawBlocks">,
+  source: string,
+): readonly string[] {
+  const n = names(config["nats.prefix"], source);
+  return config["archive.rawBlocks"] ? [n.unit("decode"), n.rawUnit] : [n.unit("decode")];
+}
 
 export async function lowestStanding(
   d: { readonly control: Pick<Control, "standing">; readonly world: World; readonly log: Log },

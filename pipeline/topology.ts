@@ -4,18 +4,22 @@
  *   Substreams -> [ingest] -> BLOCKS -> [decode] -> EVENTS -+-> [shard] -> LANES.n -> [lane n: sync + aggregate] -> hot store
  *                                                           |                                   +-> LIVE (after commit)
  *                                                           +-> [archive] -> lake
+ *                                   (archive.rawBlocks:) BLOCKS -> [raw] -> lake
  *
  * Every arrow into a box is read in order by the runner, every arrow out of one is a compare-and-set commit that carries
  * the position. Every box is a unit: run by one process at a time (a lease), by any process that offers its stage.
  */
+import { RawArchiveStage } from "../stages/archive/raw-stage.ts";
 import { ArchiveStage } from "../stages/archive/stage.ts";
 import { DecodeStage } from "../stages/decode/stage.ts";
 import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
+import type { Head, Sink } from "../storage/sink.ts";
 import { AlarmTeller } from "./alarm-teller.ts";
 import { Bell } from "./bell.ts";
 import type { StreamSpec } from "./broker.ts";
 import type { Config } from "./config.ts";
+import { RAW_BLOCKS } from "./datasets/raw_blocks.ts";
 import type { Deployment } from "./deployment.ts";
 import { describe } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
@@ -29,7 +33,7 @@ import { StreamReader } from "./reader.ts";
 import { relievePressure } from "./relief.ts";
 import { keepCopiesFew, keepHotShort } from "./retention.ts";
 import { type Quarantined, run } from "./runner.ts";
-import { lowestStanding } from "./standing.ts";
+import { consumersOfBlocks, lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
 import { together } from "./together.ts";
 import type { UnitContext, UnitSpec } from "./unit.ts";
@@ -98,7 +102,12 @@ export function units(config: Config, stages: readonly StageName[], deployment: 
     decode: () => [unit("decode", n.blocks.stream, n.events.stream, decode)],
     shard: () => [unit("shard", n.events.stream, n.lanes.stream, (d, c) => shard(d, c, laneUnits))],
     lane: () => lanes.map((lane) => unit("lane", n.lanes.stream, null, (d, c) => runLane(d, c, lane), lane)),
-    archive: () => [unit("archive", n.events.stream, null, archive)],
+    archive: () => [
+      unit("archive", n.events.stream, null, archive),
+      ...(config["archive.rawBlocks"]
+        ? [{ ...unit("archive", n.blocks.stream, null, archiveRaw), name: n.rawUnit, stage: "raw" }]
+        : []),
+    ],
     janitor: () => [unit("janitor", null, null, (d, c) => runJanitor(d, c.signal, c.log))],
   };
   return stages.flatMap((stage) => build[stage]());
@@ -124,7 +133,7 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
         split: (batch) => [batch],
       }),
       codec: blockCodec,
-      startWhenEmpty: () => lowestStanding(d, [n.unit("decode")], signal),
+      startWhenEmpty: () => lowestStanding(d, consumersOfBlocks(d.config, d.source), signal),
     },
     signal,
   );
@@ -268,6 +277,64 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
       signal,
     ),
   );
+}
+
+/** The archive of raw blocks, where it is asked for: a lineage of its own, which begins where BLOCKS does. */
+async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
+  const n = names(d.config["nats.prefix"], d.source);
+  const stage = new RawArchiveStage(d.rollLimits);
+  const lineage = { kind: "live" as const, source: d.source, dataset: RAW_BLOCKS.name, start: null, stop: null };
+  const { sink, shipping } = await d.openLake(c.log, lineage, [RAW_BLOCKS]);
+  c.setDetails(() => ({
+    pendingFinal: stage.pendingFinal(),
+    lake: sink.stats(),
+    ...(shipping === null ? {} : { shipping: shipping.status() }),
+  }));
+  const bell = new Bell();
+  const relieve = () => {
+    stage.requestEarlyRoll();
+    bell.ring();
+  };
+  const beside = [(signal: AbortSignal) => relievePressure(d, n.blocks.stream, c.metrics, relieve, signal)];
+  if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  await together(c.signal, beside, (signal) =>
+    run(
+      {
+        ...common(d, c),
+        reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
+        stage,
+        sink: beginningWith(sink, async () => {
+          const first = await d.broker.firstHeader(n.blocks.stream, n.blocks.subject, 1);
+          const prev = first?.header.prev ?? null;
+          return prev === null ? null : { position: prev, finalSlot: 0, recent: [prev], inputSeq: 0 };
+        }),
+        codec: blockCodec,
+        bell,
+      },
+      signal,
+    ),
+  );
+}
+
+/** A sink that, while it is empty, stands where its input begins, rather than asking for what came before. */
+function beginningWith<Out>(sink: Sink<Out>, first: () => Promise<Head | null>): Sink<Out> {
+  let isEmpty = false;
+  return {
+    name: sink.name,
+    async open() {
+      const head = await sink.open();
+      isEmpty = head === null;
+      return head ?? first();
+    },
+    async commit(step, out) {
+      const stands = await sink.commit(isEmpty ? { ...step, prev: null } : step, out);
+      isEmpty = false;
+      return stands;
+    },
+    rollback: async (step) => (isEmpty ? undefined : sink.rollback(step)),
+    end: async (step) => sink.end?.(step),
+    close: () => sink.close(),
+  };
 }
 
 function retention(d: Deployment, c: UnitContext) {

@@ -1,9 +1,7 @@
-/**
- * Raw blocks that are still at hand, decoded again: the stream of blocks is read from its oldest message, what was taken back
- * is left out, and what is final is handed to the decoders of today.
- */
+/** Raw blocks that are still at hand, in the stream of blocks or in the lake's archive of them, decoded again. */
 
 import type { Link } from "../../pipeline/chain.ts";
+import { RAW_BLOCKS } from "../../pipeline/datasets/raw_blocks.ts";
 import type { Deployment } from "../../pipeline/deployment.ts";
 import { Poison, Shutdown } from "../../pipeline/errors.ts";
 import { names } from "../../pipeline/names.ts";
@@ -11,58 +9,104 @@ import { type BlockMeta, type BlockRef, sameBlock } from "../../pipeline/positio
 import { type Incoming, StreamReader } from "../../pipeline/reader.ts";
 import type { BlockBatch, RowBatch } from "../../pipeline/wire/batch.ts";
 import { blockCodec } from "../../pipeline/wire/message.ts";
+import type { Column, Table } from "../../pipeline/wire/table.ts";
 import { DecodeStage } from "../../stages/decode/stage.ts";
+import { readChainRows } from "../../storage/lake/chain-rows.ts";
 import type { SlotRange } from "../../storage/lake/coverage.ts";
+import { coverageOf, type LakeSnapshot } from "../../storage/lake/reader.ts";
+import type { ObjectStore } from "../../storage/lake/store.ts";
 
 /** Blocks decoded at once. */
 const AT_ONCE = 32;
 
-interface HeldBlock {
+export interface HeldBlock {
   readonly block: BlockMeta;
   readonly payload: Uint8Array;
   readonly typeName: string;
 }
 
-/**
- * Hands the rows of final blocks in `range` to `take`, in the order of the chain. Resolves to the slots of which all blocks
- * were there; null when none were.
- */
-export async function decodeBlocks(
-  d: Deployment,
-  range: SlotRange,
-  take: (rows: RowBatch) => Promise<void>,
-  signal: AbortSignal,
-): Promise<SlotRange | null> {
-  const n = names(d.config["nats.prefix"], d.source);
-  const state = await d.broker.streamState(n.blocks.stream);
-  if (state === null || state.messages === 0) return null;
+/** Blocks, and the slots of which none was missing. */
+export interface BlockSource {
+  /** Hands over final blocks, in the order of the chain; resolves to the slots of which all were there, null: none. */
+  read(
+    range: SlotRange,
+    take: (blocks: readonly HeldBlock[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<SlotRange[]>;
+}
+
+/** Decodes blocks with the decoders of today. */
+export function blockDecoder(d: Deployment, take: (rows: RowBatch) => Promise<void>) {
   const stage = new DecodeStage({
     ...{ programs: d.programs, maps: d.maps, failedTransactions: d.config["decode.failedTransactions"] },
     keepLonger: d.config["decode.keepLonger"],
   });
-  const canonical = new Canonical();
-  const decode = async (blocks: readonly HeldBlock[]) => {
-    const wanted = blocks.filter(({ block }) => block.slot >= range.first && block.slot <= range.last);
-    for (let at = 0; at < wanted.length; at += AT_ONCE) {
-      const part = wanted.slice(at, at + AT_ONCE);
+  return async (blocks: readonly HeldBlock[]): Promise<void> => {
+    for (let at = 0; at < blocks.length; at += AT_ONCE) {
+      const part = blocks.slice(at, at + AT_ONCE);
       for (const [typeName, own] of Map.groupBy(part, (held) => held.typeName)) {
-        const batch = { blocks: own.map((h) => h.block), payloads: own.map((h) => h.payload), typeName };
-        await take(stage.apply(batch));
+        await take(stage.apply({ blocks: own.map((h) => h.block), payloads: own.map((h) => h.payload), typeName }));
       }
     }
   };
-  const stop = new AbortController();
-  const reader = new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec);
-  for await (const incoming of reader.read(null, "oldest", AbortSignal.any([signal, stop.signal]))) {
-    const { link } = incoming;
-    const isWanted = link.kind === "data" && overlaps(link, range);
-    await decode(canonical.add(link, isWanted ? bodyOf(incoming) : null));
-    if (incoming.seq >= state.lastSeq || canonical.finalSlot >= range.last) break;
-  }
-  stop.abort(new Shutdown());
-  if (signal.aborted) throw new Shutdown();
-  const whole = { first: Math.max(range.first, canonical.from), last: Math.min(range.last, canonical.finalSlot) };
-  return whole.first > whole.last ? null : whole;
+}
+
+/** The stream of blocks: what was taken back is left out. */
+export function streamedBlocks(d: Deployment): BlockSource {
+  return {
+    async read(range, take, signal) {
+      const n = names(d.config["nats.prefix"], d.source);
+      const state = await d.broker.streamState(n.blocks.stream);
+      if (state === null || state.messages === 0) return [];
+      const canonical = new Canonical();
+      const stop = new AbortController();
+      const reader = new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec);
+      for await (const incoming of reader.read(null, "oldest", AbortSignal.any([signal, stop.signal]))) {
+        const { link } = incoming;
+        const isWanted = link.kind === "data" && overlaps(link, range);
+        const final = canonical.add(link, isWanted ? bodyOf(incoming) : null);
+        await take(final.filter(({ block }) => block.slot >= range.first && block.slot <= range.last));
+        if (incoming.seq >= state.lastSeq || canonical.finalSlot >= range.last) break;
+      }
+      stop.abort(new Shutdown());
+      if (signal.aborted) throw new Shutdown();
+      const whole = { first: Math.max(range.first, canonical.from), last: Math.min(range.last, canonical.finalSlot) };
+      return whole.first > whole.last ? [] : [whole];
+    },
+  };
+}
+
+/** The lake's own archive of raw blocks. */
+export function archivedBlocks(lake: LakeSnapshot, store: ObjectStore, source: string, workDir: string): BlockSource {
+  return {
+    async read(range, take, signal) {
+      const covered = coverageOf(lake, source, RAW_BLOCKS.name)
+        .map(({ first, last }) => ({ first: Math.max(first, range.first), last: Math.min(last, range.last) }))
+        .filter(({ first, last }) => first <= last);
+      const files = (lake.files.get(RAW_BLOCKS.name) ?? []).filter((file) => file.source === source);
+      for (const { first, last } of covered) {
+        const position = { slot: last, hash: "", cursor: "", moduleHash: "" };
+        const history = { position, recent: [], time: 0, firstSlot: first, files: new Map([[RAW_BLOCKS.name, files]]) };
+        const datasets = [RAW_BLOCKS];
+        for await (const { tables } of readChainRows({ store, history, datasets, aboveSlot: first - 1, workDir })) {
+          if (signal.aborted) throw new Shutdown();
+          await take(blocksIn(tables.get(RAW_BLOCKS.name)!));
+        }
+      }
+      return covered;
+    },
+  };
+}
+
+function blocksIn(table: Table): HeldBlock[] {
+  const [slot, time, hash, type, payload] = ["slot", "block_time", "hash", "type", "payload"].map((name) =>
+    table.column(name),
+  ) as [Column, Column, Column, Column, Column];
+  return Array.from({ length: table.length }, (_, i) => {
+    const at = slot.number(i);
+    const block = { slot: at, hash: hash.string(i), cursor: "", time: time.number(i), finalSlot: at };
+    return { block, payload: payload.bytes(i), typeName: type.string(i) };
+  });
 }
 
 function overlaps({ blocks }: Link, range: SlotRange): boolean {

@@ -87,7 +87,7 @@ function show(done: Redecoded, { dryRun, json, rebuild: rebuilds }: RedecodeComm
   }
   const { range, blocks, kept, corrected } = done;
   const slots = ({ first, last }: { first: number; last: number }) => `${first}-${last}`;
-  stdout.write(`slots ${slots(range)}; decoded from blocks: ${blocks === null ? "none" : slots(blocks)}\n`);
+  stdout.write(`slots ${slots(range)}; decoded from blocks: ${blocks.map(slots).join(", ") || "none"}\n`);
   if (kept.read + kept.needBlock > 0) {
     const rest = kept.needBlock === 0 ? "" : `; ${formatNumber(kept.needBlock)} can only be told from their block`;
     stdout.write(

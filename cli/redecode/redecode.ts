@@ -17,7 +17,7 @@ import { Duck } from "../../storage/lake/duckdb.ts";
 import { historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
-import { decodeBlocks } from "./blocks.ts";
+import { archivedBlocks, blockDecoder, streamedBlocks } from "./blocks.ts";
 import { ofProgram, RowFiles } from "./rows.ts";
 
 export interface RedecodeOptions {
@@ -39,8 +39,8 @@ export interface RedecodeOptions {
 export interface Redecoded {
   readonly program: string;
   readonly range: SlotRange;
-  /** Slots that were decoded from their blocks; null: none. */
-  readonly blocks: SlotRange | null;
+  /** Slots that were decoded from their blocks. */
+  readonly blocks: readonly SlotRange[];
   /** Payloads of other slots: read again, understood now, and those that only their block could tell. */
   readonly kept: { readonly read: number; readonly healed: number; readonly needBlock: number };
   readonly corrected: readonly Corrected[];
@@ -60,18 +60,24 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
   try {
     const id = bs58.decode(program.programId);
     const decoded = new RowFiles(duck, folder, "blocks");
-    const take = async ({ tables, blocks }: Parameters<Parameters<typeof decodeBlocks>[2]>[0]) => {
+    const decode = blockDecoder(d, async ({ tables, blocks }) => {
       await decoded.add(ofProgram(tables, id));
       onProgress(`decoding blocks: slot ${blocks.at(-1)?.slot}`);
-    };
-    const whole = options.keptOnly ? null : await decodeBlocks(d, range, take, signal);
+    });
+    const whole: SlotRange[] = [];
+    if (!options.keptOnly) {
+      whole.push(...(await streamedBlocks(d).read(range, decode, signal)));
+      // What the stream holds no more, the lake may.
+      const archived = archivedBlocks(lake, store, d.source, options.workDir);
+      for (const rest of without(range, whole[0])) whole.push(...(await archived.read(rest, decode, signal)));
+    }
     await decoded.end();
     const healed = new RowFiles(duck, folder, "kept");
     const reread = new RowFiles(duck, folder, "reread");
     const kept = await readKept(options, history, range, whole, healed, reread);
     const correction: Correction = {
       program: program.programId,
-      whole: whole === null ? [] : [whole],
+      whole,
       parts: joined(decoded.parts, healed.parts),
       // A list that is understood now has keys of its own for its elements.
       reread: [...reread.parts.values(), ...healed.parts.values()].flat(),
@@ -84,7 +90,7 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
         onProgress(`${options.dryRun ? "comparing" : "correcting"} the lake: ${done} of ${total} stretches`);
       },
     });
-    return { program: program.name, range, blocks: whole, kept, corrected };
+    return { program: program.name, range, blocks: whole.sort((a, b) => a.first - b.first), kept, corrected };
   } finally {
     duck.close();
     await rm(folder, { recursive: true, force: true });
@@ -96,7 +102,7 @@ async function readKept(
   { deployment: d, store, program, workDir, signal, onProgress }: RedecodeOptions,
   history: LakeHistory,
   range: SlotRange,
-  whole: SlotRange | null,
+  whole: readonly SlotRange[],
   healed: RowFiles,
   reread: RowFiles,
 ): Promise<Redecoded["kept"]> {
@@ -122,11 +128,20 @@ async function readKept(
   return counts;
 }
 
-function outside(table: Table, whole: SlotRange | null): Table {
-  if (whole === null) return table;
+function outside(table: Table, whole: readonly SlotRange[]): Table {
   const slot = table.column("slot");
-  const rows = Array.from({ length: table.length }, (_, i) => i);
-  return table.take(rows.filter((row) => slot.number(row) < whole.first || slot.number(row) > whole.last));
+  const isWhole = (at: number) => whole.some(({ first, last }) => first <= at && at <= last);
+  return table.take(Array.from({ length: table.length }, (_, i) => i).filter((row) => !isWhole(slot.number(row))));
+}
+
+/** The parts of a range before and after another. */
+function without(range: SlotRange, other: SlotRange | undefined): SlotRange[] {
+  if (other === undefined) return [range];
+  const parts = [
+    { first: range.first, last: other.first - 1 },
+    { first: other.last + 1, last: range.last },
+  ];
+  return parts.filter(({ first, last }) => first <= last);
 }
 
 function joined(...all: readonly ReadonlyMap<string, readonly string[]>[]): Map<string, readonly string[]> {

@@ -138,9 +138,15 @@ async function openRows(
   const rows = await duck.stream(
     `SELECT ${columns.join(", ")}
      FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false, union_by_name = true)
-     WHERE ${where.join(" AND ")} ORDER BY slot, tx_index, event_index`,
+     WHERE ${where.join(" AND ")} ORDER BY ${chainOrder(spec)}`,
   );
   return new OrderedRows(spec, rows);
+}
+
+/** Blocks have a slot, events a place in it. */
+function chainOrder({ columns }: DatasetSpec): string {
+  const has = (name: string) => columns.some((column) => column.name === name);
+  return ["slot", "tx_index", "event_index"].filter(has).join(", ");
 }
 
 /** `laneOf` in SQL. */

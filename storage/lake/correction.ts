@@ -100,7 +100,9 @@ function stretchesOf(stored: readonly StoredEntry[], source: string): Stretch[] 
     const live = entry.files.filter(({ key }) => !replaced.has(key));
     return live.map((file): LakeFile => ({ ...file, schema: schemas.get(file.dataset)!, source }));
   });
-  const adding = entries.filter((entry) => addsCoverage(entry.lineage) && entry.blocks > 0);
+  const adding = entries.filter(({ lineage, blocks }) => {
+    return addsCoverage(lineage) && lineage.dataset === "all" && blocks > 0;
+  });
   const stretches: { entries: ManifestEntry[]; files: LakeFile[] }[] = [];
   for (const entry of adding.sort((a, b) => a.first.slot - b.first.slot)) {
     const isCrossed = files.some(({ slot }) => slot.min < entry.first.slot && slot.max >= entry.first.slot);
@@ -228,7 +230,7 @@ class Rows {
     const isKnown = [...inWhole, `EXISTS (SELECT 1 FROM void_keys v WHERE ${sameKey})`].join(" OR ");
     this.old = select(spec, files);
     const ofDay = day === null ? "" : ` AND block_time // 86400 = ${day}`;
-    this.fresh = `SELECT ${this.columns} FROM (${select(spec, parts)}) r
+    this.fresh = `SELECT DISTINCT ${this.columns} FROM (${select(spec, parts)}) r
       WHERE slot BETWEEN ${slots.first} AND ${slots.last}${ofDay} AND (${isKnown})`;
     this.isVoid = `r.program = ${quoteText(program)} AND (${isKnown})`;
   }

@@ -37,7 +37,13 @@ export async function readHistory(store: ObjectStore, source: string): Promise<H
   let [blocks, slots] = [0, 0];
   for await (const { entry } of new Manifest(store).after(null)) {
     const { lineage } = entry;
-    if (lineage.source !== source || (lineage.kind !== "live" && lineage.kind !== "backfill")) continue;
+    // Raw blocks are no history of rows.
+    if (
+      lineage.dataset !== "all" ||
+      lineage.source !== source ||
+      (lineage.kind !== "live" && lineage.kind !== "backfill")
+    )
+      continue;
     const range = slotsOf(entry);
     blocks += entry.blocks;
     slots += range.last - range.first + 1;

@@ -6,6 +6,7 @@
  */
 import { expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
+import { names } from "../../pipeline/names.ts";
 import { useGround } from "./ground.ts";
 import { Market } from "./market.ts";
 
@@ -55,7 +56,7 @@ async function json(args: readonly string[]): Promise<Record<string, unknown>> {
 }
 
 interface Done {
-  readonly blocks: { first: number; last: number } | null;
+  readonly blocks: readonly { first: number; last: number }[];
   readonly kept: { read: number; healed: number; needBlock: number };
   readonly corrected: readonly { dataset: string; rowsGone: number; rowsCome: number; slots: { last: number } }[];
 }
@@ -69,7 +70,7 @@ test("from kept payloads alone: a rehearsal changes nothing, the command heals a
   }
   const command = ["quarantine", "redecode", "--program", "spinpet", ...(await improved()), ...flags(market)];
   const rehearsal = (await json([...command, "--dry-run"])) as unknown as Done;
-  expect(rehearsal).toMatchObject({ dryRun: true, blocks: null });
+  expect(rehearsal).toMatchObject({ dryRun: true, blocks: [] });
   expect(rehearsal.kept.healed).toBeGreaterThan(50);
   expect(await market.differences()).toEqual(wrong);
 
@@ -92,6 +93,26 @@ test("from kept payloads alone: a rehearsal changes nothing, the command heals a
   expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean "spinpet"') });
 }, 300_000);
 
+test("from the lake's own archive of raw blocks, when the stream of blocks has gone", async () => {
+  const settings = [...SETTINGS, "archive.rawBlocks=true"];
+  const market = await Market.open(ground, { ...MARKET, seed: 63, settings });
+  expect(await market.start(["--exit-at-end"]).exited).toBe(0);
+  expect((await market.differences()).length).toBeGreaterThan(5);
+  const { broker } = await market.connection();
+  await broker.purge(names(market.config["nats.prefix"], "main").blocks.stream);
+  await market.disconnect();
+  const command = ["redecode", "--program", "spinpet", ...(await improved()), ...flags(market)];
+  const done = (await json([...command, "--rebuild"])) as unknown as Done;
+  expect(done.blocks.length).toBe(1);
+  expect(done.blocks[0]!.first).toBeLessThanOrEqual(market.truth.chain.firstSlot + 1);
+  expect(done.kept).toEqual({ read: 0, healed: 0, needBlock: 0 });
+  expect(await market.differences()).toEqual([]);
+  expect(await json(["verify", "--deep", ...flags(market)])).toMatchObject({ ok: true, findings: [] });
+  const kept = await ground.run(["sql", "select count(*) as n from raw_blocks", "--json", ...flags(market)]);
+  expect(Number(JSON.parse(kept.stdout)[0].n)).toBeGreaterThan(200);
+  expect(((await json(command)) as unknown as Done).corrected).toEqual([]);
+}, 300_000);
+
 test("from the blocks at hand, while the stages run with the new layout, and what is not archived yet as well", async () => {
   const market = await Market.open(ground, { ...MARKET, seed: 62, blocksPerSecond: 60 });
   const first = market.start();
@@ -103,7 +124,7 @@ test("from the blocks at hand, while the stages run with the new layout, and wha
   await market.unit("lane.main.1", "running again", (unit) => unit.metrics.sentBlocks > 0);
   const command = ["redecode", "--program", "spinpet", "--rebuild", ...settings, ...flags(market), "--set"];
   const done = (await json([...command, "lease.ttlMs=2000"])) as unknown as Done;
-  expect(done.blocks?.first).toBeLessThan(UPGRADE);
+  expect(done.blocks[0]?.first).toBeLessThan(UPGRADE);
   expect(done.kept).toEqual({ read: 0, healed: 0, needBlock: 0 });
   expect(new Set(done.corrected.map(({ dataset }) => dataset))).toContain("trades");
   expect(await second.exited).toBe(0);

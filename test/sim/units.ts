@@ -144,7 +144,7 @@ export function unitSpecs(d: Deployed): UnitSpec[] {
       c.signal,
     );
   const janitor = (c: UnitContext) => {
-    const config = { "nats.prefix": PREFIX, lanes: d.lanes.length };
+    const config = { "nats.prefix": PREFIX, lanes: d.lanes.length, "archive.rawBlocks": false };
     const seen = outputs.bug === "trimmed beyond the archive" ? shardFor(control) : control;
     return runJanitor({ config, source: SOURCE, control: seen, broker: client, world }, c.signal, c.log);
   };
