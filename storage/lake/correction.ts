@@ -78,7 +78,8 @@ export async function correctLake(options: CorrectionOptions): Promise<Corrected
   const due = stretchesOf(entries, source).filter(({ entries: own }) => {
     return own[0]!.first.slot <= range.last && own.at(-1)!.last.slot >= range.first;
   });
-  const lineage = nextLineage(entries, source, range);
+  const taken = new Set(entries.map(({ entry }) => lineageId(entry.lineage)));
+  const lineage = nextRevision(source, "all", range, taken);
   await duck.run(voidKeys(correction));
   const done: Corrected[] = [];
   let head: StoredEntry | null = entries.at(-1) ?? null;
@@ -116,12 +117,14 @@ function stretchesOf(stored: readonly StoredEntry[], source: string): Stretch[] 
   return stretches;
 }
 
-/** Each run is a lineage of its own: a range can be decoded anew any number of times. */
-function nextLineage(entries: readonly StoredEntry[], source: string, range: SlotRange): Lineage {
-  const lineage = { kind: "redecode" as const, source, dataset: "all", start: range.first, stop: range.last + 1 };
-  const taken = new Set(entries.map(({ entry }) => lineageId(entry.lineage)));
+/** Each run is a lineage of its own: rows of a range can be put right any number of times. It joins `taken`, the ids of all. */
+export function nextRevision(source: string, dataset: string, range: SlotRange, taken: Set<string>): Lineage {
   for (let revision = 1; ; revision++) {
-    if (!taken.has(lineageId({ ...lineage, revision }))) return { ...lineage, revision };
+    const lineage = { kind: "redecode" as const, source, dataset, start: range.first, stop: range.last + 1, revision };
+    const id = lineageId(lineage);
+    if (taken.has(id)) continue;
+    taken.add(id);
+    return lineage;
   }
 }
 

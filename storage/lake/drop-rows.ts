@@ -7,8 +7,9 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fatal } from "../../pipeline/errors.ts";
 import { quoteText } from "./columns.ts";
+import { nextRevision } from "./correction.ts";
 import { Duck } from "./duckdb.ts";
-import { type EntryDraft, type FileEntry, type Lineage, lineageId, type ManifestEntry, specOf } from "./entry.ts";
+import { type EntryDraft, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
 import { Manifest } from "./manifest.ts";
 import type { LakeFile } from "./reader.ts";
 import { storeSorted } from "./sorted-file.ts";
@@ -121,7 +122,7 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
   const last = inOrder.at(-1)!;
   const first = inOrder.reduce((least, { first: other }) => (other.slot < least.slot ? other : least), entry.first);
   return {
-    lineage: freshLineage(last.lineage.source, file.dataset, first.slot, last.last.slot, taken),
+    lineage: nextRevision(last.lineage.source, file.dataset, { first: first.slot, last: last.last.slot }, taken),
     to: last.to,
     first,
     last: last.last,
@@ -139,17 +140,6 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
     files,
     replaces: own.map((placed) => placed.file.key),
   };
-}
-
-/** The same range may be dropped from again: each time is a revision, as with decoding anew. */
-function freshLineage(source: string, dataset: string, start: number, lastSlot: number, taken: Set<string>): Lineage {
-  for (let revision = 1; ; revision++) {
-    const lineage: Lineage = { kind: "redecode", source, dataset, start, stop: lastSlot + 1, revision };
-    const id = lineageId(lineage);
-    if (taken.has(id)) continue;
-    taken.add(id);
-    return lineage;
-  }
 }
 
 function parquet(path: string): string {
