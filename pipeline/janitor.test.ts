@@ -32,7 +32,7 @@ async function deployed(maxBytes: number) {
   const standings = new Map<string, Standing>();
   let blocked = false;
   const d: Trimmed = {
-    config: { "nats.prefix": "janitor", lanes: 1 },
+    config: { "nats.prefix": "janitor", lanes: 1, "archive.rawBlocks": false },
     source,
     broker,
     world: systemWorld,

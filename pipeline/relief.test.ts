@@ -89,7 +89,7 @@ test("a stream that is full of what the archive has gathered goes on", async () 
       standing: async (): Promise<Standing | null> => (standing === null ? null : { ...standing, at: 0 }),
       nodes: async () => [],
     };
-    const config = { "nats.prefix": "relief", lanes: 1 };
+    const config = { "nats.prefix": "relief", lanes: 1, "archive.rawBlocks": false };
     while (!stop.signal.aborted) {
       await trimAll({ config, source: "main", control, broker, world: systemWorld });
       await Bun.sleep(50);

@@ -30,3 +30,12 @@ test("final blocks with their output; what was taken back never leaves", () => {
   );
   expect(stage.pendingFinal()).toEqual({ blocks: 1, rows: 1 });
 });
+
+test("a stream that fills up is relieved: what is final goes out at once", () => {
+  const stage = new RawArchiveStage();
+  expect(stage.apply(batchOf([block(4, 0), block(5, 4)]))).toBeNull();
+  expect(stage.flush()).toBeNull();
+  stage.requestEarlyRoll();
+  expect(stage.flush()?.segments.map(({ last }) => last.slot)).toEqual([4]);
+  expect(stage.pendingFinal().blocks).toBe(1);
+});

@@ -34,9 +34,13 @@ export class RawArchiveStage implements Stage<BlockBatch, Roll> {
     return this.archive.end();
   }
 
-  /** The stream is filling up: what is final goes out, short of the limits. */
+  /** The stream is filling up: the next batch, or `flush`, carries out whatever is final, short of the limits. */
   requestEarlyRoll(): void {
     this.archive.requestEarlyRoll();
+  }
+
+  flush(): Roll | null {
+    return this.archive.flush();
   }
 
   pendingFinal(): { blocks: number; rows: number } {
