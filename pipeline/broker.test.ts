@@ -4,8 +4,6 @@
  * to do. Method: a real, embedded nats-server, killed where that is the point.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { jetstreamManager } from "@nats-io/jetstream";
-import { headers } from "@nats-io/transport-node";
 import { Broker } from "./broker.ts";
 import type { Delivery } from "./chunks.ts";
 import { natsServerBinary } from "./embedded-nats.ts";
@@ -47,21 +45,6 @@ const failure = (action: Promise<unknown>) =>
     () => null,
     (error: unknown) => error,
   );
-
-test("a repeat is a no-op for as long as the stream says, whatever it said before", async () => {
-  const spec = { name: "REPEATS", subjects: ["REPEATS"], maxBytes: 1_000_000, whenFull: "drop-oldest" as const };
-  const month = 30 * 86_400_000;
-  const windowMs = async () => {
-    const { config } = await (await jetstreamManager(broker.connection)).streams.info(spec.name);
-    return config.duplicate_window / 1_000_000;
-  };
-  await broker.ensureStream({ ...spec, maxAgeMs: month });
-  expect(await windowMs()).toBeLessThan(month);
-  await broker.ensureStream({ ...spec, maxAgeMs: month, repeatsMs: month });
-  expect(await windowMs()).toBe(month);
-  for (let i = 0; i < 2; i++) await broker.append(spec.name, "REPEATS", small(1), headers(), "the same");
-  expect((await broker.streamState(spec.name))!.messages).toBe(1);
-});
 
 describe("publish", () => {
   test("a header that JetStream would refuse for ever is refused with what to do", async () => {

@@ -62,8 +62,6 @@ export interface StreamSpec {
   readonly whenFull: "refuse" | "drop-oldest";
   /** Oldest age kept, ms; 0 = no limit. */
   readonly maxAgeMs?: number;
-  /** How long the id of a message is remembered, so that a repeat of it is a no-op, ms. Default: the server's, two minutes. */
-  readonly repeatsMs?: number;
   readonly replicas?: number;
 }
 
@@ -161,7 +159,6 @@ export class Broker {
       num_replicas: spec.replicas ?? 1,
       allow_direct: true,
       allow_atomic: true,
-      ...(spec.repeatsMs === undefined ? {} : { duplicate_window: spec.repeatsMs * 1_000_000 }),
     };
     for (let attempt = 1; ; attempt++) {
       // A server asked to add a stream that is there wants to reserve its room a second time: so we look first.
@@ -250,7 +247,7 @@ export class Broker {
     return (await this.js.publish(subject, body, { headers })).seq;
   }
 
-  /** Stores one message whatever the stream's last sequence; `id` makes a repeat within `repeatsMs` a no-op. */
+  /** Stores one message whatever the stream's last sequence; `id` makes a repeat within the server's window, of two minutes, a no-op. */
   async append(stream: string, subject: string, body: Uint8Array, hdrs: MsgHdrs, id: string): Promise<void> {
     try {
       await this.js.publish(subject, body, { headers: hdrs, msgID: id });

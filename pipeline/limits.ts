@@ -23,6 +23,8 @@ export const LIMITS = {
   heapGrowthIdleBytes: 32 * 1024 * 1024,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
+  /** Characters of each that a unit reports: all units of a process report in one message. Logs have the whole text. */
+  errorCharactersMax: 2_000,
   /** Log lines that a process keeps for `/api/indexer/logs`, and the length at which a line is cut there, characters. */
   logLinesKept: 1_000,
   logLineCharactersMax: 4_000,

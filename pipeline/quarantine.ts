@@ -15,9 +15,11 @@ export async function quarantine(
   const hdrs = headers();
   hdrs.set("Sluice-Unit", item.unit);
   hdrs.set("Sluice-Position", JSON.stringify(item.position));
-  hdrs.set("Sluice-Reason", item.reason.replaceAll(/[\r\n]+/g, " "));
+  // A header has little room, and one that does not fit would be refused for ever.
+  hdrs.set("Sluice-Reason", item.reason.replaceAll(/[\r\n]+/g, " ").slice(0, LIMITS.errorCharactersMax));
   hdrs.set("Sluice-Bytes", String(item.bytes.length));
-  // The same batch fails the same way after a restart: its position makes the repeat a no-op.
+  // The same batch fails the same way after a restart: its position makes a repeat soon after a no-op. A longer memory would
+  // be silence: whoever has taken it out of quarantine must see it when it fails again.
   const id = `${item.unit}.${item.position.slot}.${item.position.hash}`;
   await d.broker.append(stream, subject, item.bytes.subarray(0, LIMITS.quarantineBytesMax), hdrs, id);
 }

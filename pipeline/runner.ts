@@ -44,7 +44,7 @@ export interface RunnerOptions<In, Out> {
     message: string,
     fields?: Record<string, unknown>,
   ) => void;
-  /** Keeps a batch that cannot be processed. Must be durable when it resolves; a repeat is a no-op. */
+  /** Keeps a batch that cannot be processed. Must be durable when it resolves; a repeat soon after is a no-op, a later one may be kept again. */
   readonly quarantine: (item: Quarantined) => Promise<void>;
   /** Where the output stands, at the start (null: empty) and after every commit: for trimming and for lost streams. */
   readonly onStanding?: (standing: RunnerStanding) => void;

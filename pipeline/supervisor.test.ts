@@ -368,6 +368,15 @@ describe("what fails for good", () => {
     await later.end();
   });
 
+  test("however long its reasons are, the report of its process is one that the server takes", async () => {
+    const endless = Array.from({ length: 30 }, () => new Transient("NET", "x".repeat(60_000)));
+    const unit = new Failing(endless);
+    const report = await unit.at(300);
+    expect(report.errors).toHaveLength(20);
+    expect(JSON.stringify(report).length).toBeLessThan(100_000);
+    await unit.end();
+  });
+
   test("units that are offered later run beside the others, and end with them", async () => {
     const first = new Failing([]);
     await first.at(5);

@@ -68,8 +68,6 @@ export function streams(d: Deployment): StreamSpec[] {
       subjects: [n.quarantine.subject],
       maxBytes: 64 * 1024 * 1024,
       maxAgeMs: 30 * 86_400_000,
-      // Replayed after any time, the same batch fails the same way.
-      repeatsMs: 30 * 86_400_000,
       ...drop,
     },
   ];

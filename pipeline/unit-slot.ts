@@ -279,7 +279,9 @@ export class UnitSlot {
   private remember({ code, message, where, hint }: SluiceError): void {
     this.metrics.errors++;
     const details = { ...(where === undefined ? {} : { where }), ...(hint === undefined ? {} : { hint }) };
-    const entry: UnitError = { at: this.o.world.now(), code, message, ...details };
+    const text =
+      message.length > LIMITS.errorCharactersMax ? `${message.slice(0, LIMITS.errorCharactersMax)}...` : message;
+    const entry: UnitError = { at: this.o.world.now(), code, message: text, ...details };
     this.errors = [...this.errors, entry].slice(-LIMITS.recentErrorsMax);
   }
 
