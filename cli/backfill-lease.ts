@@ -6,7 +6,7 @@ import { Lease } from "../pipeline/leases.ts";
 
 /** Runs `action` while no other process may; its signal aborts with `signal`, or when the right is lost. Throws `Transient` BACKFILL_BUSY. */
 export async function onlyOne<T>(
-  d: Deployment,
+  d: Pick<Deployment, "world" | "control" | "config" | "source">,
   signal: AbortSignal,
   action: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
