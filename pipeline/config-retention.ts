@@ -9,6 +9,13 @@ export const RETENTION_KNOBS = {
     36_500,
     "Events stay in the hot stores for so long, and until the lake has them, which is checked. 0: for ever.",
   ),
+  "retention.candles": integer(
+    50_000,
+    "candles",
+    0,
+    1_000_000_000,
+    "Candles of each interval stay in the hot stores for so many of it, and at least as long as events; older ones are made of the lake's trades. 0: for ever.",
+  ),
   "retention.warmDays": integer(
     30,
     "days of block time",

@@ -11,7 +11,11 @@ interface Looked {
   readonly at: number[];
   readonly logged: string[];
   readonly expired: number[];
+  /** Interval and age of candles that were deleted, seconds. */
+  readonly candles: [number, number][];
 }
+
+const HEAD = 2_000_000_000;
 
 /** Runs until `looks` have been made. */
 async function look(
@@ -19,7 +23,7 @@ async function look(
   changes: Partial<RetentionOptions>,
   store: Partial<AgingStore> = {},
 ): Promise<Looked> {
-  const found: Looked = { at: [], logged: [], expired: [] };
+  const found: Looked = { at: [], logged: [], expired: [], candles: [] };
   const stop = new AbortController();
   let now = 0;
   let left = 3;
@@ -36,10 +40,18 @@ async function look(
           found.expired.push(before);
           return left-- > 0 ? 1 : 0;
         },
+        headTime: () => HEAD,
+        expireCandles(interval, time) {
+          const n = found.candles.length % 2 === 0 ? 1 : 0;
+          found.candles.push([interval, HEAD - time]);
+          return n;
+        },
+        countCandles: () => 5,
         ...store,
       },
       lake: async () => ({ prove: async (_from, before) => ({ before, lacking: null }) }),
       days: 7,
+      candles: 0,
       dryRun: false,
       world: {
         async sleep(ms, signal) {
@@ -75,10 +87,26 @@ test("a dry run says so and deletes nothing; without days nobody looks; what fai
   const dry = await look(2, { dryRun: true });
   expect(dry.expired).toEqual([]);
   expect(dry.logged[0]).toContain("3 events below slot 50 would be removed");
-  expect(await look(1, { days: 0 })).toEqual({ at: [], logged: [], expired: [] });
+  expect(await look(1, { days: 0 })).toEqual({ at: [], logged: [], expired: [], candles: [] });
   const failing = await look(3, { lake: () => Promise.reject(new Error("away")) });
   expect(failing.at).toHaveLength(3);
   expect(failing.expired).toEqual([]);
+});
+
+test("candles go by their interval, no sooner than events, and only when no event has to stay", async () => {
+  const { candles, logged } = await look(2, { candles: 10_000 });
+  const week = 7 * 86_400;
+  const ages = [1, 30, 60, 300, 900, 3_600, 14_400, 86_400].map((s) => [s, Math.max(week, 10_000 * s)]);
+  expect(candles.filter((_, i) => i % 2 === 0)).toEqual(ages as [number, number][]);
+  expect(logged).toContain("info 8 candles of more than 10000 intervals ago are made of the lake's trades from now on");
+  expect((await look(2, {})).candles).toEqual([]);
+  const dry = await look(2, { candles: 10_000, dryRun: true });
+  expect(dry.candles).toEqual([]);
+  expect(dry.logged.at(-1)).toBe(
+    "info 40 candles of more than 10000 intervals ago would be removed (retention.dryRun)",
+  );
+  const lake = async () => ({ prove: async () => ({ before: 20, lacking: "a file is damaged" }) });
+  expect((await look(2, { candles: 10_000, lake })).candles).toEqual([]);
 });
 
 test("copies are trimmed in the same way", async () => {

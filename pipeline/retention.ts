@@ -1,7 +1,8 @@
 /**
  * Retention of a lane's hot store: events that are old enough, by block time, are deleted once the lake is proven to have
- * them. The clock here says only how often it is looked; what goes follows from the chain.
+ * them, and then candles, which can be made again from the lake's trades. The clock here says only how often it is looked; what goes follows from the chain.
  */
+import { CANDLE_SECONDS } from "./datasets/candles.ts";
 import { describe } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { World } from "./world.ts";
@@ -12,6 +13,12 @@ export interface AgingStore {
   aged(seconds: number): { readonly from: ReadonlyMap<string, number>; readonly before: number; readonly rows: number };
   /** Deletes rows below a slot, a piece at a time; returns how many. */
   expire(beforeSlot: number, rowsMax: number): number;
+  /** Block time of the newest block, Unix seconds; null: nothing is stored. */
+  headTime(): number | null;
+  /** Deletes candles of one interval (seconds) that begin before `time`, a piece at a time; returns how many. */
+  expireCandles(interval: number, time: number, rowsMax: number): number;
+  /** How many those are. */
+  countCandles(interval: number, time: number): number;
 }
 
 /** Says up to which slot everything that was asked for is in the lake, and why not further. */
@@ -26,6 +33,8 @@ export interface RetentionOptions {
   readonly store: AgingStore;
   readonly lake: () => Promise<NextTier>;
   readonly days: number;
+  /** Of each interval; 0: all. */
+  readonly candles: number;
   readonly dryRun: boolean;
   readonly world: Pick<World, "sleep">;
   readonly log: Log;
@@ -48,6 +57,7 @@ export async function keepHotShort(options: RetentionOptions, signal: AbortSigna
     if (signal.aborted) return;
     try {
       const lacking = await expireOld(options, signal);
+      if (lacking === null) await expireOldCandles(options, signal);
       if (lacking !== null && lacking !== told) log("warning", `old events stay in the hot store: ${lacking}`);
       told = lacking ?? "";
     } catch (error) {
@@ -57,7 +67,10 @@ export async function keepHotShort(options: RetentionOptions, signal: AbortSigna
 }
 
 /** Deletes what is old and in the lake; returns why something old has to stay. */
-export async function expireOld(options: RetentionOptions, signal: AbortSignal): Promise<string | null> {
+export async function expireOld(
+  options: Omit<RetentionOptions, "candles">,
+  signal: AbortSignal,
+): Promise<string | null> {
   const { store, lake, days, dryRun, world, log } = options;
   const { from, before, rows } = store.aged(days * 86_400);
   if (rows === 0) return null;
@@ -68,14 +81,37 @@ export async function expireOld(options: RetentionOptions, signal: AbortSignal):
     });
     return proven.lacking;
   }
-  let removed = 0;
-  for (let n = -1; n !== 0 && !signal.aborted; removed += n) {
-    n = store.expire(proven.before, ROWS_MAX);
-    await world.sleep(PAUSE_MS, signal).catch(() => undefined);
-  }
+  const removed = await inPieces(() => store.expire(proven.before, ROWS_MAX), world, signal);
   if (removed > 0)
     log("info", `${removed} rows older than ${days} days are in the lake alone now`, { before: proven.before });
   return proven.lacking;
+}
+
+/** Deletes candles that are old. All trades that are older than the days of events are in the lake by now. */
+export async function expireOldCandles(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+  const { store, days, candles, dryRun, world, log } = options;
+  const head = store.headTime();
+  if (head === null || candles === 0) return;
+  let rows = 0;
+  for (const seconds of Object.values(CANDLE_SECONDS)) {
+    const before = head - Math.max(days * 86_400, candles * seconds);
+    if (dryRun) rows += store.countCandles(seconds, before);
+    else rows += await inPieces(() => store.expireCandles(seconds, before, ROWS_MAX), world, signal);
+  }
+  if (rows === 0) return;
+  const what = dryRun ? "would be removed (retention.dryRun)" : "are made of the lake's trades from now on";
+  log("info", `${rows} candles of more than ${candles} intervals ago ${what}`);
+}
+
+/** Until a piece is empty; returns the sum. */
+async function inPieces(piece: () => number, world: Pick<World, "sleep">, signal: AbortSignal): Promise<number> {
+  let removed = 0;
+  for (let n = -1; n !== 0 && !signal.aborted; ) {
+    n = piece();
+    removed += n;
+    await world.sleep(PAUSE_MS, signal).catch(() => undefined);
+  }
+  return removed;
 }
 
 /** What is needed of the copies that this host keeps of a bucket's files. */

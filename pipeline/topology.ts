@@ -223,7 +223,13 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
     act: () => store.checkpoint(),
     onFailure: (error) => c.log("debug", "the write-ahead log stays as it is for now", { reason: describe(error) }),
   });
-  const rules = { ...retention(d, c), days: d.config["retention.hotDays"], store, lake: () => d.lakeProof() };
+  const rules = {
+    ...retention(d, c),
+    days: d.config["retention.hotDays"],
+    candles: d.config["retention.candles"],
+    store,
+    lake: () => d.lakeProof(),
+  };
   await together(c.signal, [(signal) => keepHotShort(rules, signal)], (signal) =>
     run(
       {

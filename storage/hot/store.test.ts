@@ -299,6 +299,7 @@ describe("expiry", () => {
     for (const mint of [1, 2])
       for (const time of [0, 60, 120]) store.state.put(CANDLES.name, candleKey(mint, time), candle(mint, time, 1n));
     await lane.commit(store, [block(1)], 1);
+    expect([store.countCandles(1, 120), store.countCandles(60, 120)]).toEqual([0, 4]);
     expect(store.expireCandles(1, 120, 100)).toBe(0);
     expect(store.expireCandles(60, 120, 3)).toBe(3);
     expect(store.expireCandles(60, 120, 3)).toBe(1);

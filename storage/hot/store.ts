@@ -200,6 +200,11 @@ export class HotStore implements Sink<LaneOut> {
     if (outbox.has(message)) outbox.markSent(message.id);
   }
 
+  /** Block time of the newest block, Unix seconds; null: nothing is stored. */
+  headTime(): number | null {
+    return headTimeOf(this.opened().db);
+  }
+
   /** Events that are older than so many seconds of block time, counted from the newest block. */
   aged(seconds: number): Aged {
     const { db, events } = this.opened();
@@ -238,6 +243,17 @@ export class HotStore implements Sink<LaneOut> {
         .run(interval, time, rowsMax);
       return deleted.changes;
     });
+  }
+
+  /** How many candles of one interval (seconds) begin before `time` (Unix seconds). */
+  countCandles(interval: number, time: number): number {
+    const row = this.opened()
+      .db.query(
+        `SELECT count(*) AS rows FROM _mint_ids m CROSS JOIN candles c
+         ON c.mint_id = m.id AND c.interval = ? AND c.time < ?`,
+      )
+      .get(interval, time) as { rows: bigint | number };
+    return Number(row.rows);
   }
 
   private begin(db: Database): Session {
