@@ -7,7 +7,7 @@ import { CANDLE_SECONDS } from "../pipeline/datasets/candles.ts";
 import type { ColumnSpec, DatasetSpec } from "../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS } from "../pipeline/datasets/event.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
-import type { Cell } from "../pipeline/wire/table.ts";
+import type { Cell } from "../pipeline/wire/column.ts";
 import { LineDigest, type Truth } from "../simulator/index.ts";
 import type { HotReader } from "../storage/hot/reader.ts";
 

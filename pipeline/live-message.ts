@@ -16,6 +16,7 @@ import { type ColumnSpec, columnIndex, type DatasetSpec } from "./datasets/datas
 import { keyCells } from "./datasets/key.ts";
 import { MINTS } from "./datasets/mints.ts";
 import type { DatasetCatalog } from "./wire/batch.ts";
+import type { Cell } from "./wire/column.ts";
 import {
   type BatchHeader,
   decodeSections,
@@ -24,7 +25,7 @@ import {
   type Message,
   rowCodec,
 } from "./wire/message.ts";
-import { type Cell, type Table, TableBuilder } from "./wire/table.ts";
+import { type Table, TableBuilder } from "./wire/table.ts";
 import type { World } from "./world.ts";
 
 const AT_SLOT: ColumnSpec = { name: "slot", type: "u64", doc: "The block after which the row is so." };

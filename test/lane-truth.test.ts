@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import bs58 from "bs58";
 import type { BlockMeta, Position } from "../pipeline/position.ts";
-import type { Cell } from "../pipeline/wire/table.ts";
+import type { Cell } from "../pipeline/wire/column.ts";
 import { seededRandom } from "../pipeline/world.ts";
 import { canonicalLine, INTERVALS, simulate, type Truth } from "../simulator/index.ts";
 import { type ReadBlock, readMessage } from "../simulator/naive-reader.ts";

@@ -5,7 +5,7 @@
  * memory that has the texts already: the least that can be done with DuckDB.
  */
 import { rmSync, writeFileSync } from "node:fs";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { base58 } from "../../storage/lake/base58.ts";
 import { lakeColumns, quoteText } from "../../storage/lake/columns.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";

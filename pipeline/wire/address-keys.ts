@@ -1,6 +1,6 @@
 /** The addresses of a column as keys (see `pipeline/datasets/key.ts`), without making an array for each row. */
 import { WIDTH } from "../datasets/dataset.ts";
-import type { Column } from "./table.ts";
+import type { Column } from "./column.ts";
 
 const BYTES = WIDTH.bytes32!;
 

@@ -31,7 +31,8 @@ import {
 import type { ColumnSpec, ColumnType, DatasetSpec } from "../datasets/dataset.ts";
 import { WIDTH } from "../datasets/dataset.ts";
 import { Poison } from "../errors.ts";
-import { Column, Table } from "./table.ts";
+import { Column } from "./column.ts";
+import { Table } from "./table.ts";
 
 const ARROW_TYPE: Record<ColumnType, () => DataType> = {
   bool: uint8,

@@ -1,6 +1,7 @@
 /** Walks the rows of several datasets in chain order: by slot, transaction, event. One walk for all who need that order. */
 import { Fatal } from "../errors.ts";
-import type { Column, Table } from "./table.ts";
+import type { Column } from "./column.ts";
+import type { Table } from "./table.ts";
 
 /** Where a table's next unvisited row stands in the chain. */
 class Cursor {

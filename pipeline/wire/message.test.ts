@@ -9,8 +9,9 @@ import { TRADES } from "../datasets/trades.ts";
 import { Poison } from "../errors.ts";
 import { decodeArrow, encodeArrow } from "./arrow.ts";
 import type { BlockBatch, RowBatch, Signal } from "./batch.ts";
+import { type Cell, Column } from "./column.ts";
 import { blockCodec, decodeMessage, encodeMessage, parseHeader, rowCodec } from "./message.ts";
-import { type Cell, Column, Table, TableBuilder } from "./table.ts";
+import { Table, TableBuilder } from "./table.ts";
 
 const ALL_TYPES = Object.keys(WIDTH) as ColumnSpec["type"][];
 const EVERYTHING: DatasetSpec = {

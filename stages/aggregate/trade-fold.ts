@@ -9,7 +9,8 @@ import { CANDLE_SECONDS, CANDLES, type CandleRow } from "../../pipeline/datasets
 import { keyPart } from "../../pipeline/datasets/key.ts";
 import { MINTS, type MintRow, newMint } from "../../pipeline/datasets/mints.ts";
 import { addressKeys } from "../../pipeline/wire/address-keys.ts";
-import type { Column, Table } from "../../pipeline/wire/table.ts";
+import type { Column } from "../../pipeline/wire/column.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
 import type { State } from "../stage.ts";
 import { addU64, later } from "../sync/mint-state.ts";
 

@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { type Cell, type Table, TableBuilder } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
+import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import { concat } from "./concat.ts";
 
 const TYPES: readonly ColumnType[] = ["bool", "u8", "u32", "u64", "u128", "bytes32", "bytes", "utf8"];

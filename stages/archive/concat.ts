@@ -1,6 +1,7 @@
 /** Parts of tables to one table: moves buffers, looks at no value. */
 import { type ColumnSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
-import { Column, type ColumnBuffers, Table } from "../../pipeline/wire/table.ts";
+import { Column, type ColumnBuffers } from "../../pipeline/wire/column.ts";
+import { Table } from "../../pipeline/wire/table.ts";
 
 /** Rows `[start, end)` of a table. */
 export interface TablePart {

@@ -1,7 +1,7 @@
 /** A Borsh encoder for tests, written apart from the codecs: values in, bytes and the cell expected for them out. */
 import bs58 from "bs58";
 import fc from "fast-check";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { concat, littleEndian } from "./block-fixture.ts";
 import type { BorshScalar, BorshType } from "./borsh.ts";
 

@@ -3,7 +3,7 @@
  * it lies. Only a payload that passed is appended, so a row is never half written.
  */
 import type { ColumnSpec, ColumnType } from "../../pipeline/datasets/dataset.ts";
-import type { ColumnBuilder } from "../../pipeline/wire/table.ts";
+import type { ColumnBuilder } from "../../pipeline/wire/column.ts";
 import {
   BAD_VALUE,
   type BorshField,

@@ -5,7 +5,8 @@
  */
 import { expect, test } from "bun:test";
 import bs58 from "bs58";
-import type { Cell, Table } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
 import { OUTPUTS, type OutputKind, Simulation } from "../../simulator/index.ts";
 import { SPINPET } from "./programs/spinpet.ts";
 import { readBlock } from "./response-fixture.ts";

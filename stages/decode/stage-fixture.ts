@@ -1,7 +1,7 @@
 /** Decoding in one call, for tests: transactions in, rows by dataset out. */
 import type { BlockMeta } from "../../pipeline/position.ts";
 import type { BlockBatch, RowBatch } from "../../pipeline/wire/batch.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { concat, encodeTransactions, type FixtureTransaction } from "./block-fixture.ts";
 import type { DecodeHealth } from "./health.ts";
 import { type DecodeOptions, DecodeStage } from "./stage.ts";

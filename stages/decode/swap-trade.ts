@@ -1,6 +1,6 @@
 /** A swap of two tokens as a trade: one side wrapped SOL, the other the token. */
 import { PRICE_SCALE } from "../../pipeline/datasets/trades.ts";
-import type { ColumnBuilder } from "../../pipeline/wire/table.ts";
+import type { ColumnBuilder } from "../../pipeline/wire/column.ts";
 import { type AddressSource, isWrappedSol } from "./address-source.ts";
 import { ABSENT } from "./layout.ts";
 import type { SwapSide, SwapTrade } from "./program.ts";

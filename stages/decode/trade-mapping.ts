@@ -1,7 +1,7 @@
 /** Trade mappings resolved against one layout: from a located event straight into a row of `trades`. */
 import { PRICE_SCALE } from "../../pipeline/datasets/trades.ts";
 import { Fatal } from "../../pipeline/errors.ts";
-import type { ColumnBuilder } from "../../pipeline/wire/table.ts";
+import type { ColumnBuilder } from "../../pipeline/wire/column.ts";
 import { type AddressSource, addressSource, isWrappedSol } from "./address-source.ts";
 import { ABSENT, type Layout, type Leaf } from "./layout.ts";
 import type { PriceMapping, TokenTrade, TradeMapping } from "./program.ts";

@@ -6,7 +6,7 @@ import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ColumnSpec, ColumnType } from "../../pipeline/datasets/dataset.ts";
-import { type Cell, ColumnBuilder } from "../../pipeline/wire/table.ts";
+import { type Cell, ColumnBuilder } from "../../pipeline/wire/column.ts";
 import { columnToSql, fromSql, type SqlValue, sqlType, toSql } from "./codec.ts";
 
 const I63 = 1n << 63n;

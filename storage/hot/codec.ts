@@ -14,7 +14,7 @@
  * order, and those that fit stay plain numbers for whoever opens the file. (Two's complement would not sort.)
  */
 import type { ColumnSpec, ColumnType } from "../../pipeline/datasets/dataset.ts";
-import type { Cell, Column } from "../../pipeline/wire/table.ts";
+import type { Cell, Column } from "../../pipeline/wire/column.ts";
 
 export type SqlValue = number | bigint | string | Uint8Array | null;
 

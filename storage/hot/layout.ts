@@ -9,7 +9,7 @@ import { type ColumnSpec, columnIndex, type DatasetSpec } from "../../pipeline/d
 import { MINTS } from "../../pipeline/datasets/mints.ts";
 import { ORDERS } from "../../pipeline/datasets/orders.ts";
 import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { fromSql, type SqlValue, sqlType } from "./codec.ts";
 
 export interface StateTable {

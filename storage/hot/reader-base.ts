@@ -3,7 +3,7 @@ import type { Database, Statement } from "bun:sqlite";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import type { SqlValue } from "./codec.ts";
 import { CommitWatch } from "./commit-watch.ts";
 import { firstRowFrom } from "./event-tables.ts";

@@ -5,7 +5,7 @@
 import type { Database, Statement } from "bun:sqlite";
 import { type ColumnSpec, type ColumnType, columnIndex, type DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { keyCells, latin1, rowKey } from "../../pipeline/datasets/key.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { fromSql, type SqlValue, toSql } from "./codec.ts";
 import { decodeRow, isMint, journalName, keyColumns, quoted, selectList, sqlColumns } from "./layout.ts";
 import type { MintIds } from "./mint-ids.ts";

@@ -22,7 +22,7 @@ import {
   VARCHAR,
 } from "@duckdb/node-api";
 import type { ColumnSpec, ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import type { Cell, Column } from "../../pipeline/wire/table.ts";
+import type { Cell, Column } from "../../pipeline/wire/column.ts";
 import { fromBase58 } from "./base58.ts";
 import { type Gather, gatherAddresses, gatherBytes, gatherFixed, gatherSignatures } from "./vectors.ts";
 

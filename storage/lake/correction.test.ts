@@ -9,7 +9,7 @@ import { join } from "node:path";
 import bs58 from "bs58";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fatal } from "../../pipeline/errors.ts";
-import type { Cell } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
 import { readChainRows } from "./chain-rows.ts";
 import { compactLake } from "./compaction.ts";
 import { type Correction, correctLake } from "./correction.ts";

@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import type { Cell, Table } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
 import { lakeColumns, lakeNames } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import { orderRows } from "./order.ts";

@@ -4,7 +4,8 @@
  * have to be dealt out by mint: no copy of the rows, no spilling.
  */
 import type { ColumnType } from "../../pipeline/datasets/dataset.ts";
-import type { Column, Table } from "../../pipeline/wire/table.ts";
+import type { Column } from "../../pipeline/wire/column.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "./base58.ts";
 import { Interner } from "./interner.ts";
 

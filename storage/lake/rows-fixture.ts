@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { type ColumnType, type DatasetSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
 import { eventDataset } from "../../pipeline/datasets/event.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
-import { type Cell, type Table, TableBuilder } from "../../pipeline/wire/table.ts";
+import type { Cell } from "../../pipeline/wire/column.ts";
+import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 
 const ALL_TYPES = Object.keys(WIDTH) as ColumnType[];
 

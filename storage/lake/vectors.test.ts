@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import bs58 from "bs58";
 import type { ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { Column, Table } from "../../pipeline/wire/table.ts";
+import { Column } from "../../pipeline/wire/column.ts";
+import { Table } from "../../pipeline/wire/table.ts";
 import { lakeColumns } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import { allRows, bytesOf, EVERYTHING, tableOf } from "./rows-fixture.ts";

@@ -11,7 +11,7 @@ import { isUtf8 } from "node:buffer";
 import { DuckDBVector } from "@duckdb/node-api";
 import bindings, { type Vector } from "@duckdb/node-bindings";
 import { Fatal } from "../../pipeline/errors.ts";
-import type { Column } from "../../pipeline/wire/table.ts";
+import type { Column } from "../../pipeline/wire/column.ts";
 import { BASE58_LENGTH_MAX, writeBase58 } from "./base58.ts";
 import { Interner, sameBytes } from "./interner.ts";
 

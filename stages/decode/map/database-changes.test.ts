@@ -13,7 +13,7 @@ import {
 } from "@bufbuild/protobuf";
 import bs58 from "bs58";
 import type { ColumnType } from "../../../pipeline/datasets/dataset.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { DecodeStage } from "../stage.ts";
 import { batchOf, rowsOf } from "../stage-fixture.ts";
 import { DATABASE_CHANGES, parseText, UnreadableText } from "./database-changes.ts";

@@ -4,7 +4,7 @@
  */
 import type { FieldInfo, MessageType } from "@bufbuild/protobuf";
 import type { ColumnSpec, ColumnType } from "../../../pipeline/datasets/dataset.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { base58Bytes } from "../base58.ts";
 import { columnNameOf } from "../names.ts";
 import { broken } from "./map-addresses.ts";

@@ -1,7 +1,7 @@
 /** The columns of a mapped dataset: what its rows inherit, then the fields of the row message, single messages flattened. */
 import type { FieldInfo, MessageType, OneofInfo } from "@bufbuild/protobuf";
 import type { ColumnSpec } from "../../../pipeline/datasets/dataset.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { setApart, twoFields } from "../dataset-columns.ts";
 import { columnNameOf, requireIdentifier } from "../names.ts";
 import type { BytesForm, MapDataset } from "./map-spec.ts";

@@ -17,7 +17,7 @@ import {
 import bs58 from "bs58";
 import fc from "fast-check";
 import { SluiceError } from "../../../pipeline/errors.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { WRAPPED_SOL } from "../address-source.ts";
 import { DEX_SWAPS } from "../programs/dex-swaps.ts";
 import { DecodeStage } from "../stage.ts";

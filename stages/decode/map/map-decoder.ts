@@ -4,7 +4,7 @@ import type { DatasetSpec } from "../../../pipeline/datasets/dataset.ts";
 import { EVENT_COLUMNS, eventDataset } from "../../../pipeline/datasets/event.ts";
 import { Poison } from "../../../pipeline/errors.ts";
 import { checkMessageSize, isRecursive } from "../../../pipeline/message-size.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { type DatasetHealth, emptyDatasetHealth, type ProgramHealth } from "../health.ts";
 import { requireIdentifier } from "../names.ts";
 import { appendPlace, type Place, type RowWriter } from "../row-writer.ts";

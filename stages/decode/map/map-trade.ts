@@ -1,6 +1,6 @@
 /** A mapped swap as a trade: one side wrapped SOL, the other the token. */
 import bs58 from "bs58";
-import type { ColumnBuilder } from "../../../pipeline/wire/table.ts";
+import type { ColumnBuilder } from "../../../pipeline/wire/column.ts";
 import { WRAPPED_SOL } from "../address-source.ts";
 import { swapPrice } from "../swap-trade.ts";
 import { broken, type Chain, keyOf, type Pick, type Picker } from "./map-addresses.ts";

@@ -4,7 +4,7 @@
  */
 import { type FieldInfo, type MessageType, ScalarType } from "@bufbuild/protobuf";
 import type { ColumnType } from "../../../pipeline/datasets/dataset.ts";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { base58Text } from "../base58.ts";
 import type { BytesForm } from "./map-spec.ts";
 import { type Fields, stepOf } from "./message-path.ts";

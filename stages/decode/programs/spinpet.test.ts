@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import type { Cell } from "../../../pipeline/wire/table.ts";
+import type { Cell } from "../../../pipeline/wire/column.ts";
 import { concat, dataLine, keyOf, littleEndian } from "../block-fixture.ts";
 import { datasetCatalog } from "../catalog.ts";
 import { discriminatorOf } from "../program-decoder.ts";
