@@ -89,7 +89,7 @@ test("the whole host lost: a new one goes on from the bucket", async () => {
 
 test("missing: said at once", async () => {
   const { code, stderr } = await ground.run([
-    ...["stages", "--data", ground.path("data")],
+    ...["stages", "archive", "--data", ground.path("data")],
     ...flags(settingsOf(server.url, "s3://nowhere")),
   ]);
   expect(code).toBe(1);
@@ -99,7 +99,7 @@ test("missing: said at once", async () => {
 
 test("without conditional writes: refused with the reason, or run under a lease when asked for", async () => {
   const unsafe = [...settingsOf(rverUrl, "s3://careless/lake"), "lake.s3.createBucket=true"];
-  const refused = await ground.run(["stages", "--data", ground.path("refused"), ...flags(unsafe)]);
+  const refused = await ground.run(["stages", "archive", "--data", ground.path("refused"), ...flags(unsafe)]);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain("LAKE_S3_UNSAFE");
 
