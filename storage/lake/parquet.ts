@@ -9,7 +9,7 @@ import { type DatasetSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "./base58.ts";
-import { lakeColumns, lakeNames, quoteName, quoteText } from "./columns.ts";
+import { lakeColumns, lakeNames, PARQUET_OPTIONS, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
 import { sha256File, syncFile } from "./files.ts";
 import { sameBytes } from "./interner.ts";
@@ -70,7 +70,7 @@ export async function writeParquet(duck: Duck, table: Table, rows: Uint32Array, 
   await duck.feed(
     lakeColumns(spec),
     [{ table, rows: ordered, chunkRows: groupRows }],
-    `COPY (FROM fed_rows()) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${groupRows},
+    `COPY (FROM fed_rows()) TO ${quoteText(path)} (${PARQUET_OPTIONS}, ROW_GROUP_SIZE ${groupRows},
       KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`,
   );
   await syncFile(path);

@@ -2,7 +2,7 @@
 import { rm, stat } from "node:fs/promises";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
-import { lakeNames, quoteName, quoteText } from "./columns.ts";
+import { lakeNames, PARQUET_OPTIONS, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
 import { type FileEntry, partitionOf } from "./entry.ts";
 import { putFile, sha256File, syncFile } from "./files.ts";
@@ -37,7 +37,7 @@ export async function storeSorted({ store, duck, spec, date, rows, path, check }
   await rm(path, { force: true });
   await duck.run(`
     COPY (FROM (${rows}) ORDER BY ${order.join(", ")})
-    TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${SORTED_GROUP_ROWS},
+    TO ${quoteText(path)} (${PARQUET_OPTIONS}, ROW_GROUP_SIZE ${SORTED_GROUP_ROWS},
       KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
   await syncFile(path);
   const { facts, misplaced } = await inspectParquet(duck, spec, path);
