@@ -34,7 +34,7 @@ import * as upgrade from "./cli/upgrade.ts";
 import * as upkeep from "./cli/upkeep.ts";
 import * as verify from "./cli/verify.ts";
 import { VERSION } from "./cli/version.ts";
-import { classify, describe } from "./pipeline/errors.ts";
+import { classify, describe, stackOf } from "./pipeline/errors.ts";
 
 const program = new Command()
   .name("sluice")
@@ -100,9 +100,11 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
   process.stderr.write(`sluice: ${describe(error)}\n`);
-  const { code, cause } = classify(error);
+  const known = classify(error);
+  const { code } = known;
   if (code !== "USAGE" && errorCodes().has(code)) process.stderr.write(`  More: sluice explain ${code}\n`);
-  if (code === "UNEXPECTED" && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
+  const stack = stackOf(known);
+  if (stack !== undefined) process.stderr.write(`${stack}\n`);
   return exitCodeOf(error);
 }
 

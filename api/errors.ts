@@ -3,7 +3,7 @@
  * id that the answer names. Two shapes: problem+json (RFC 9457) under `/v1`, `{success: false, error}` elsewhere.
  */
 import { randomUUID } from "node:crypto";
-import { classify, describe, Poison, type SluiceError, Transient } from "../pipeline/errors.ts";
+import { classify, describe, Poison, type SluiceError, stackOf, Transient } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { toJson } from "./json.ts";
 
@@ -125,8 +125,4 @@ const TITLES: Readonly<Record<number, string>> = {
 function generic(status: number, code: string): string {
   if (status === 503) return EXPLAINED[code] ?? "This cannot be answered right now; try again in a moment.";
   return "This failed inside the server; its log has the details under this id.";
-}
-
-function stackOf(error: SluiceError): string | undefined {
-  return error.cause instanceof Error ? error.cause.stack : error.stack;
 }

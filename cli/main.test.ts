@@ -3,7 +3,7 @@
  * `main.ts` is run; what it does is held by the tests of each command.
  */
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -61,4 +61,23 @@ test("a missing recording fails with its code, and the wrong use of an option wi
   expect(missing.stderr).toContain("RECORDING_MISSING");
   expect(await sluice("replay", "x.zst", "--port", "99999")).toMatchObject({ code: 2, stdout: "" });
   expect(await sluice("simulate")).toMatchObject({ code: 2, stdout: "" });
+});
+
+test("what the system says of a path is a code, the path and a hint, and no stack", async () => {
+  const file = join(folder, "a-file");
+  writeFileSync(file, "");
+  const cases = [
+    [["--config", join(folder, "nodir", "t.yaml"), "init", "--yes"], "FILE_MISSING", join("nodir", "t.yaml")],
+    [["token", "list", "--data", file], "FILE_KIND", file],
+    [["token", "create", "a", "--data", join(file, "x")], "FILE_KIND", file],
+    [["simulate", "--blocks", "5", "--out", folder], "FILE_KIND", folder],
+  ] as const;
+  const answers = await Promise.all(cases.map(([args]) => sluice(...args)));
+  for (const [i, [args, code, path]] of cases.entries()) {
+    const { stderr } = answers[i]!;
+    expect([args, answers[i]!.code, answers[i]!.stdout]).toEqual([args, 1, ""]);
+    expect(stderr).toContain(`sluice: ${code}: `);
+    expect(stderr).toContain(path);
+    expect(stderr).not.toMatch(/^ +at /m);
+  }
 });

@@ -36,7 +36,7 @@ test("JSON on stdout is the truth of the recording that was written; messages ar
   expect(truth.lines).toBeUndefined();
   const messages = await Array.fromAsync(readRecording(OPTIONS.out));
   expect(messages.length).toBe(truth.recording.messages);
-  expect(stderr).toStartWith("simulating: ");
+  expect(stderr).toStartWith("simulating: 20 blocks, seed 7\n");
 });
 
 test("an upgrade of the program changes the recording, not the truth", async () => {

@@ -87,12 +87,15 @@ export async function simulateToFile(options: SimulateOptions, { stdout, stderr 
   const { seed, blocks, profile, output, out, json, lines, growth } = options;
   const line = new ProgressLine(stderr);
   let messages = 0;
+  line.show(() => `simulating: ${formatNumber(blocks)} blocks, seed ${seed}`);
   const truth = await writeSimulation({
     ...{ seed, blocks, profile, output, out },
     ...(growth === null ? {} : { grows: { fromSlot: DEFAULT_START_SLOT + growth.afterSlots, at: growth.at } }),
     truth: lines ? "lines" : true,
-    onMessage: ({ slot }) =>
-      line.show(() => `simulating: ${formatNumber(++messages)} messages, slot ${formatNumber(slot)}`),
+    onMessage: ({ slot }) => {
+      const written = ++messages;
+      line.show(() => `simulating: ${formatNumber(written)} messages, slot ${formatNumber(slot)}`);
+    },
   });
   line.end();
   stdout.write(json ? `${toJson(truth)}\n` : summary(options, truth, { stdout }));

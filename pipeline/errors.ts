@@ -66,12 +66,63 @@ export class Shutdown extends SluiceError {
   }
 }
 
-/** Errors we did not raise ourselves are bugs until proven otherwise: they stop the unit instead of being retried blindly. */
+/**
+ * Errors we did not raise ourselves are bugs until proven otherwise: they stop the unit instead of being retried blindly.
+ * What the system says of files is no bug: it has codes of its own.
+ */
 export function classify(error: unknown): SluiceError {
   if (error instanceof SluiceError) return error;
-  if (error instanceof Error && error.name === "AbortError") return new Shutdown();
-  return new Fatal("UNEXPECTED", error instanceof Error ? error.message : String(error), { cause: error });
+  if (!(error instanceof Error)) return new Fatal("UNEXPECTED", String(error), { cause: error });
+  if (error.name === "AbortError") return new Shutdown();
+  return ofFiles(error) ?? new Fatal("UNEXPECTED", error.message, { cause: error });
 }
+
+/** The stack of what nobody foresaw; of everything else, code and place say more. */
+export function stackOf({ code, cause }: SluiceError): string | undefined {
+  return code === "UNEXPECTED" && cause instanceof Error ? cause.stack : undefined;
+}
+
+/** An error of a file, folder or disk as the operating system gives it (errno(3)); null of any other. */
+function ofFiles(error: Error): SluiceError | null {
+  const { code, path, dest } = error as NodeJS.ErrnoException & { readonly dest?: string };
+  const place = [path, dest].filter((at) => at !== undefined && at !== "").join(" to ");
+  const details = { cause: error, ...(place === "" ? {} : { where: place }) };
+  switch (code) {
+    case "ENOENT":
+      return new Fatal("FILE_MISSING", "there is no such file or folder", {
+        ...details,
+        hint: "Check the path, and that the folder that it lies in exists.",
+      });
+    case "ENOTDIR":
+    case "EISDIR":
+    case "EEXIST":
+      return new Fatal("FILE_KIND", FILE_KINDS[code], {
+        ...details,
+        hint: "Name another path, or move this one away.",
+      });
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new Fatal("FILE_ACCESS", code === "EROFS" ? "this lies on a read-only disk" : "access is not permitted", {
+        ...details,
+        hint: "Name another path, or give the user that runs this the right to it.",
+      });
+    case "ENOSPC":
+    case "EDQUOT":
+      return new Transient("DISK_FULL", "there is no space left for this", {
+        ...details,
+        hint: "Free space on the disk, or name a path on another.",
+      });
+    default:
+      return null;
+  }
+}
+
+const FILE_KINDS = {
+  ENOTDIR: "a file stands where a folder belongs",
+  EISDIR: "a folder stands where a file belongs",
+  EEXIST: "something is there already",
+} as const;
 
 /** One paragraph for a human: what, where, what to do. Stack traces go to the debug log only. */
 export function describe(error: unknown): string {

@@ -12,7 +12,7 @@
  * token or a broken disk, which somebody has put right since, and nobody should have to restart a daemon for that.
  */
 import type { Control, Standing, UnitError, UnitReport, UnitState } from "./control.ts";
-import { classify, describe, Shutdown, type SluiceError, Transient } from "./errors.ts";
+import { classify, describe, Shutdown, type SluiceError, stackOf, Transient } from "./errors.ts";
 import type { Lease } from "./leases.ts";
 import { LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -255,11 +255,8 @@ export class UnitSlot {
     const fields = { unit: this.spec.name, code: error.code, where: error.where, hint: error.hint };
     if (error.kind === "fatal" || error.kind === "poison") {
       this.fail(error);
-      // Where it was thrown tells nothing that code and place do not, unless somebody else threw it.
-      this.o.log("error", error.message, {
-        ...fields,
-        ...(error.cause instanceof Error ? { stack: error.cause.stack } : {}),
-      });
+      const stack = stackOf(error);
+      this.o.log("error", error.message, { ...fields, ...(stack === undefined ? {} : { stack }) });
       return;
     }
     this.enter("backing-off");

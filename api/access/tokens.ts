@@ -137,9 +137,10 @@ export class TokenFile {
     try {
       writeFileSync(lock, String(process.pid), { flag: "wx", mode: 0o600 });
     } catch (cause) {
-      throw new Transient("TOKENS_LOCKED", "the tokens are being changed by another command, or cannot be written", {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+      throw new Transient("TOKENS_LOCKED", "the tokens are being changed by another command", {
         where: lock,
-        hint: "Try again in a moment, and check that this user may write to the folder.",
+        hint: "Try again in a moment.",
         cause,
       });
     }
