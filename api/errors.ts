@@ -3,7 +3,7 @@
  * id that the answer names. Two shapes: problem+json (RFC 9457) under `/v1`, `{success: false, error}` elsewhere.
  */
 import { randomUUID } from "node:crypto";
-import { classify, describe, Poison, type SluiceError, stackOf, Transient } from "../pipeline/errors.ts";
+import { classify, describe, Poison, stackOf, Transient } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { toJson } from "./json.ts";
 

@@ -1,4 +1,5 @@
 /** The questions of `sluice init`, one after the other; what they come to are settings by dotted name. */
+import { existsSync } from "node:fs";
 import type { Config } from "../pipeline/config.ts";
 import { describe } from "../pipeline/errors.ts";
 import { parseEndpoint } from "../pipeline/source/endpoint.ts";
@@ -94,10 +95,16 @@ async function askForPrograms(asker: Asker, settings: Record<string, unknown>) {
   const presets = Object.entries(PRESETS).map(([value, { what }]) => ({ value, label: `${value}: ${what}` }));
   const chosen = given(await asker.chooseSome("Programs to decode (presets)", presets));
   const idls = given(
-    await asker.text("Anchor IDLs to decode by (files or URLs, separated by commas; empty: none)", ""),
+    await asker.text("Anchor IDLs to decode by (files or URLs, separated by commas; empty: none)", "", missingIdl),
   );
   const programs = programsOf(chosen, idls.split(","));
   if (programs.length > 0) settings["programs"] = programs;
+}
+
+function missingIdl(answer: string): string | undefined {
+  const files = answer.split(",").map((idl) => idl.trim());
+  const missing = files.find((file) => file !== "" && !file.startsWith("https://") && !existsSync(file));
+  return missing === undefined ? undefined : `There is no file ${missing}.`;
 }
 
 async function askForPlaces(asker: Asker, { defaults }: WizardOptions, settings: Record<string, unknown>) {

@@ -39,6 +39,7 @@ async function init(given: Record<string, unknown>, asker: Asker | null = null) 
   return { file, code, io };
 }
 
+const IDL = join(import.meta.dir, "..", "docs", "examples", "market-idl.json");
 const GIVEN = {
   "source.package": "./solana.spkg",
   "source.startBlock": "-1000",
@@ -46,7 +47,7 @@ const GIVEN = {
   "streams.blocksMaxBytes": "100000000",
   "log.level": "info,decode=debug",
   "decode.failedTransactions": "true",
-  programs: [{ preset: "pumpfun" }, { idl: "./mine.json" }],
+  programs: [{ preset: "pumpfun" }, { idl: IDL }],
 };
 
 describe("the file", () => {
@@ -97,7 +98,17 @@ describe("the file", () => {
     const before = files;
     expect(await init({ lanes: "many" }).catch((e: SluiceError) => e.code)).toBe("CONFIG_VALUE");
     expect(await init({ lane: 8 }).catch((e: SluiceError) => e.code)).toBe("CONFIG_UNKNOWN");
-    expect(existsSync(join(folder, `${before}.yaml`))).toBe(false);
+    for (const [given, code] of [
+      [{ "source.startBlock": "abc" }, "CONFIG_VALUE"],
+      [{ "source.stopBlock": "-5" }, "CONFIG_VALUE"],
+      [{ "source.startBlock": "100", "source.stopBlock": "50" }, "RANGE_INVALID"],
+      [{ programs: [{ preset: "pumpfunn" }] }, "CONFIG_VALUE"],
+      [{ programs: [{ idl: "./nothing.json" }] }, "IDL_FILE"],
+      [{ programs: [{ idl: join(import.meta.dir, "..", "tsconfig.json") }] }, "IDL_INVALID"],
+    ] as const) {
+      expect(await init(given).catch((e: SluiceError) => e.code)).toBe(code);
+    }
+    for (let n = before; n < files; n++) expect(existsSync(join(folder, `${n}.yaml`))).toBe(false);
   });
 });
 
@@ -154,14 +165,14 @@ describe("the wizard", () => {
   test("answers become settings; a readable package offers its maps and their first block", async () => {
     const spkg = join(folder, "demo.spkg");
     writeFileSync(spkg, buildDemoPackage());
-    const { asker } = scripted({ Package: spkg, presets: ["moonshot"], IDLs: "a.json, b.json", NATS: "url" });
+    const { asker } = scripted({ Package: spkg, presets: ["moonshot"], IDLs: `${IDL}, `, NATS: "url" });
     const { file, code } = await init({}, asker);
     expect(code).toBe(0);
     expect(loadConfig({ file }).values).toMatchObject({
       "source.package": spkg,
       "source.module": expect.stringMatching(/^map_/),
       "source.startBlock": "370500000",
-      programs: [{ preset: "moonshot" }, { idl: "a.json" }, { idl: "b.json" }],
+      programs: [{ preset: "moonshot" }, { idl: IDL }],
       "nats.url": "nats://127.0.0.1:4222",
     });
   });
@@ -174,6 +185,12 @@ describe("the wizard", () => {
     });
     expect(settings).toMatchObject({ "source.package": "nowhere.spkg", "source.module": "map_x" });
     expect(told.join()).toContain("cannot be read now");
+  });
+
+  test("an IDL that is not there is said where it is asked for", async () => {
+    const { asker, told } = scripted({ Package: "", IDLs: "./nothing.json, https://example.com/idl.json" });
+    await askForSettings(asker, { maps: async () => [], defaults: loadConfig().values });
+    expect(told).toContain("There is no file ./nothing.json.");
   });
 
   test("who breaks off has written nothing", async () => {

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
-import { KNOBS, loadConfig, type Setting } from "../pipeline/config.ts";
+import { type Config, KNOBS, loadConfig, type Setting, sourceConfigs } from "../pipeline/config.ts";
 import type { Knob } from "../pipeline/config-knob.ts";
 import { configSchema } from "../pipeline/config-schema.ts";
-import { Fatal } from "../pipeline/errors.ts";
+import { describe, Fatal, Transient } from "../pipeline/errors.ts";
 import { type CliContext, DEFAULT_FILE, type GlobalOptions, splitSetting } from "./context.ts";
 import { programsOf, renderSettings, SCHEMA_FILE } from "./init-file.ts";
 import type { Asker } from "./init-wizard.ts";
@@ -66,7 +66,7 @@ export interface InitOptions {
   readonly json: boolean;
 }
 
-/** Throws `Fatal` USAGE when the file is there or a secret is given, CONFIG_* for settings that cannot be. */
+/** Throws `Fatal` USAGE when the file is there or a secret is given, CONFIG_* and what the readers of IDLs and ranges throw. */
 export async function initialize({ file, given, asker, json }: InitOptions, io: CommandIo): Promise<number> {
   mustBeFree(file);
   const wanted = asker === null ? given : await answersOf(asker);
@@ -76,6 +76,7 @@ export async function initialize({ file, given, asker, json }: InitOptions, io: 
   }
   mustHoldNoSecret(wanted);
   const { values } = loadConfig({ flags: wanted });
+  await mustBeReadable(values, io);
   const chosen = Object.fromEntries(Object.keys(wanted).map((name) => [name, values[name as Setting]]));
   const schema = join(dirname(file), SCHEMA_FILE);
   // "wx": whoever was quicker than we keeps their file.
@@ -98,6 +99,23 @@ function mustBeFree(file: string): void {
     where: file,
     hint: "Name another file with --config, or move this one away. `sluice config show` says what it sets.",
   });
+}
+
+/** What the stages would refuse is not written. What cannot be fetched now may be there by then: that is said. */
+async function mustBeReadable(config: Config, { stderr }: Pick<CommandIo, "stderr">): Promise<void> {
+  const [{ parseRange }, { decodersFor }] = await Promise.all([
+    import("../pipeline/source/range.ts"),
+    import("./programs.ts"),
+  ]);
+  for (const own of sourceConfigs(config)) {
+    parseRange(own["source.startBlock"], own["source.stopBlock"], 0);
+    try {
+      await decodersFor(own);
+    } catch (error) {
+      if (!(error instanceof Transient)) throw error;
+      stderr.write(`Not checked: ${describe(error)}\n`);
+    }
+  }
 }
 
 function mustHoldNoSecret(wanted: Readonly<Record<string, unknown>>): void {

@@ -37,12 +37,19 @@ export const SOURCE_KNOBS = {
   "source.startBlock": text(
     "370500000",
     "First block: absolute, or negative to count back from the head. Used only while nothing is stored.",
-    { env: ["START_BLOCK"] },
+    {
+      env: ["START_BLOCK"],
+      check: (value) =>
+        /^\s*([-+]?\d{1,16})?\s*$/.test(value) ? null : "a slot, -N from the head, +N from the initial block, or empty",
+    },
   ),
   "source.stopBlock": text(
     "",
     "First block that is not wanted any more: absolute, or +N after the start. Empty: follow the head.",
-    { env: ["STOP_BLOCK"] },
+    {
+      env: ["STOP_BLOCK"],
+      check: (value) => (/^\s*(\+?\d{1,16})?\s*$/.test(value) ? null : "a slot, +N from the start, or empty"),
+    },
   ),
   "source.finalBlocksOnly": choice(
     "auto",
