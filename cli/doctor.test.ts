@@ -3,7 +3,7 @@
  * broken on purpose is found, named and given a fix. Method: a replay endpoint, nats-servers of our own, ports and files.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { systemWorld } from "../pipeline/world.ts";
 import { writeSimulation } from "../simulator/index.ts";
 import { S3Server } from "../storage/lake/s3/server-fixture.ts";
 import type { CheckResult } from "./doctor/check.ts";
+import { missingFolders, removeEmpty } from "./doctor/traces.ts";
 import { examine, GROUPS } from "./doctor.ts";
 import { BufferOutput } from "./output.ts";
 
@@ -97,6 +98,26 @@ test("a deployment that is well: every check has looked, none has failed", async
   expect(of("one block")).toMatchObject({ state: "ok", evidence: expect.stringMatching(/rows, protocol v4/) });
   expect(of("endpoint").evidence).toContain("solana-mainnet-beta");
   expect(of("server").evidence).toContain("embedded");
+});
+
+test("nothing is left behind where nothing was; what others have put there stays", async () => {
+  const [data, lake] = [join(folder, "fresh", "data"), join(folder, "fresh-lake")];
+  expect((await doctor({ "data.dir": data, "lake.dir": lake }, { offline: true })).of("server").state).toBe("ok");
+  expect([existsSync(join(folder, "fresh")), existsSync(lake)]).toEqual([false, false]);
+  const made = missingFolders([data]);
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(folder, "fresh", "mine"), "");
+  await removeEmpty(made);
+  expect([existsSync(data), existsSync(join(folder, "fresh", "mine"))]).toEqual([false, true]);
+});
+
+test.each([
+  [{ programs: [{ preset: "pumpfunn" }] }, "pumpfun"],
+  [{ programs: [{ idl: "./nothing.json" }] }, "IDL_FILE"],
+])("offline too, what to decode by is looked at: %j", async (flags, says) => {
+  const found = (await doctor(flags, { groups: ["source"], offline: true })).of("programs");
+  expect(found.state).toBe("fail");
+  expect(`${found.evidence} ${found.fix}`).toContain(says);
 });
 
 test("one block is looked for where the module begins, not before it", async () => {
@@ -221,5 +242,5 @@ test("for people: a line for each check, its fix below, a verdict at the end", a
   const options = { config, groups: ["source"], offline: true, monitor: null, json: false } as const;
   expect(await examine(options, { stdout, stderr: new BufferOutput() })).toBe(1);
   expect(stdout.text).toMatch(/^FAIL {2}source: package and module +MODULE_UNKNOWN: .*\n {6}fix: There is: /m);
-  expect(stdout.text).toMatch(/\n\n1 check has failed\. 1 ok, 0 warnings, 3 skipped\.\n$/);
+  expect(stdout.text).toMatch(/\n\n1 check has failed\. 2 ok, 0 warnings, 3 skipped\.\n$/);
 });

@@ -1,5 +1,9 @@
 /** `sluice doctor`: looks at everything that a deployment needs before it runs, and says what to mend, and how. */
+import { existsSync, mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { Broker } from "../pipeline/broker.ts";
 import type { Config } from "../pipeline/config.ts";
@@ -8,6 +12,8 @@ import { type CliContext, oneOf } from "./context.ts";
 import { type Check, type CheckResult, type CheckState, fail, ok, once, runChecks } from "./doctor/check.ts";
 import { type Clock, hostChecks } from "./doctor/host.ts";
 import type { LakeProbe } from "./doctor/lake.ts";
+import { missingFolders, removeEmpty } from "./doctor/traces.ts";
+import { folders } from "./folders.ts";
 import { type CommandIo, EXIT, type Output, paint, toJson } from "./output.ts";
 import { tokensPath } from "./token.ts";
 
@@ -31,8 +37,8 @@ Examples:
   sluice doctor nats lake --json
   sluice doctor --offline && sluice stages
 
-Nothing is changed: what is written to disks and stores to try them is taken away again. Without nats.url, the embedded
-server is started for the checks, and stopped. Exit code: 0 when nothing failed (warnings are no failures), 1 otherwise.`,
+Nothing is changed: what is written to disks and stores to try them is taken away again; packages and IDLs that are
+downloaded are kept, as the stages keep them. Without nats.url, the embedded server is started for the checks, and stopped. Exit code: 0 when nothing failed (warnings are no failures), 1 otherwise.`,
     )
     .action(async (names: string[], options: { offline?: boolean; natsMonitor?: string }, command: Command) => {
       const { config, json } = context.load(command);
@@ -55,13 +61,17 @@ export interface DoctorOptions {
 
 /** Runs the checks one after the other, so that a line says what is looked at now; resolves to the exit code. */
 export async function examine(options: DoctorOptions, io: CommandIo): Promise<number> {
-  const { groups, json } = options;
+  const { groups, json, config } = options;
+  const { data, hot, lake } = folders(config);
+  const made = missingFolders([data, hot, join(lake, "doctor")]);
   const { checks, close } = await checksFor(options);
   const wanted = checks.filter((check) => groups.some((group) => group === check.group));
   const tell = (result: CheckResult) => {
     if (!json) io.stdout.write(lineOf(result, io.stdout));
   };
-  const results = await runChecks(wanted, CHECK_TIMEOUT_MS, tell).finally(close);
+  const results = await runChecks(wanted, CHECK_TIMEOUT_MS, tell)
+    .finally(close)
+    .finally(() => removeEmpty(made));
   const failed = results.filter((r) => r.state === "fail").length;
   if (json) io.stdout.write(`${toJson({ ok: failed === 0, checks: results })}\n`);
   else io.stdout.write(`\n${summaryOf(results)}\n`);
@@ -76,9 +86,14 @@ async function checksFor(options: DoctorOptions): Promise<{ checks: Check[]; clo
     import("./doctor/lake.ts"),
   ]);
   let opened: Promise<{ broker: Broker; close(): Promise<void> }> | null = null;
+  let ownServer: string | null = null;
   const broker = async () => {
+    // Where no embedded server has ever run, one runs elsewhere: the deployment's folder stays as it is.
+    if (opened === null && config["nats.url"] === "" && !existsSync(folders(config).nats))
+      ownServer = mkdtempSync(join(tmpdir(), "sluice-doctor-"));
+    const where = ownServer === null ? config : { ...config, "data.dir": ownServer };
     opened ??= import("./deployment.ts").then(({ connectBroker }) =>
-      connectBroker(config, `sluice-doctor-${process.pid}`),
+      connectBroker(where, `sluice-doctor-${process.pid}`),
     );
     return (await opened).broker;
   };
@@ -98,6 +113,7 @@ async function checksFor(options: DoctorOptions): Promise<{ checks: Check[]; clo
   ];
   const close = async () => {
     await opened?.then((connection) => connection.close()).catch(() => undefined);
+    if (ownServer !== null) await rm(ownServer, { recursive: true, force: true });
   };
   return { checks, close };
 }

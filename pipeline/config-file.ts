@@ -1,6 +1,7 @@
 /** Reads a settings file: YAML (of which JSON is a part) to settings by dotted name. */
 import { existsSync, readFileSync } from "node:fs";
 import { Fatal } from "./errors.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** `isSetting` tells names that are a setting as a whole: their values are not looked into. Throws `Fatal` CONFIG_FILE. */
 export function readConfigFile(path: string, isSetting: (name: string) => boolean): Record<string, unknown> {
@@ -12,7 +13,7 @@ export function readConfigFile(path: string, isSetting: (name: string) => boolea
   }
   let parsed: unknown;
   try {
-    parsed = Bun.YAML.parse(readFileSync(path, "utf8"));
+    parsed = parseYaml(readFileSync(path, "utf8"));
   } catch (cause) {
     throw new Fatal("CONFIG_FILE", `the configuration file is not valid YAML: ${(cause as Error).message}`, {
       where: path,

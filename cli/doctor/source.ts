@@ -38,6 +38,7 @@ function checksOf(config: Config, offline: boolean, prefix: string): Check[] {
   return [
     check("credentials", () => credentials(config)),
     check("package and module", async () => judgeModule(config, await module())),
+    check("programs", () => programs(config)),
     check("range", async () => judgeRange(config, await module()), "package and module"),
     check(
       "endpoint",
@@ -119,6 +120,14 @@ export function judgeModule(config: Config, module: SelectedModule): Finding {
     `${evidence}; it is the built-in demo package`,
     "Set source.package to a .spkg and source.module to one of its maps: providers do not serve the demo.",
   );
+}
+
+/** That everything the settings name to decode by is there and can be read. */
+async function programs(config: Config): Promise<Finding> {
+  const { decodersFor } = await import("../programs.ts");
+  const { programs, maps, catalog } = await decodersFor(config);
+  const named = [...programs.map(({ name }) => name), ...maps.map(({ type }) => type.name)];
+  return ok(`${named.join(", ")}: ${catalog.size} datasets`);
 }
 
 export function judgeRange(config: Config, module: Pick<SelectedModule, "initialBlock">): Finding {
