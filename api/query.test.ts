@@ -43,6 +43,18 @@ test("rows come as JSON, with what they were answered from", async () => {
   expect(asked.at(-1)).toEqual({ sql: "SELECT 1", format: "json", key: "127.0.0.1" });
 });
 
+test("the provider's cursor is not told", async () => {
+  const position = { slot: 7, hash: "abc", cursor: "the-cursor", moduleHash: "m" };
+  const hot = [{ source: "main", name: "lane 0", position, finalSlot: 5 }];
+  outcome = () => ({ body: "[]", rows: 0, truncated: false, seen: { ...SEEN, hot } });
+  const { text } = await ask({ sql: "SELECT 1" });
+  expect((JSON.parse(text) as { seen: object }).seen).toEqual({
+    ...SEEN,
+    hot: [{ source: "main", name: "lane 0", position: { slot: 7, hash: "abc" }, finalSlot: 5 }],
+  });
+  expect(text).not.toContain("cursor");
+});
+
 test("or as CSV", async () => {
   outcome = () => ({ body: "n\r\n1\r\n", rows: 1, truncated: false, seen: SEEN });
   const { response, text } = await ask({ sql: "SELECT 1", format: "csv" });
@@ -87,4 +99,6 @@ test("what is no query is refused before anybody is asked", async () => {
     expect((await ask(body)).response.status).toBe(400);
   }
   expect(asked.length).toBe(before);
+  const { text } = await ask({ sql: "SELECT 1", format: "xml" });
+  expect(text).toContain("the body's format is wrong: one of json, csv, arrow is expected");
 });

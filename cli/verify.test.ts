@@ -68,7 +68,19 @@ test("the head that a report gives is what the next one can be held to", async (
   expect((await run()).code).toBe(0);
   const cut = await run({ expectedHead: head! });
   expect(cut.code).toBe(1);
-  expect(cut.report().findings.map((f) => f.kind)).toEqual(["entry-missing", "orphan"]);
+  expect(cut.report().findings.map((f) => f.kind)).toEqual(["entry-missing", "uncommitted"]);
+});
+
+test("files of commits under way are counted, not listed", async () => {
+  const bytes = new Uint8Array([1]);
+  const keys = [1, 2, 3].map((n) => `dataset=trades/date=2023-11-15/9${n}-99-0000000${n}.parquet`);
+  for (const key of keys)
+    await lake.store.putIfAbsent(key, bytes, new Bun.CryptoHasher("sha256").update(bytes).digest("hex"));
+  const { code, text } = await run({ json: false });
+  expect(code).toBe(0);
+  expect(text).toContain("\n3 files of the last day are named by no entry: ");
+  expect(text).not.toContain(keys[0]!);
+  for (const key of keys) await lake.store.delete(key);
 });
 
 test("what nobody names is told, but is no fault", async () => {

@@ -119,12 +119,21 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
       ranges.map(({ first, last }) => `${first}-${last}`).join(", "),
     ]),
   ];
-  const found = report.findings.map((finding) => `${findingLine(finding, { stdout })}\n`).join("");
+  const told = report.findings.filter(({ kind }) => kind !== "uncommitted");
+  const found = told.map((finding) => `${findingLine(finding, { stdout })}\n`).join("");
+  const pending = pendingLine(report.findings.length - told.length);
   const errors = report.findings.filter((f) => f.severity === "error").length;
   const verdict = report.ok
     ? paint(stdout, "green", "the lake is sound")
     : paint(stdout, "red", `the lake is NOT sound: ${errors} ${errors === 1 ? "fault" : "faults"}`);
-  return `${table(stdout, [{ name: "what" }, { name: "value" }], figures)}${found}${verdict}\n`;
+  return `${table(stdout, [{ name: "what" }, { name: "value" }], figures)}${found}${pending}${verdict}\n`;
+}
+
+/** While stages run there nearly always are some: they are no damage, and not worth a line each. */
+function pendingLine(files: number): string {
+  if (files === 0) return "";
+  const what = files === 1 ? "1 file of the last day is" : `${formatNumber(files)} files of the last day are`;
+  return `${what} named by no entry: commits under way, or left by a crash (\`sluice collect\` takes those)\n`;
 }
 
 function findingLine({ severity, kind, where, detail }: Finding, { stdout }: Pick<CommandIo, "stdout">): string {

@@ -1,6 +1,7 @@
 /** `/api/query`: SQL for those whose token has the scope. One SELECT, read-only, answered in a process of its own. */
 import { type Static, Type as t } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
+import type { Seen } from "../../storage/analytics/analytics.ts";
 import { FOREIGN_FORMATS, FOREIGN_LIMITS, type ForeignQueries } from "../../storage/analytics/foreign.ts";
 import { refused } from "../errors.ts";
 import { MadeStream, type Route, route } from "./route.ts";
@@ -22,10 +23,24 @@ const Result = t.Object({
   rows: t.Array(t.Record(t.String(), t.Unknown()), { description: "64-bit integers and wider as text" }),
   truncated: t.Boolean({ description: "there were more rows than the limits allow" }),
   seen: t.Object(
-    { lake: t.Unknown(), lineages: t.Unknown(), hot: t.Unknown(), files: t.Unknown() },
+    {
+      lake: t.Unknown({ description: "number and sha256 of the manifest entry that was read; null: an empty lake" }),
+      lineages: t.Unknown({ description: "what the lake is made of, and up to which slot" }),
+      hot: t.Unknown({ description: "hot stores: name, source, position (slot and hash) and finalSlot" }),
+      files: t.Unknown({ description: "by dataset: the lake's files that were opened, and those ruled out" }),
+    },
     { description: "what it was answered from" },
   ),
 });
+
+/** A position holds the provider's cursor as well, which is nobody's but the pipeline's. */
+function seenBy({ hot, ...lake }: Seen) {
+  const stands = hot.map(({ source, name, position, finalSlot }) => {
+    const at = position === null ? null : { slot: position.slot, hash: position.hash };
+    return { source, name, position: at, finalSlot };
+  });
+  return { ...lake, hot: stands };
+}
 
 export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
   return [
@@ -46,7 +61,7 @@ export function queryRoutes(queries: Pick<ForeignQueries, "ask">): Route[] {
           return { status: 200, body: new MadeStream(answer.body), headers };
         }
         // The rows are JSON already.
-        const rest = JSON.stringify({ truncated, seen }).slice(1);
+        const rest = JSON.stringify({ truncated, seen: seenBy(seen) }).slice(1);
         return { status: 200, body: new MadeStream(between(`{"rows":`, answer.body, `,${rest}`)) };
       },
     }),
@@ -73,5 +88,6 @@ function queryOf(body: unknown): Static<typeof Query> {
   const error = Value.Errors(Query, body).First();
   if (error === undefined) return body as Static<typeof Query>;
   const where = error.path === "" ? "the body" : `the body's ${error.path.slice(1)}`;
-  throw refused("BAD_REQUEST", `${where} is wrong: ${error.message.toLowerCase()}`);
+  const choice = error.path === "/format" ? `one of ${FOREIGN_FORMATS.join(", ")} is expected` : null;
+  throw refused("BAD_REQUEST", `${where} is wrong: ${choice ?? error.message.toLowerCase()}`);
 }

@@ -22,14 +22,15 @@ export interface Collected {
   readonly why: "replaced" | "orphan" | "probe";
 }
 
-const DAY_MS = 86_400_000;
+/** What nobody names is left alone for so long: a writer may be about to commit it, ms. */
+export const COLLECTED_AFTER_MS = 86_400_000;
 const DATA_FILE = /^dataset=[^/]+\/date=[^/]+\/[^/]+\.parquet$/;
 /** Left by a check of the store that was cut off. */
 const PROBE = /^(probe|doctor)\/[0-9a-f-]{36}$/;
 
 /** Throws `Fatal` (LAKE_ENTRY, LAKE_ENTRY_MISSING, LAKE_CHAIN), with nothing removed, when the manifest is not sound. */
 export async function collectLake(options: CollectionOptions): Promise<Collected[]> {
-  const { store, world, olderThanMs = DAY_MS, dryRun = false } = options;
+  const { store, world, olderThanMs = COLLECTED_AFTER_MS, dryRun = false } = options;
   const known = await readKnown(store);
   const collected: Collected[] = [];
   for (const key of await store.list("")) {

@@ -21,7 +21,10 @@ beforeEach(async () => {
 });
 afterEach(() => lake.dispose());
 
-const verify = (options: VerifyOptions = {}) => verifyLake(lake.store, { workDir: lake.options().workDir, ...options });
+const verify = (options: VerifyOptions = {}) =>
+  verifyLake(lake.store, { workDir: lake.options().workDir, world: DAYS_LATER, ...options });
+/** What no entry names by then is not of a commit under way. */
+const DAYS_LATER = { now: () => Date.now() + 2 * 86_400_000 };
 const errors = (findings: readonly Finding[]) =>
   findings.filter((f) => f.severity === "error").map((f) => [f.kind, f.where]);
 const fileOf = (entry: number) => entries[entry - 1]!.files[0]!;
@@ -85,6 +88,11 @@ describe("a sound lake", () => {
     expect(findings.map((f) => [f.kind, f.where])).toEqual([
       ["stranger", "manifest/notes.txt"],
       ["orphan", key],
+    ]);
+    const now = await verify({ world: { now: Date.now } });
+    expect([now.ok, now.findings.at(-1)]).toMatchObject([
+      true,
+      { kind: "uncommitted", severity: "notice", where: key },
     ]);
   });
 

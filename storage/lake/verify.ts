@@ -7,6 +7,8 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe } from "../../pipeline/errors.ts";
+import { systemWorld, type World } from "../../pipeline/world.ts";
+import { COLLECTED_AFTER_MS } from "./collection.ts";
 import { cover, overlap, type SlotRange } from "./coverage.ts";
 import { Duck } from "./duckdb.ts";
 import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
@@ -40,6 +42,8 @@ export type FindingKind =
   | "duplicate-rows"
   /** No entry names it: left by a crash before its commit, or its entry is gone. Notice. */
   | "orphan"
+  /** No entry names it, but it is younger than what is collected: most often of a commit that is under way. Notice. */
+  | "uncommitted"
   /** Not an object of a lake. Notice. */
   | "stranger";
 
@@ -85,9 +89,11 @@ export interface VerifyOptions {
   /** For deep checks: DuckDB's memory in MB (default 256), and where it may spill (default: the system's). */
   readonly memoryMb?: number;
   readonly workDir?: string;
+  /** Tells how old a file is that no entry names. */
+  readonly world?: Pick<World, "now">;
 }
 
-const NOTICES: ReadonlySet<FindingKind> = new Set(["orphan", "stranger"]);
+const NOTICES: ReadonlySet<FindingKind> = new Set(["orphan", "uncommitted", "stranger"]);
 
 /** Resolves with the report, also for a lake in ruins; rejects only when the store cannot be read. */
 export async function verifyLake(store: ObjectStore, options: VerifyOptions = {}): Promise<VerifyReport> {
@@ -259,9 +265,18 @@ class Verification {
     }
     for (const key of await this.store.list("")) {
       if (key.startsWith(MANIFEST_PREFIX) || this.named.has(key)) continue;
-      if (/^dataset=[^/]+\/date=[^/]+\/[^/]+\.parquet$/.test(key)) this.find("orphan", key, "no entry names it");
+      if (/^dataset=[^/]+\/date=[^/]+\/[^/]+\.parquet$/.test(key)) await this.findUnnamed(key);
       else this.find("stranger", key, "not an object of a lake");
     }
+  }
+
+  private async findUnnamed(key: string): Promise<void> {
+    const { world = systemWorld } = this.options;
+    const head = await this.store.head(key);
+    if (head === null) return;
+    const isYoung = world.now() - head.modifiedAt < COLLECTED_AFTER_MS;
+    if (isYoung) this.find("uncommitted", key, "no entry names it yet");
+    else this.find("orphan", key, "no entry names it");
   }
 
   /** Files that are to be checked. */
