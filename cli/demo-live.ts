@@ -45,7 +45,8 @@ export async function runLive(options: LiveOptions): Promise<void> {
     try {
       context.stdout.write(welcome(api.url, data));
       say(`${truth.transactions} transactions to come, ${options.speed} blocks a second; Ctrl-C ends the demo`);
-      const progress = startProgress(context.stderr, { targetBlocks: blocks });
+      const whenDone = `all ${blocks} blocks are indexed; the API goes on at ${api.url}; Ctrl-C ends the demo`;
+      const progress = startProgress(context.stderr, { targetBlocks: blocks, whenDone });
       while (!options.signal.aborted) {
         const observation = await run.observe();
         if (options.signal.aborted) break;
@@ -60,6 +61,7 @@ export async function runLive(options: LiveOptions): Promise<void> {
   } finally {
     await run.stop();
   }
+  say(`the demo has ended; what it stored is in ${data}`);
 }
 
 /** On the asked port exactly; on the usual one unless it is taken. */

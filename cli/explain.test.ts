@@ -30,5 +30,7 @@ describe("sluice explain", () => {
     expect(() => say("STREAM_FUL")).toThrow(
       expect.objectContaining({ code: "USAGE", hint: expect.stringContaining("STREAM_FULL") }),
     );
+    expect(() => say("GAPP")).toThrow(expect.objectContaining({ hint: expect.stringContaining("Did you mean GAP?") }));
+    expect(() => say("NOPE")).toThrow(expect.objectContaining({ hint: "`sluice explain` lists them all." }));
   });
 });

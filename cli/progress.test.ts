@@ -177,4 +177,16 @@ describe("the line on a screen", () => {
     progress.stop();
     expect(out.text).toContain("| 25.0% |");
   });
+
+  test("that all is done is said once", () => {
+    const out = new BufferOutput();
+    const world = clock();
+    const progress = startProgress(out, { targetBlocks: 100, whenDone: "all is served" }, world);
+    for (const sentBlocks of [50, 100, 100, 100]) {
+      progress.show([node("a", [unit("lane.main.0", { metrics: { sentBlocks } })])]);
+      world.pass(6_000);
+    }
+    progress.stop();
+    expect(out.text.split("\n")).toEqual([expect.stringContaining("| 50.0% |"), "all is served", ""]);
+  });
 });

@@ -37,6 +37,8 @@ export interface Target {
   readonly targetBlocks?: number;
   /** Last slot wanted. */
   readonly stopSlot?: number;
+  /** Said once when all target blocks are done; nothing more is shown from then on. */
+  readonly whenDone?: string;
 }
 
 interface Sample {
@@ -116,11 +118,19 @@ export class ProgressMeter {
 export function startProgress(out: Output, target: Target = {}, world: Pick<World, "now" | "monotonic"> = systemWorld) {
   const meter = new ProgressMeter(target);
   const line = new ProgressLine(out, world);
+  let isDone = false;
   return {
     show(nodes: readonly NodeReport[]): void {
+      if (isDone) return;
       const units = activeReports(nodes, null).map(({ report }) => report);
       const progress = meter.sample(units, world.now());
-      line.show(() => formatProgress(progress));
+      isDone = target.whenDone !== undefined && progress.share === 1;
+      if (!isDone) {
+        line.show(() => formatProgress(progress));
+        return;
+      }
+      line.end();
+      out.write(`${target.whenDone}\n`);
     },
     stop(): void {
       line.end();

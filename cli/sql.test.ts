@@ -18,7 +18,7 @@ import { LakeFolder } from "../storage/lake/lake-fixture.ts";
 import { EVERYTHING } from "../storage/lake/rows-fixture.ts";
 import { LocalLanes } from "./local-lanes.ts";
 import { BufferOutput } from "./output.ts";
-import { runSql, type SqlOptions } from "./sql.ts";
+import { mustBeWritable, runSql, type SqlOptions } from "./sql.ts";
 
 async function run(options: Pick<SqlOptions, "sql" | "analytics"> & Partial<SqlOptions>) {
   const [stdout, stderr] = [new BufferOutput(), new BufferOutput()];
@@ -107,6 +107,22 @@ describe("the lake and two lanes", () => {
     expect(opened).toMatch(/^ {2}\+ dataset=trades\/.*\/1-3-/);
     expect(ruledOut).toMatch(/^ {2}- dataset=trades\/.*\/4-5-/);
     expect(took).toMatch(/^took \d+\.\d{3} s$/);
+  });
+
+  test("--parquet replaces no file unasked, and says at once that a folder is missing", () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-sql-out-"));
+    const there = join(folder, "there.parquet");
+    writeFileSync(there, "mine");
+    expect(() => mustBeWritable(there, false)).toThrow(
+      expect.objectContaining({ code: "FILE_KIND", where: there, hint: expect.stringContaining("--force") }),
+    );
+    expect(() => mustBeWritable(there, true)).not.toThrow();
+    expect(() => mustBeWritable(folder, true)).toThrow(expect.objectContaining({ code: "FILE_KIND" }));
+    expect(() => mustBeWritable(join(folder, "new.parquet"), false)).not.toThrow();
+    expect(() => mustBeWritable(join(folder, "none", "x.parquet"), true)).toThrow(
+      expect.objectContaining({ code: "FILE_MISSING", where: join(folder, "none") }),
+    );
+    rmSync(folder, { recursive: true });
   });
 
   test("--parquet writes all of it, whatever --max-rows says, and nothing but the file", async () => {

@@ -2,8 +2,9 @@
  * `sluice sql`: one SELECT over the lake and, above it, the rows that the hot stores of this host hold. What it was
  * answered from is told with the answer.
  */
+import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
@@ -19,6 +20,7 @@ import type { ShellSettings } from "./sql-shell.ts";
 interface Options {
   readonly csv?: boolean;
   readonly parquet?: string;
+  readonly force?: boolean;
   readonly file?: string;
   readonly maxRows: string;
   readonly lakeOnly?: boolean;
@@ -35,6 +37,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--file <path>", "read the query from a file, for example one of docs/queries/")
     .option("--csv", "print CSV (RFC 4180)")
     .option("--parquet <path>", "write the whole answer to a Parquet file")
+    .option("--force", "replace the file of --parquet when it is there")
     .option("--max-rows <n>", "cut the result off after so many rows", "10000")
     .option("--source <name>", "one source of several (default: all that share a lake)")
     .option("--lake-only", "leave the hot stores out: only what is final and archived")
@@ -65,6 +68,7 @@ Integers of 64 bits and more are text in JSON, because many readers of JSON woul
         timing: options.timing === true,
         ...(options.parquet === undefined ? {} : { parquet: options.parquet }),
       };
+      if (options.parquet !== undefined) mustBeWritable(options.parquet, options.force === true);
       const opened = await openLocal(config, options.lakeOnly === true, options.source);
       try {
         const sql = await queryText(query, options.file);
@@ -79,6 +83,20 @@ Integers of 64 bits and more are text in JSON, because many readers of JSON woul
 function mustChooseOne(options: Readonly<Record<string, boolean>>): void {
   const given = Object.keys(options).filter((name) => options[name]);
   if (given.length > 1) throw new Fatal("USAGE", `${given.join(" and ")} exclude each other`);
+}
+
+/** Said before a query has run for long. Throws `Fatal` FILE_MISSING or FILE_KIND. */
+export function mustBeWritable(parquet: string, force: boolean): void {
+  const folder = dirname(resolve(parquet));
+  if (!existsSync(folder)) {
+    const hint = "Make it first, or name another path with --parquet.";
+    throw new Fatal("FILE_MISSING", "the folder of the Parquet file does not exist", { where: folder, hint });
+  }
+  const there = statSync(parquet, { throwIfNoEntry: false });
+  if (there === undefined || (force && there.isFile())) return;
+  const hint = there.isFile() ? "--force replaces it." : "Name a file with --parquet.";
+  const what = there.isFile() ? "there is a file of this name already" : "this is no file";
+  throw new Fatal("FILE_KIND", what, { where: parquet, hint });
 }
 
 /** Null: none was given, and the shell is to ask for it. */

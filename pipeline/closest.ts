@@ -1,12 +1,13 @@
 /** "Did you mean": the known name that a mistyped one is nearest to. */
 
-/** Null when nothing is within three edits. */
+/** Null when nothing is within three edits, and half of the letters as they were. */
 export function closest(name: string, known: Iterable<string>): string | null {
   let best: string | null = null;
   let bestDistance = 4;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
+    const isNear = distance <= Math.max(name.length, candidate.length) / 2;
+    if (isNear && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }

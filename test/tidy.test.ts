@@ -182,3 +182,12 @@ test("the tables of OPERATIONS.md are current; if not: bun run docs", async () =
   const page = readFileSync(join(ROOT, "OPERATIONS.md"), "utf8");
   expect(await operationsPage(page)).toBe(page);
 });
+
+test("the scripts name the tests they run by path: a bare word would match in every folder", () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const runs = Object.values(scripts).flatMap((script) => script.match(/bun test [^&;]*/g) ?? []);
+  const bare = runs.flatMap((run) => run.split(/\s+/).slice(2)).filter((word) => /^[a-z]/.test(word));
+  expect([runs.length > 5, bare]).toEqual([true, []]);
+});
