@@ -38,6 +38,13 @@ export class LiveFeed {
     this.catalog = liveCatalog(options.catalog);
   }
 
+  /** Whether nothing can have been told: a block is told when all lanes have stored it. */
+  async isEmpty(): Promise<boolean> {
+    const { broker, stream, subjects } = this.o;
+    const lasts = await Promise.all(subjects.map((subject) => broker.header(stream, { lastOn: subject })));
+    return lasts.includes(null);
+  }
+
   /** The block before the oldest that can be told; null when nothing is kept, or it is kept from the beginning. */
   async oldest(): Promise<BlockRef | null> {
     const { broker, stream, subjects } = this.o;
@@ -48,7 +55,7 @@ export class LiveFeed {
   }
 
   /**
-   * Steps after a block (or with it), or from a little before the end, until `signal` aborts. Throws `Poison` LIVE_POSITION
+   * Steps after a block (or with it), from the first block on, or from a little before the end, until `signal` aborts. Throws `Poison` LIVE_POSITION
    * when the stream does not hold the block (any more), `Transient` when the broker does not answer.
    *
    * `recentAfter`: the block told before, undefined for none. When the reading does not go on behind it, a gap is told.
@@ -59,12 +66,11 @@ export class LiveFeed {
   ): AsyncGenerator<FeedStep> {
     const { stream, subjects } = this.o;
     const start = "block" in from ? from : null;
-    const after = start?.block ?? null;
     const told = "block" in from ? undefined : from.recentAfter;
     const merge = new LiveMerge(subjects.length, this.catalog, start, told);
     const stop = new AbortController();
     const lanes = subjects.map((subject) => {
-      const readable = this.deliveries(subject, after, AbortSignal.any([signal, stop.signal]));
+      const readable = this.deliveries(subject, start, AbortSignal.any([signal, stop.signal]));
       return { readable, coming: null as Promise<Arrived> | null };
     });
     try {
@@ -77,7 +83,7 @@ export class LiveFeed {
         if (delivery === null) return;
         lanes[lane]!.coming = null;
         yield* merge.add(lane, delivery, delivery.newest);
-        if (after !== null && !merge.hasBegun(lane)) mustCome(delivery, after, stream);
+        if (start !== null && !merge.hasBegun(lane)) mustCome(delivery, start.block, stream);
       }
     } finally {
       stop.abort();
@@ -85,9 +91,9 @@ export class LiveFeed {
     }
   }
 
-  private async *deliveries(subject: string, after: BlockRef | null, signal: AbortSignal): AsyncGenerator<Delivery> {
+  private async *deliveries(subject: string, start: FeedStart | null, signal: AbortSignal): AsyncGenerator<Delivery> {
     const { broker, stream } = this.o;
-    const fromSeq = after === null ? await this.recentSeq(subject) : await this.seqBefore(subject, after);
+    const fromSeq = start === null ? await this.recentSeq(subject) : await this.seqOf(subject, start.block);
     yield* broker.read(stream, { fromSeq, subject, signal });
   }
 
@@ -95,6 +101,15 @@ export class LiveFeed {
     const { broker, stream, subjects, recent = 64 } = this.o;
     const last = await broker.header(stream, { lastOn: subject });
     return last === null ? 1 : Math.max(1, last.seq - recent * subjects.length);
+  }
+
+  /** Where to begin reading. Throws `Poison` when what follows the block is not kept; before the first it may come yet. */
+  private async seqOf(subject: string, block: BlockRef | null): Promise<number> {
+    if (block !== null) return this.seqBefore(subject, block);
+    const { broker, stream } = this.o;
+    const first = await broker.firstHeader(stream, subject, 1);
+    if (first !== null && first.header.prev !== null) throw notHeld(block, stream);
+    return first?.seq ?? 1;
   }
 
   /** A sequence at or before the message that holds the block, found by halving. Throws `Poison` when there is none. */
@@ -142,12 +157,13 @@ function settledSlot({ final, next }: BatchHeader): number {
 }
 
 /** Throws `Poison` when the block will not come any more. */
-function mustCome({ header, newest }: Delivery, block: BlockRef, stream: string): void {
-  if (newest || settledSlot(header) > block.slot) throw notHeld(block, stream);
+function mustCome({ header, newest }: Delivery, block: BlockRef | null, stream: string): void {
+  if (newest || block === null || settledSlot(header) > block.slot) throw notHeld(block, stream);
 }
 
-function notHeld(block: BlockRef, stream: string): Poison {
-  return new Poison("LIVE_POSITION", `the live stream does not hold the block ${block.hash} at slot ${block.slot}`, {
+function notHeld(block: BlockRef | null, stream: string): Poison {
+  const what = block === null ? "its first block" : `the block ${block.hash} at slot ${block.slot}`;
+  return new Poison("LIVE_POSITION", `the live stream does not hold ${what}`, {
     where: stream,
     hint: "It was dropped, or abandoned before it was told. Read the present state, and go on from its position.",
   });

@@ -48,7 +48,8 @@ export type LaneStep =
 
 /** Where steps begin; what comes before is passed over. */
 export interface FeedStart {
-  readonly block: BlockRef;
+  /** Null: what comes before the first block, so that steps begin with it. */
+  readonly block: BlockRef | null;
   /** Whether the block itself is a step; else they begin behind it. */
   readonly isIncluded: boolean;
 }
@@ -86,7 +87,7 @@ export class LaneSteps {
     if (!this.isDecided) {
       if (this.begins(link)) this.steps = [];
       const { start } = this;
-      this.isDecided = start === null || newest || Math.min(link.finalSlot, link.next.slot) > start.block.slot;
+      this.isDecided = start === null || newest || Math.min(link.finalSlot, link.next.slot) > (start.block?.slot ?? -1);
     }
     if (this.base === undefined) return "ok";
     const verdict = judge(this.chain, link);

@@ -82,8 +82,8 @@ async function told(): Promise<string[]> {
 const script = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => action(from + i)).map((a) => `${a.isUndo ? "~" : ""}${a.to.hash}`);
 
-/** The steps from a block on, up to the given one. */
-async function stepsUntil(last: string, from?: BlockRef): Promise<FeedStep[]> {
+/** The steps from a block on (null: from the first one), up to the given one. */
+async function stepsUntil(last: string, from?: BlockRef | null): Promise<FeedStep[]> {
   const feed = new LiveFeed({ broker, stream, subjects: [subjectHere()], catalog: CATALOG });
   const stop = new AbortController();
   const steps: FeedStep[] = [];
@@ -236,6 +236,25 @@ test("a block that is not held is refused, with the oldest that is", async () =>
   ]) {
     await expect(first(from)).rejects.toMatchObject({ code: "LIVE_POSITION" });
   }
+  await expect(feed.read({ block: null, isIncluded: false }, signal).next()).rejects.toMatchObject({
+    code: "LIVE_POSITION",
+  });
   expect((await stepsUntil(action(4).to.hash!, { slot, hash: hash! })).length).toBe(3);
+  await store.close();
+});
+
+test("from the beginning, the first block comes first, whether it is there already or comes later", async () => {
+  const feed = new LiveFeed({ broker, stream, subjects: [subjectHere()], catalog: CATALOG });
+  expect(await feed.isEmpty()).toBe(true);
+  const end = action(4).to.hash!;
+  const waiting = stepsUntil(end, null);
+  const store = newStore();
+  await store.open();
+  for (let n = 0; n < 5; n++) await perform(store, n);
+  await publishAll(publisher(store));
+  expect(await feed.isEmpty()).toBe(false);
+  const blocks = (steps: FeedStep[]) => steps.map((s) => (s.kind === "block" ? s.block.hash : `~${s.to?.hash}`));
+  expect(blocks(await waiting)).toEqual(script(0, 5));
+  expect(blocks(await stepsUntil(end, null))).toEqual(script(0, 5));
   await store.close();
 });

@@ -7,7 +7,7 @@ import type { LiveFeed } from "../../pipeline/live-feed.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { sameBlock } from "../../pipeline/position.ts";
 import type { World } from "../../pipeline/world.ts";
-import type { Place } from "./place.ts";
+import { blockOf, type Place } from "./place.ts";
 import { CLOSE, type Session } from "./session.ts";
 import { type FeedWindow, HeldStep } from "./window.ts";
 
@@ -85,14 +85,14 @@ export class CatchUp {
       const signal = AbortSignal.any([done.signal, session.closed.signal]);
       const isIncluded = from.ordinal !== null;
       let isFirst = true;
-      for await (const step of this.o.feed().read({ block: from, isIncluded }, signal)) {
+      for await (const step of this.o.feed().read({ block: blockOf(from), isIncluded }, signal)) {
         if (isFirst) mustBegin(step, from);
         if (isFirst) found();
         const held = new HeldStep(step);
         session.tell(held, isFirst ? (from.ordinal ?? 0) : 0);
         isFirst = false;
         await this.room(session);
-        const number = held.place === null ? null : this.o.window.resume(held.place);
+        const number = this.o.window.resume(held.place);
         if (number !== null) return number;
       }
       throw new Transient("LIVE_READING", "the reading of the live stream has ended");

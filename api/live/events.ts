@@ -84,6 +84,8 @@ export async function eventStream(request: Request, hub: LiveHub): Promise<Respo
   };
   const session = hub.open(first, tokenIn(request.headers));
   if (session === null) throw refused("TOO_MANY_CONNECTIONS", "there is no room for another client");
+  // Who is closed before anything was told hears of it in the answer.
+  session.closed.signal.addEventListener("abort", () => started.resolve(), { once: true });
   const abort = () => session.end();
   request.signal.addEventListener("abort", abort, { once: true });
   hub.subscribe(session, topics, place).catch(async (error) => {

@@ -10,7 +10,7 @@ import type { Log } from "../../pipeline/log.ts";
 import { backoffMs, type World } from "../../pipeline/world.ts";
 import { GUARD_MS, type MayStay } from "../transport.ts";
 import { CatchUp } from "./catch-up.ts";
-import { behind, type Place } from "./place.ts";
+import { BEGINNING, behind, blockOf, type Place } from "./place.ts";
 import { CLOSE, type Outlet, Session } from "./session.ts";
 import { FeedWindow, HeldStep } from "./window.ts";
 
@@ -36,7 +36,7 @@ export const LIVE_LIMITS: LiveLimits = {
 
 /** What is read, and what can be asked of it. */
 export interface Followed {
-  readonly feed: Pick<LiveFeed, "read" | "oldest">;
+  readonly feed: Pick<LiveFeed, "read" | "oldest" | "isEmpty">;
   /** Datasets of events: what clients may ask for by type. */
   readonly eventTypes: ReadonlySet<string>;
 }
@@ -65,8 +65,10 @@ export class LiveHub {
   private reading = new AbortController();
   private running: Promise<unknown> | null = null;
   private mayStay: MayStay = () => true;
-  private head: Place | null | undefined = undefined;
-  private highestSlot = -1;
+  /** Behind what was told last; undefined until it is known where the feed stands, then `isPlaced` resolves. */
+  private head: Place | undefined = undefined;
+  private readonly isPlaced = Promise.withResolvers<void>();
+  private highestSlot = 0;
   private finalSlot = 0;
   private isUp = false;
 
@@ -151,7 +153,8 @@ export class LiveHub {
 
   /**
    * Adds topics. Told from the next block on; or, where the session has heard nothing yet and `from` is given, from there
-   * on. Rejects with `Poison` when that place cannot be gone on from.
+   * on. Rejects with `Poison` when that place cannot be gone on from. The first answer waits until it is known where the
+   * feed stands: a client that breaks off before anything was told goes on from the place which that answer had.
    */
   async subscribe(session: Session, topics: readonly string[], from: Place | null): Promise<void> {
     if (session.topics.size + topics.filter((t) => !session.topics.has(t)).length > this.limits.topics) {
@@ -162,13 +165,15 @@ export class LiveHub {
       if (session.state === "live") this.index(topic, session);
     }
     if (session.state !== "idle") return this.confirm(session, topics);
+    session.state = "catching-up";
     if (from === null) {
-      session.place = this.head ?? null;
+      if (this.head === undefined) await this.isPlaced.promise;
+      if (session.closed.signal.aborted) return;
+      session.place = this.head!;
       this.confirm(session, topics);
       this.join(session);
       return;
     }
-    session.state = "catching-up";
     try {
       const found = () => this.confirm(session, topics);
       await this.catchUp.run(session, from, found, () => this.join(session));
@@ -237,10 +242,11 @@ export class LiveHub {
     let lost = false;
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        const head = this.head;
-        const from = lost || head == null ? { recentAfter: head } : { block: head, isIncluded: false };
         this.reading = new AbortController();
         const { feed } = this.followed;
+        if (this.head === undefined && (await feed.isEmpty())) this.begin();
+        const head = this.head && blockOf(this.head);
+        const from = lost || head === undefined ? { recentAfter: head } : { block: head, isIncluded: false };
         for await (const step of feed.read(from, AbortSignal.any([signal, this.reading.signal]))) {
           [lost, attempt] = [false, 0];
           this.isUp = true;
@@ -256,11 +262,19 @@ export class LiveHub {
     }
   }
 
+  /** Nothing was told yet: what is stored from now on is read from its first block, however late that happens. */
+  private begin(): void {
+    this.window.beginAt(BEGINNING);
+    this.head = BEGINNING;
+    this.isPlaced.resolve();
+  }
+
   private take(step: FeedStep): void {
     const held = new HeldStep(this.readable(step));
     this.window.add(held);
     this.head = held.place;
-    this.highestSlot = Math.max(this.highestSlot, held.place?.slot ?? -1);
+    this.isPlaced.resolve();
+    this.highestSlot = Math.max(this.highestSlot, held.place.slot);
     this.finalSlot = Math.max(this.finalSlot, step.finalSlot);
     for (const listener of this.listeners) listener(held);
     if (held.step.kind === "block") this.tellBlock(held);
@@ -277,7 +291,7 @@ export class LiveHub {
     } catch (error) {
       this.o.log("error", "a message of the live stream cannot be read", { reason: describe(error) });
       const to = step.kind === "block" ? step.block : step.to;
-      return { kind: "gap", from: this.head ?? null, to, finalSlot: step.finalSlot };
+      return { kind: "gap", from: this.head === undefined ? null : blockOf(this.head), to, finalSlot: step.finalSlot };
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * A place in the live feed: (slot, hash, ordinal). `ordinal` counts what the feed tells of a block, from 1; null is behind
- * all of it. As text, for Server-Sent Events and URLs: "slot:hash:ordinal", or "slot:hash".
+ * all of it. As text, for Server-Sent Events and URLs: "slot:hash:ordinal", or "slot:hash". Before the first block is a
+ * place too: whoever was told nothing yet goes on from there like from any other.
  */
 import type { BlockRef } from "../../pipeline/position.ts";
 import { refused } from "../errors.ts";
@@ -8,6 +9,9 @@ import { refused } from "../errors.ts";
 export interface Place extends BlockRef {
   readonly ordinal: number | null;
 }
+
+/** Before the first block. No block has this hash: it is no base58. */
+export const BEGINNING: Place = { slot: 0, hash: "beginning", ordinal: null };
 
 const HASH = /^[A-Za-z0-9_-]{1,64}$/;
 const WHOLE = /^\d{1,15}$/;
@@ -35,7 +39,13 @@ export function placeText({ slot, hash, ordinal }: Place): string {
   return ordinal === null ? `${slot}:${hash}` : `${slot}:${hash}:${ordinal}`;
 }
 
-/** Behind all of a block. */
-export function behind({ slot, hash }: BlockRef): Place {
-  return { slot, hash, ordinal: null };
+/** Behind all of a block; null: at the beginning. */
+export function behind(block: BlockRef | null): Place {
+  return block === null ? BEGINNING : { slot: block.slot, hash: block.hash, ordinal: null };
+}
+
+/** The block that a place is behind or inside of; null: it is at the beginning. */
+export function blockOf({ slot, hash, ordinal }: Place): BlockRef | null {
+  const isBeginning = slot === BEGINNING.slot && hash === BEGINNING.hash && ordinal === null;
+  return isBeginning ? null : { slot, hash };
 }

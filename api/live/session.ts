@@ -32,7 +32,7 @@ export class Session {
   readonly token: string | null;
   readonly closed = new AbortController();
   state: SessionState = "idle";
-  /** Behind what it was told last; null: nothing yet. */
+  /** Behind what it was told last, or where it began; null: it was not said yet. */
   place: Place | null = null;
   /** Highest final slot that it was told. */
   private finalSlot = -1;
@@ -71,7 +71,7 @@ export class Session {
     const frames = this.batch;
     this.batch = [];
     this.place = place;
-    if (step.finalSlot > this.finalSlot && place !== null) {
+    if (step.finalSlot > this.finalSlot) {
       this.finalSlot = step.finalSlot;
       frames.push(held.finalFrame(place));
     }
@@ -117,7 +117,7 @@ function undoFrame(step: UndoStep, session: Session): Frame {
   return { id: placeText(at), text };
 }
 
-function gapFrame(from: BlockRef | null, at: Place | null): Frame {
+function gapFrame(from: BlockRef | null, at: Place): Frame {
   const message = "what was between was not told: read the state at `at` or later, and go on from there";
-  return { id: at === null ? "" : placeText(at), text: JSON.stringify({ type: "gap", at, from, message }) };
+  return { id: placeText(at), text: JSON.stringify({ type: "gap", at, from, message }) };
 }

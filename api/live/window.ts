@@ -5,7 +5,7 @@
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { type BlockRef, sameBlock } from "../../pipeline/position.ts";
 import { type Frame, type Item, itemsOf } from "./items.ts";
-import { behind, type Place, placeText } from "./place.ts";
+import { behind, blockOf, type Place, placeText } from "./place.ts";
 
 /** Rows of the steps held, as decoded. */
 const BYTES_MAX = 64 * 1024 * 1024;
@@ -15,8 +15,8 @@ const MADE_MAX = 64;
 /** A step with what is made of it for clients, made once. */
 export class HeldStep {
   readonly step: FeedStep;
-  /** Where the feed stands behind it; null: at the beginning. */
-  readonly place: Place | null;
+  /** Where the feed stands behind it. */
+  readonly place: Place;
   /** Bytes of its rows. */
   readonly bytes: number;
   private made: readonly Item[] | null = null;
@@ -24,8 +24,7 @@ export class HeldStep {
 
   constructor(step: FeedStep) {
     this.step = step;
-    const after = step.kind === "block" ? step.block : step.to;
-    this.place = after === null ? null : behind(after);
+    this.place = behind(step.kind === "block" ? step.block : step.to);
     this.bytes = step.kind === "gap" ? 0 : step.commits.reduce((sum, commit) => sum + commit.bytes, 0);
   }
 
@@ -55,8 +54,8 @@ export class FeedWindow {
   private first = 0;
   private steps: HeldStep[] = [];
   private bytes = 0;
-  /** Where the feed stood before the first step held; undefined: nothing has come. */
-  private before: BlockRef | null | undefined = undefined;
+  /** Where the feed stood before the first step held; undefined: nobody knows. */
+  private before: Place | undefined = undefined;
 
   constructor(stepsMax: number) {
     this.stepsMax = stepsMax;
@@ -65,6 +64,11 @@ export class FeedWindow {
   /** Number that the next step will have. */
   get end(): number {
     return this.first + this.steps.length;
+  }
+
+  /** Nothing has come, and what comes follows this place. */
+  beginAt(place: Place): void {
+    this.before = place;
   }
 
   add(held: HeldStep): void {
@@ -94,9 +98,9 @@ export class FeedWindow {
     return isBefore ? this.first : null;
   }
 
-  /** The place before the oldest step; null when that is the beginning, or nothing has come. */
+  /** The block before the oldest step; null when that is the beginning, or nobody knows. */
   get oldest(): BlockRef | null {
-    return this.before ?? null;
+    return this.before === undefined ? null : blockOf(this.before);
   }
 
   private drop(): void {

@@ -1,7 +1,8 @@
 /** What all contenders tell: blocks of 400 trades, a second's worth of a busy launchpad in 0.4 s, as the LIVE stream has them. */
+import type { Followed } from "../../api/live/hub.ts";
 import type { HeldStep } from "../../api/live/window.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
-import type { LiveFeed } from "../../pipeline/live-feed.ts";
+
 import { LiveCommit } from "../../pipeline/live-lane.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { liveCatalog } from "../../pipeline/live-message.ts";
@@ -56,8 +57,9 @@ function tradeCells(slot: number, n: number) {
 }
 
 /** A feed that tells the steps when it is let, and then nothing more. */
-export function feedOf(told: readonly FeedStep[], before: () => Promise<void>): Pick<LiveFeed, "read" | "oldest"> {
+export function feedOf(told: readonly FeedStep[], before: () => Promise<void>): Followed["feed"] {
   return {
+    isEmpty: async () => true,
     oldest: async () => null,
     async *read(_from, signal) {
       for (const step of told) {

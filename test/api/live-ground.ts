@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeBackend } from "../../api/fixture.ts";
 import { KlineService, klineTransport } from "../../api/kline/index.ts";
-import { LiveHub, type LiveLimits, liveTransport } from "../../api/live/index.ts";
+import { type Followed, LiveHub, type LiveLimits, liveTransport } from "../../api/live/index.ts";
 import { JoinedReads } from "../../api/reads/index.ts";
 import { type ApiOptions, type RunningApi, startApi } from "../../api/server.ts";
 import type { Broker } from "../../pipeline/broker.ts";
@@ -122,9 +122,10 @@ export class LiveMarket {
   async serve(
     limits: Partial<LiveLimits> = {},
     access: Pick<ApiOptions, "tokens" | "access"> = {},
+    feed: Followed["feed"] = this.feed(),
   ): Promise<{ api: RunningApi; hub: LiveHub; url: string; stop(): Promise<void> }> {
     const hub = new LiveHub({
-      feed: this.feed(),
+      feed,
       eventTypes: new Set(EVENT_TYPES),
       world: systemWorld,
       log: silent,

@@ -5,6 +5,7 @@
  * come back, to another server too; what they hold is held against the simulator's truth.
  */
 import { afterEach, expect, test } from "bun:test";
+import type { Followed, LiveLimits } from "../../api/live/index.ts";
 import { seededRandom } from "../../pipeline/world.ts";
 import type { Truth } from "../../simulator/index.ts";
 import { type Message, stalledSocket, Terminal } from "./live-client.ts";
@@ -24,8 +25,8 @@ async function market(options: Parameters<typeof LiveMarket.start>[0]): Promise<
   return started;
 }
 
-async function serve(live: LiveMarket, limits?: Parameters<LiveMarket["serve"]>[0]) {
-  const served = await live.serve(limits);
+async function serve(live: LiveMarket, ...[limits, feed]: [limits?: Partial<LiveLimits>, feed?: Followed["feed"]]) {
+  const served = await live.serve(limits, {}, feed);
   cleanup.push(() => served.stop());
   return served;
 }
@@ -132,6 +133,89 @@ test.each([
 );
 
 const MINUTES = 180_000;
+
+test.each([1, 3])(
+  "who breaks off before anything was told goes on from the beginning, on any server: %i lanes",
+  async (lanes) => {
+    const live = await market({ seed: 1, lanes, blocks: 30 });
+    const { url } = await serve(live);
+    const steady = terminal(url);
+    await steady.connect("socket");
+    const ways = (["socket", "events"] as const).map((carrier) => ({ carrier, one: terminal(url) }));
+    for (const { one, carrier } of ways) {
+      await one.connect(carrier);
+      expect(one.at).toEqual({ slot: 0, hash: "beginning", ordinal: null });
+      one.disconnect();
+    }
+    const away = terminal(url);
+    await away.connect("socket");
+    away.disconnect();
+    await live.go(1);
+    await until(() => steady.at?.slot !== 0 && steady.at?.ordinal === null);
+    for (const { one, carrier } of ways) await one.connect(carrier);
+    await live.go(12);
+    // This one begins to read behind the first block, and remembers little.
+    const late = await serve(live, { windowSteps: 2 });
+    await until(() => late.hub.window.end > 0);
+    Object.assign(away, { url: late.url });
+    await away.connect("events");
+    while (await live.go(10));
+    const all = [steady, away, ...ways.map(({ one }) => one)];
+    const end = live.truth!.chain.lastHash;
+    await until(() => all.every(({ at }) => at?.hash === end && at.ordinal === null));
+    for (const one of all) {
+      expect(one.errors).toEqual([]);
+      expect(one.gaps).toBe(0);
+      holdAgainst(one, live.truth!);
+    }
+  },
+  MINUTES,
+);
+
+test(
+  "a server that is late to read tells everything since it answered, and does not answer before it knows from where",
+  async () => {
+    const live = await market({ seed: 1, lanes: 1, blocks: 30, rates: { undo: 0 } });
+    const gate = () => Promise.withResolvers<void>();
+    const [looks, reads] = [gate(), gate()];
+    const feed = live.feed();
+    const held = (looking: Promise<void>, reading: Promise<void>) => ({
+      oldest: () => feed.oldest(),
+      isEmpty: () => looking.then(() => feed.isEmpty()),
+      async *read(...args: Parameters<typeof feed.read>) {
+        await reading;
+        yield* feed.read(...args);
+      },
+    });
+    const limits = { heartbeatMs: 50 };
+    const knows = terminal((await serve(live, limits, held(Promise.resolve(), reads.promise))).url);
+    const blind = await socketTo((await serve(live, limits, held(looks.promise, Promise.resolve()))).url);
+    blind.socket.send(JSON.stringify({ op: "subscribe", topics: ["trades"] }));
+    await knows.connect("events");
+    // More than a reading that begins with what is recent goes back.
+    await live.go(12);
+    await until(() => blind.messages.length > 2);
+    expect(blind.messages.map(({ type, at, feed }) => ({ type, at, feed }))).toContainEqual({
+      type: "heartbeat",
+      at: null,
+      feed: "down",
+    });
+    expect(blind.messages.every(({ type }) => type === "heartbeat")).toBe(true);
+    reads.resolve();
+    looks.resolve();
+    const answer = () => blind.messages.find(({ type }) => type === "subscribed");
+    await until(() => answer() !== undefined);
+    while (await live.go(10));
+    const { chain, lines } = live.truth!;
+    await until(() => knows.at?.hash === chain.lastHash && blind.messages.at(-1)!.at.hash === chain.lastHash);
+    holdAgainst(knows, live.truth!);
+    const since = lines!.trades!.filter((line) => Number(line.split("|")[0]) > answer()!.at.slot);
+    const told = blind.messages.filter(({ type }) => type === "trade");
+    expect(since.length).toBeGreaterThan(0);
+    expect(told.map(({ trade }) => trade.signature).toSorted()).toEqual(since.map((l) => l.split("|")[2]!).toSorted());
+  },
+  MINUTES,
+);
 
 async function socketTo(url: string): Promise<{ socket: WebSocket; messages: Message[]; closed: Promise<CloseEvent> }> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/v1/live`);
