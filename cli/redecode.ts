@@ -12,6 +12,7 @@ interface Options {
   readonly to?: string;
   readonly source?: string;
   readonly dryRun?: boolean;
+  readonly allowRemoval?: boolean;
   readonly rebuild?: boolean;
 }
 
@@ -29,7 +30,9 @@ Examples:
 First add the layout (docs/decoders.md) and restart the stages with it. Blocks are read from the stream that holds them, as far
 back as streams.blocksMaxBytes reaches, and from the lake where archive.rawBlocks has kept them; of other slots, payloads that were
 kept in quarantine are read again. Wrong rows are
-replaced, missing ones added, and what is understood leaves the quarantine. Other programs' rows stay as they are.`,
+replaced, missing ones added, and what is understood leaves the quarantine. Other programs' rows, and those of blocks that could not
+be read again, stay as they are. Where more than 1 % of a dataset's rows would go and nothing come of their events, nothing is
+changed unless --allow-removal is given.`,
     );
 }
 
@@ -55,15 +58,17 @@ function common(command: Command, context: CliContext, keptOnly: boolean): Comma
     .option("--to <slot>", "last slot (default: the last that the lake has)")
     .option("--source <name>", "one source of several")
     .option("--rebuild", "then make the hot stores of this host anew, which hold what was decoded before")
+    .option("--allow-removal", "also where many rows would go and nothing would come of their events")
     .option("--dry-run", "say what would change, and change nothing")
     .action(async (options: Options, own: Command) => {
       const { config: loaded, json } = context.load(own);
       const config: Config = activeConfig(oneSource(loaded, options.source), keptGenerations(loaded));
-      const { program, dryRun = false, rebuild = false } = options;
+      const { program, dryRun = false, allowRemoval = false, rebuild = false } = options;
       const from = options.from === undefined ? null : wholeNumber("--from", options.from, 0);
       const to = options.to === undefined ? null : wholeNumber("--to", options.to, from ?? 0);
       const { runRedecode } = await import("./redecode/command.ts");
       const hotRoot = folders(loaded).hot;
-      await runRedecode({ config, program, from, to, keptOnly, dryRun, rebuild, json, hotRoot }, context);
+      const range = { from, to, keptOnly };
+      await runRedecode({ config, program, ...range, dryRun, allowRemoval, rebuild, json, hotRoot }, context);
     });
 }

@@ -14,6 +14,7 @@ import type { Table } from "../../pipeline/wire/table.ts";
 import { DecodeStage } from "../../stages/decode/stage.ts";
 import { readChainRows } from "../../storage/lake/chain-rows.ts";
 import type { SlotRange } from "../../storage/lake/coverage.ts";
+import type { KnownBlocks } from "../../storage/lake/known-blocks.ts";
 import { coverageOf, type LakeSnapshot } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 
@@ -24,16 +25,16 @@ export interface HeldBlock {
   readonly block: BlockMeta;
   readonly payload: Uint8Array;
   readonly typeName: string;
+  /** Module whose output it is. */
+  readonly moduleHash: string;
+  /** From this slot up to its own there is no other block. */
+  readonly since: number;
 }
 
-/** Blocks, and the slots of which none was missing. */
+/** Where blocks are still at hand. */
 export interface BlockSource {
-  /** Hands over final blocks, in the order of the chain; resolves to the slots of which all were there, null: none. */
-  read(
-    range: SlotRange,
-    take: (blocks: readonly HeldBlock[]) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<SlotRange[]>;
+  /** Hands over the final blocks of these slots that are there, each once, in the order of the chain. */
+  read(range: SlotRange, take: (blocks: readonly HeldBlock[]) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
 /** Decodes blocks with the decoders of today. */
@@ -58,7 +59,7 @@ export function streamedBlocks(d: Deployment): BlockSource {
     async read(range, take, signal) {
       const n = names(d.config["nats.prefix"], d.source);
       const state = await d.broker.streamState(n.blocks.stream);
-      if (state === null || state.messages === 0) return [];
+      if (state === null || state.messages === 0) return;
       const canonical = new Canonical();
       const stop = new AbortController();
       const reader = new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec);
@@ -71,14 +72,18 @@ export function streamedBlocks(d: Deployment): BlockSource {
       }
       stop.abort(new Shutdown());
       if (signal.aborted) throw new Shutdown();
-      const whole = { first: Math.max(range.first, canonical.from), last: Math.min(range.last, canonical.finalSlot) };
-      return whole.first > whole.last ? [] : [whole];
     },
   };
 }
 
 /** The lake's own archive of raw blocks. */
-export function archivedBlocks(lake: LakeSnapshot, store: ObjectStore, source: string, workDir: string): BlockSource {
+export function archivedBlocks(
+  lake: LakeSnapshot,
+  known: KnownBlocks,
+  store: ObjectStore,
+  source: string,
+  workDir: string,
+): BlockSource {
   return {
     async read(range, take, signal) {
       const covered = coverageOf(lake, source, RAW_BLOCKS.name)
@@ -89,24 +94,31 @@ export function archivedBlocks(lake: LakeSnapshot, store: ObjectStore, source: s
         const position = { slot: last, hash: "", cursor: "", moduleHash: "" };
         const history = { position, recent: [], time: 0, firstSlot: first, files: new Map([[RAW_BLOCKS.name, files]]) };
         const datasets = [RAW_BLOCKS];
+        let since = first;
         for await (const { tables } of readChainRows({ store, history, datasets, aboveSlot: first - 1, workDir })) {
           if (signal.aborted) throw new Shutdown();
-          await take(blocksIn(tables.get(RAW_BLOCKS.name)!));
+          const rows = tables.get(RAW_BLOCKS.name)!;
+          await take(blocksIn(rows, since, known));
+          since = rows.column("slot").number(rows.length - 1) + 1;
         }
       }
-      return covered;
     },
   };
 }
 
-function blocksIn(table: Table): HeldBlock[] {
+/** `since`: the slot after the last row before these. Blocks that had no output have no row. */
+function blocksIn(table: Table, since: number, known: KnownBlocks): HeldBlock[] {
   const [slot, time, hash, type, payload] = ["slot", "block_time", "hash", "type", "payload"].map((name) =>
     table.column(name),
   ) as [Column, Column, Column, Column, Column];
   return Array.from({ length: table.length }, (_, i) => {
     const at = slot.number(i);
     const block = { slot: at, hash: hash.string(i), cursor: "", time: time.number(i), finalSlot: at };
-    return { block, payload: payload.bytes(i), typeName: type.string(i) };
+    return {
+      ...{ block, payload: payload.bytes(i), typeName: type.string(i) },
+      moduleHash: known.rawModuleAt(at),
+      since: i === 0 ? since : slot.number(i - 1) + 1,
+    };
   });
 }
 
@@ -126,10 +138,11 @@ function bodyOf(incoming: Incoming<BlockBatch>): BlockBatch | "damaged" | null {
   }
 }
 
-/** The chain as the messages tell it: blocks that are final, once each, and from where on none is missing. */
-class Canonical {
-  /** From this slot on all blocks were there. */
-  from = Number.POSITIVE_INFINITY;
+/**
+ * The chain as the messages tell it: blocks that are final, once each. Of a block that is not there nothing is concluded: a
+ * stream begins anywhere, and may have holes.
+ */
+export class Canonical {
   /** Up to here what was there is final. */
   finalSlot = -1;
   private last: BlockRef | null | undefined = undefined;
@@ -137,27 +150,27 @@ class Canonical {
 
   /** `body`: its blocks; null: none is wanted. Returns those that have become final. */
   add(link: Link, body: BlockBatch | "damaged" | null): HeldBlock[] {
-    // A message that does not follow the one before: what lies between is missing.
-    if (this.last === undefined || !sameBlock(link.prev, this.last)) this.beginAfter(link.prev?.slot ?? -1);
+    // A message that does not follow the one before: what lies between is missing, maybe an undo of what we hold.
+    if (this.last === undefined || !sameBlock(link.prev, this.last)) this.unfinal = [];
     this.last = link.next;
     if (link.kind === "undo") {
       this.unfinal = this.unfinal.filter(({ block }) => block.slot < link.next.slot || sameBlock(block, link.next));
     }
-    if (body === "damaged") this.beginAfter(link.next.slot);
-    else if (body !== null) {
-      body.blocks.forEach((block, i) => {
-        this.unfinal.push({ block, payload: body.payloads[i]!, typeName: body.typeName });
-      });
-    }
-    this.finalSlot = Math.min(Math.max(this.finalSlot, link.finalSlot), link.next.slot);
+    if (body !== null && body !== "damaged") this.hold(link, body);
+    this.finalSlot = Math.max(this.finalSlot, Math.min(link.finalSlot, link.next.slot));
     const isFinal = ({ block }: HeldBlock) => block.slot <= this.finalSlot;
     const done = this.unfinal.filter(isFinal);
     this.unfinal = this.unfinal.filter((held) => !isFinal(held));
     return done;
   }
 
-  private beginAfter(slot: number): void {
-    this.from = slot + 1;
-    this.unfinal = [];
+  private hold({ prev, next }: Link, { blocks, payloads, typeName }: BlockBatch): void {
+    blocks.forEach((block, i) => {
+      // Come again after it was final: it may be of a fork that was abandoned.
+      if (block.slot <= this.finalSlot) return;
+      const before = i === 0 ? prev : blocks[i - 1]!;
+      const since = before === null ? block.slot : before.slot + 1;
+      this.unfinal.push({ block, payload: payloads[i]!, typeName, moduleHash: next.moduleHash, since });
+    });
   }
 }

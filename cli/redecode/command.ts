@@ -5,6 +5,7 @@ import type { Config } from "../../pipeline/config.ts";
 import type { Deployment } from "../../pipeline/deployment.ts";
 import { Fatal, Shutdown } from "../../pipeline/errors.ts";
 import type { ProgramSpec } from "../../stages/decode/program.ts";
+import type { SlotRange } from "../../storage/lake/coverage.ts";
 import { connectBroker, openDeployment } from "../deployment.ts";
 import { folders } from "../folders.ts";
 import { lakeWriter } from "../lake.ts";
@@ -12,6 +13,7 @@ import { type CommandIo, table, toJson } from "../output.ts";
 import { formatNumber, ProgressLine } from "../progress-line.ts";
 import { rebuild } from "../rebuild/command.ts";
 import { type Redecoded, redecode } from "./redecode.ts";
+import { removals } from "./removal.ts";
 import { renewingEvents } from "./renew.ts";
 
 export interface RedecodeCommand {
@@ -21,6 +23,7 @@ export interface RedecodeCommand {
   readonly to: number | null;
   readonly keptOnly: boolean;
   readonly dryRun: boolean;
+  readonly allowRemoval: boolean;
   readonly rebuild: boolean;
   readonly json: boolean;
   /** Folder of the hot stores of all sources. */
@@ -41,7 +44,7 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
     const run = () =>
       redecode({
         ...{ deployment, store, program, dryRun, workDir: folders(config).temp, signal: stop.signal },
-        ...{ from: options.from, to: options.to, keptOnly: options.keptOnly },
+        ...{ from: options.from, to: options.to, keptOnly: options.keptOnly, allowRemoval: options.allowRemoval },
         onProgress: (text) => line.show(() => text),
       });
     let done: Redecoded;
@@ -80,14 +83,28 @@ function programNamed({ programs }: Deployment, name: string): ProgramSpec {
   });
 }
 
-function show(done: Redecoded, { dryRun, json, rebuild: rebuilds }: RedecodeCommand, { stdout }: CommandIo): void {
+/** Ranges that are written out; of more the rest is counted. */
+const SHOWN_RANGES = 5;
+
+function rangesText(ranges: readonly SlotRange[]): string {
+  const shown = ranges.slice(0, SHOWN_RANGES).map(({ first, last }) => `${first}-${last}`);
+  const more = ranges.length > SHOWN_RANGES ? ` and ${ranges.length - SHOWN_RANGES} more` : "";
+  return shown.length === 0 ? "none" : `${shown.join(", ")}${more}`;
+}
+
+function show(done: Redecoded, options: RedecodeCommand, { stdout }: CommandIo): void {
+  const { dryRun, json, keptOnly, rebuild: rebuilds } = options;
   if (json) {
     stdout.write(`${toJson({ dryRun, ...done })}\n`);
     return;
   }
-  const { range, blocks, kept, corrected } = done;
-  const slots = ({ first, last }: { first: number; last: number }) => `${first}-${last}`;
-  stdout.write(`slots ${slots(range)}; decoded from blocks: ${blocks.map(slots).join(", ") || "none"}\n`);
+  const { range, blocks, notRead, kept, corrected } = done;
+  stdout.write(`slots ${rangesText([range])}; decoded from blocks: ${rangesText(blocks)}\n`);
+  if (notRead.length > 0 && !keptOnly) {
+    stdout.write(
+      `blocks not at hand: ${rangesText(notRead)}: what the lake has of them stays as it is, but for kept payloads\n`,
+    );
+  }
   if (kept.read + kept.needBlock > 0) {
     const rest = kept.needBlock === 0 ? "" : `; ${formatNumber(kept.needBlock)} can only be told from their block`;
     stdout.write(
@@ -101,6 +118,10 @@ function show(done: Redecoded, { dryRun, json, rebuild: rebuilds }: RedecodeComm
   });
   const columns = ["dataset", "rows that go", "rows that come", "files"].map((name) => ({ name }));
   if (rows.length > 0) stdout.write(table(stdout, columns, rows));
+  for (const { dataset, rows: gone, of } of removals(corrected)) {
+    const what = `${formatNumber(gone)} of ${formatNumber(of)} rows of ${dataset}`;
+    stdout.write(`${what} go and nothing comes of their events${dryRun ? ": asks for --allow-removal" : ""}\n`);
+  }
   if (rows.length === 0) stdout.write("the lake holds all of it already\n");
   else if (dryRun) stdout.write("nothing was changed\n");
   else if (!rebuilds) stdout.write("the hot stores hold what was decoded before: run sluice rebuild\n");

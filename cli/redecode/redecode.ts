@@ -12,12 +12,16 @@ import { KeptPayloads } from "../../stages/decode/kept-payloads.ts";
 import type { ProgramSpec } from "../../stages/decode/program.ts";
 import { readChainRows } from "../../storage/lake/chain-rows.ts";
 import { type Corrected, type Correction, correctLake } from "../../storage/lake/correction.ts";
-import type { SlotRange } from "../../storage/lake/coverage.ts";
+import { includes, type SlotRange, without } from "../../storage/lake/coverage.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";
-import { historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
+import { KnownBlocks } from "../../storage/lake/known-blocks.ts";
+import { Manifest } from "../../storage/lake/manifest.ts";
+import { coverageOf, historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
-import { archivedBlocks, blockDecoder, streamedBlocks } from "./blocks.ts";
+import { archivedBlocks, blockDecoder, type HeldBlock, streamedBlocks } from "./blocks.ts";
+import { BlocksRead } from "./blocks-read.ts";
+import { mustNotRemove } from "./removal.ts";
 import { ofProgram, RowFiles } from "./rows.ts";
 
 export interface RedecodeOptions {
@@ -32,6 +36,8 @@ export interface RedecodeOptions {
   /** Leave raw blocks aside: only what was kept is read again. */
   readonly keptOnly: boolean;
   readonly dryRun: boolean;
+  /** Do it also where many rows go and nothing comes of their events. */
+  readonly allowRemoval: boolean;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
@@ -41,6 +47,8 @@ export interface Redecoded {
   readonly range: SlotRange;
   /** Slots that were decoded from their blocks. */
   readonly blocks: readonly SlotRange[];
+  /** Slots that the lake covers, but whose blocks could not be read again: their rows stay, but for kept payloads. */
+  readonly notRead: readonly SlotRange[];
   /** Payloads of other slots: read again, understood now, and those that only their block could tell. */
   readonly kept: { readonly read: number; readonly healed: number; readonly needBlock: number };
   readonly corrected: readonly Corrected[];
@@ -52,6 +60,8 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
   const live = historyOf(lake, d.source);
   if (live === null) throw nothingThere(store, d.source);
   // Also what was brought by a backfill.
+  const entries = (await Array.fromAsync(new Manifest(store).after(null))).map(({ entry }) => entry);
+  const known = new KnownBlocks(entries, d.source);
   const files = [...lake.files].map(([name, all]) => [name, all.filter((file) => file.source === d.source)] as const);
   const history = { ...live, files: new Map(files) };
   const range = rangeOf(options, history);
@@ -64,14 +74,16 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
       await decoded.add(ofProgram(tables, id));
       onProgress(`decoding blocks: slot ${blocks.at(-1)?.slot}`);
     });
-    const whole: SlotRange[] = [];
+    const blocksRead = new BlocksRead(known);
     if (!options.keptOnly) {
-      whole.push(...(await streamedBlocks(d).read(range, decode, signal)));
+      const take = (blocks: readonly HeldBlock[]) => decode(blocksRead.admit(blocks));
+      await streamedBlocks(d).read(range, take, signal);
       // What the stream holds no more, the lake may.
-      const archived = archivedBlocks(lake, store, d.source, options.workDir);
-      for (const rest of without(range, whole[0])) whole.push(...(await archived.read(rest, decode, signal)));
+      const archived = archivedBlocks(lake, known, store, d.source, options.workDir);
+      for (const rest of without(range, blocksRead.spans)) await archived.read(rest, take, signal);
     }
     await decoded.end();
+    const whole = blocksRead.slots;
     const healed = new RowFiles(duck, folder, "kept");
     const reread = new RowFiles(duck, folder, "reread");
     const kept = await readKept(options, history, range, whole, healed, reread);
@@ -82,15 +94,22 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
       // A list that is understood now has keys of its own for its elements.
       reread: [...reread.parts.values(), ...healed.parts.values()].flat(),
     };
-    const corrected = await correctLake({
-      ...{ store, source: d.source, range, correction, duck, folder, dryRun: options.dryRun },
-      datasets: [...d.catalog.values()],
-      onStretch: (done, total) => {
-        if (signal.aborted) throw new Shutdown();
-        onProgress(`${options.dryRun ? "comparing" : "correcting"} the lake: ${done} of ${total} stretches`);
-      },
-    });
-    return { program: program.name, range, blocks: whole.sort((a, b) => a.first - b.first), kept, corrected };
+    const correct = (dryRun: boolean) =>
+      correctLake({
+        ...{ store, source: d.source, range, correction, duck, folder, dryRun },
+        datasets: [...d.catalog.values()],
+        onStretch: (done, total) => {
+          if (signal.aborted) throw new Shutdown();
+          onProgress(`${dryRun ? "comparing" : "correcting"} the lake: ${done} of ${total} stretches`);
+        },
+      });
+    // Before the first file is replaced: what is removed by mistake is hard to get back.
+    if (!options.dryRun && !options.allowRemoval) mustNotRemove(await correct(true));
+    const corrected = await correct(options.dryRun);
+    const covered = coverageOf(lake, d.source, QUARANTINE.name).flatMap((part) => clip(part, range));
+    const blocks = blocksRead.spans.flatMap((part) => clip(part, range));
+    const notRead = covered.flatMap((part) => without(part, blocksRead.spans));
+    return { program: program.name, range, blocks, notRead, kept, corrected };
   } finally {
     duck.close();
     await rm(folder, { recursive: true, force: true });
@@ -130,18 +149,15 @@ async function readKept(
 
 function outside(table: Table, whole: readonly SlotRange[]): Table {
   const slot = table.column("slot");
-  const isWhole = (at: number) => whole.some(({ first, last }) => first <= at && at <= last);
-  return table.take(Array.from({ length: table.length }, (_, i) => i).filter((row) => !isWhole(slot.number(row))));
+  return table.take(
+    Array.from({ length: table.length }, (_, i) => i).filter((row) => !includes(whole, slot.number(row))),
+  );
 }
 
-/** The parts of a range before and after another. */
-function without(range: SlotRange, other: SlotRange | undefined): SlotRange[] {
-  if (other === undefined) return [range];
-  const parts = [
-    { first: range.first, last: other.first - 1 },
-    { first: other.last + 1, last: range.last },
-  ];
-  return parts.filter(({ first, last }) => first <= last);
+/** The part of a range that lies in another: none or one. */
+function clip(part: SlotRange, { first, last }: SlotRange): SlotRange[] {
+  const clipped = { first: Math.max(part.first, first), last: Math.min(part.last, last) };
+  return clipped.first <= clipped.last ? [clipped] : [];
 }
 
 function joined(...all: readonly ReadonlyMap<string, readonly string[]>[]): Map<string, readonly string[]> {

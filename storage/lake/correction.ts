@@ -28,7 +28,7 @@ import type { ObjectStore } from "./store.ts";
 export interface Correction {
   /** Address of the program, base58. */
   readonly program: string;
-  /** Slots of which all of the program's rows are among the new ones. */
+  /** Slots whose blocks were read again: all of the program's rows there are among the new ones. Sorted, apart. */
   readonly whole: readonly SlotRange[];
   /** Parquet files whose rows name, by their key, events of which all rows are among the new ones. */
   readonly reread: readonly string[];
@@ -57,6 +57,10 @@ export interface Corrected {
   readonly slots: SlotRange;
   readonly rowsGone: number;
   readonly rowsCome: number;
+  /** Rows that go, and of whose instruction no row comes in any dataset. */
+  readonly rowsRemoved: number;
+  /** Rows of what is known better, on days that change. */
+  readonly rowsCompared: number;
   readonly filesBefore: number;
   readonly filesAfter: number;
 }
@@ -135,6 +139,7 @@ async function correctStretch(
 ): Promise<{ draft: EntryDraft | null; corrected: Corrected[] }> {
   const [first, last] = [stretch.entries[0]!, stretch.entries.at(-1)!];
   const slots = { first: first.first.slot, last: last.last.slot };
+  for (const sql of knownOf(options.correction, slots)) await options.duck.run(sql);
   const corrected: Corrected[] = [];
   const files: FileEntry[] = [];
   const replaces: string[] = [];
@@ -207,8 +212,11 @@ async function correctDataset(
   }
   for (const { key } of own) store.release(key);
   if (changes.length === 0) return null;
-  const sum = (column: 1 | 2) => changes.reduce((total, row) => total + Number(row[column]), 0);
-  const counts = { rowsGone: sum(1), rowsCome: sum(2), filesBefore: replaces.length, filesAfter: files.length };
+  const sum = (column: 1 | 2 | 3 | 4) => changes.reduce((total, row) => total + Number(row[column]), 0);
+  const counts = {
+    ...{ rowsGone: sum(1), rowsCome: sum(2), rowsRemoved: sum(3), rowsCompared: sum(4) },
+    ...{ filesBefore: replaces.length, filesAfter: files.length },
+  };
   return { corrected: { dataset: spec.name, slots, ...counts }, files, replaces };
 }
 
@@ -223,14 +231,13 @@ class Rows {
     spec: DatasetSpec,
     files: readonly string[],
     parts: readonly string[],
-    { program, whole }: Correction,
+    { program }: Correction,
     slots: SlotRange,
     day: number | null = null,
   ) {
     this.columns = spec.columns.flatMap(lakeNames).map(quoteName).join(", ");
-    const inWhole = whole.map(({ first, last }) => `r.slot BETWEEN ${first} AND ${last}`);
     const sameKey = KEY.map((column) => `v.${column} = r.${column}`).join(" AND ");
-    const isKnown = [...inWhole, `EXISTS (SELECT 1 FROM void_keys v WHERE ${sameKey})`].join(" OR ");
+    const isKnown = `r.slot IN (SELECT slot FROM read_slots) OR EXISTS (SELECT 1 FROM void_keys v WHERE ${sameKey})`;
     this.old = select(spec, files);
     const ofDay = day === null ? "" : ` AND block_time // 86400 = ${day}`;
     this.fresh = `SELECT DISTINCT ${this.columns} FROM (${select(spec, parts)}) r
@@ -238,13 +245,21 @@ class Rows {
     this.isVoid = `r.program = ${quoteText(program)} AND (${isKnown})`;
   }
 
-  /** Days on which rows are void that do not come again, or come that were not there: day, how many go, how many come. */
+  /**
+   * Days on which rows are void that do not come again, or come that were not there: day, how many go, how many come, how many
+   * of those that go leave nothing of their instruction, and how many are void in all.
+   */
   changes(): string {
     const voided = `SELECT ${this.columns} FROM (${this.old}) r WHERE ${this.isVoid}`;
-    return `SELECT day, sum(gone)::BIGINT, sum(come)::BIGINT FROM (
-        SELECT block_time // 86400 AS day, 1 AS gone, 0 AS come FROM (${voided} EXCEPT ALL ${this.fresh})
-        UNION ALL SELECT block_time // 86400, 0, 1 FROM (${this.fresh} EXCEPT ALL ${voided}))
-      GROUP BY day ORDER BY day`;
+    const isSame = INSTRUCTION.map((column) => `f.${column} IS NOT DISTINCT FROM r.${column}`).join(" AND ");
+    return `SELECT day, sum(gone)::BIGINT, sum(come)::BIGINT, sum(removed)::BIGINT, sum(void)::BIGINT FROM (
+        SELECT block_time // 86400 AS day, 1 AS gone, 0 AS come, 0 AS removed, 0 AS void
+          FROM (${voided} EXCEPT ALL ${this.fresh})
+        UNION ALL SELECT block_time // 86400, 0, 1, 0, 0 FROM (${this.fresh} EXCEPT ALL ${voided})
+        UNION ALL SELECT block_time // 86400, 0, 0, 0, 1 FROM (${voided})
+        UNION ALL SELECT block_time // 86400, 0, 0, 1, 0 FROM (${voided}) r
+          WHERE NOT EXISTS (SELECT 1 FROM fresh_instructions f WHERE ${isSame}))
+      GROUP BY day HAVING sum(gone) + sum(come) > 0 ORDER BY day`;
   }
 
   /** The rows as they should be. */
@@ -255,6 +270,29 @@ class Rows {
 
 /** The columns that tell an event from all others. */
 const KEY = ["slot", "signature", "instruction_path", "ordinal"];
+
+/** The columns that tell an instruction from all others. */
+const INSTRUCTION = ["slot", "signature", "instruction_path"];
+
+/** Tables of a stretch: slots whose blocks were read again, and instructions of which there are new rows. */
+function knownOf({ whole, parts }: Correction, slots: SlotRange): string[] {
+  const within = whole.filter(({ first, last }) => first <= slots.last && last >= slots.first);
+  const ranges = within.map(({ first, last }) => `(${first}, ${last})`).join(", ");
+  const read =
+    within.length === 0
+      ? "SELECT 0::UBIGINT AS slot WHERE false"
+      : `SELECT unnest(generate_series(a, b))::UBIGINT AS slot FROM (VALUES ${ranges}) AS t(a, b)`;
+  const files = [...parts.values()].flat();
+  const fresh =
+    files.length === 0
+      ? "SELECT 0::UBIGINT AS slot, '' AS signature, '' AS instruction_path WHERE false"
+      : `SELECT DISTINCT ${INSTRUCTION.join(", ")} FROM read_parquet([${files.map(quoteText).join(", ")}], union_by_name = true)
+          WHERE slot BETWEEN ${slots.first} AND ${slots.last}`;
+  return [
+    `CREATE OR REPLACE TEMP TABLE read_slots AS ${read}`,
+    `CREATE OR REPLACE TEMP TABLE fresh_instructions AS ${fresh}`,
+  ];
+}
 
 function voidKeys({ reread }: Correction): string {
   const rows =

@@ -21,3 +21,28 @@ export function overlap(ranges: readonly SlotRange[], range: SlotRange): SlotRan
   if (touched.length === 0) return null;
   return { first: Math.max(range.first, touched[0]!.first), last: Math.min(range.last, touched.at(-1)!.last) };
 }
+
+/** What of `range` lies in none of `others`, in order. */
+export function without(range: SlotRange, others: readonly SlotRange[]): SlotRange[] {
+  const parts: SlotRange[] = [];
+  let first = range.first;
+  for (const other of others.toSorted((a, b) => a.first - b.first)) {
+    if (other.last < first) continue;
+    if (other.first > range.last) break;
+    if (other.first > first) parts.push({ first, last: other.first - 1 });
+    first = other.last + 1;
+  }
+  if (first <= range.last) parts.push({ first, last: range.last });
+  return parts;
+}
+
+/** Whether a slot lies in one of `ranges`, which are sorted and apart from each other. */
+export function includes(ranges: readonly SlotRange[], slot: number): boolean {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ranges[middle]!.last < slot) low = middle + 1;
+    else high = middle;
+  }
+  return low < ranges.length && ranges[low]!.first <= slot;
+}

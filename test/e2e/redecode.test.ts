@@ -6,6 +6,7 @@
  */
 import { expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
+import { holdLakeAgainst } from "../../cli/verdict.ts";
 import { names } from "../../pipeline/names.ts";
 import { useGround } from "./ground.ts";
 import { Market } from "./market.ts";
@@ -56,6 +57,7 @@ async function json(args: readonly string[]): Promise<Record<string, unknown>> {
 }
 
 interface Done {
+  readonly notRead: readonly { first: number; last: number }[];
   readonly blocks: readonly { first: number; last: number }[];
   readonly kept: { read: number; healed: number; needBlock: number };
   readonly corrected: readonly { dataset: string; rowsGone: number; rowsCome: number; slots: { last: number } }[];
@@ -133,4 +135,21 @@ test("from the blocks at hand, while the stages run with the new layout, and wha
   expect(await json(["verify", "--deep", ...flags(market)])).toMatchObject({ ok: true, findings: [] });
   const log = await readFile(second.log, "utf8");
   expect(log.split("Substreams session").length).toBe(2);
+}, 300_000);
+
+test("history that a backfill has brought is left as it is, for BLOCKS never held it", async () => {
+  const market = await Market.open(ground, { blocks: 300, seed: 64, settings: SETTINGS });
+  const { firstSlot, lastSlot } = market.truth.chain;
+  const half = Math.floor((firstSlot + lastSlot) / 2);
+  expect(await market.start(["--exit-at-end"], [...market.whole, `source.startBlock=${half}`]).exited).toBe(0);
+  await json(["backfill", "--from", String(firstSlot), "--sample", "0", ...flags(market)]);
+  expect(await holdLakeAgainst(market.config, market.truth)).toEqual([]);
+  const command = ["redecode", "--program", "spinpet", ...flags(market)];
+  const done = (await json(command)) as unknown as Done;
+  expect(done.corrected).toEqual([]);
+  expect(done.blocks[0]!.first).toBeGreaterThanOrEqual(half);
+  expect(done.notRead[0]).toMatchObject({ first: firstSlot });
+  expect(done.notRead[0]!.last).toBeGreaterThanOrEqual(half - 1);
+  expect((await ground.run([...command, "--dry-run"])).stdout).toContain("stays as it is");
+  expect(await holdLakeAgainst(market.config, market.truth)).toEqual([]);
 }, 300_000);
