@@ -41,7 +41,8 @@ export interface BlockSource {
 export function blockDecoder(d: Deployment, take: (rows: RowBatch) => Promise<void>) {
   const stage = new DecodeStage({
     ...{ programs: d.programs, maps: d.maps, failedTransactions: d.config["decode.failedTransactions"] },
-    keepLonger: d.config["decode.keepLonger"],
+    // Whatever the setting is now: those that were kept once would go.
+    keepLonger: true,
   });
   return async (blocks: readonly HeldBlock[]): Promise<void> => {
     for (let at = 0; at < blocks.length; at += AT_ONCE) {

@@ -179,3 +179,14 @@ test("compacted files are corrected whole; what ends in between leaves the lake 
   expect(await entryCount()).toBe(before);
   await sound();
 });
+
+test("rows of whose instruction nothing comes are told from those that are replaced", async () => {
+  await fill([10, 11, 12, 13]);
+  const whole = [
+    { first: 10, last: 11 },
+    { first: 13, last: 13 },
+  ];
+  const parts = new Map([["trades", [await part([right(10)])]]]);
+  const [change] = await correct({ whole, parts }, undefined, true);
+  expect(change).toMatchObject({ rowsGone: 3, rowsCome: 1, rowsRemoved: 2, rowsCompared: 3 });
+});
