@@ -75,6 +75,7 @@ async function toldOf(error: unknown, job: ForeignJob): Promise<Extract<FromProc
   const { classify, describe } = await import("../pipeline/errors.ts");
   const { code, message, hint } = classify(error);
   const untold = { code: "SQL_FAILED", message: "the query could not be answered", cause: describe(error) };
+  if (code === "HOT_MISSING") return { code, message, passes: true };
   if (!code.startsWith("SQL_")) return untold;
   const first = message.split("\n", 1)[0]!;
   const places = [job.workDir, job.lakeName, ...job.hot.map((own) => own.folder), process.cwd()];

@@ -26,13 +26,14 @@ catalogue after a compaction, or to see what came since. For a bucket, it reads 
     .action(async (options: { file: string; source?: string }, command: Command) => {
       const { config } = context.load(command);
       const [own] = sourcesOfLake(config, options.source);
-      const [{ duckLakeScript }, { LakeReader }, { lakeStore }, { folders }] = await Promise.all([
+      const [{ duckLakeScript }, { LakeReader, ofSource }, { lakeStore }, { folders }] = await Promise.all([
         import("../storage/lake/ducklake.ts"),
         import("../storage/lake/reader.ts"),
         import("./lake.ts"),
         import("./folders.ts"),
       ]);
-      const lake = await new LakeReader(await lakeStore(own!)).read();
+      const whole = await new LakeReader(await lakeStore(own!)).read();
+      const lake = options.source === undefined ? whole : ofSource(whole, own!["source.name"]);
       const url = own!["lake.url"];
       const inBucket = url !== "";
       const script = duckLakeScript({

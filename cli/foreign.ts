@@ -14,7 +14,7 @@ export async function foreignQueries(config: Config): Promise<ForeignQueries> {
   const { catalog } = await decodersFor(config);
   return new ForeignQueries({
     command: [process.execPath, "--smol", MAIN, "answer"],
-    lake: lakeView(await lakeStore(config)),
+    lake: lakeView(await lakeStore(config), config["source.name"]),
     hot: [{ source: config["source.name"], folder: hot, lanes: config.lanes }],
     catalog: [...catalog.values()],
     workDir: temp,

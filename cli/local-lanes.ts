@@ -1,7 +1,7 @@
 /** The hot stores of this host as SQL reads them: all lanes that have a file here. */
 import { classify } from "../pipeline/errors.ts";
 import type { Table } from "../pipeline/wire/table.ts";
-import type { HotSource, HotStand } from "../storage/analytics/analytics.ts";
+import type { HotSource, HotStand, MissingLane } from "../storage/analytics/analytics.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { HotReader } from "../storage/hot/reader.ts";
 
@@ -12,18 +12,22 @@ interface Lane {
 
 export class LocalLanes implements HotSource {
   readonly source: string;
-  private readonly lanes: readonly Lane[];
+  private readonly lanes: Lane[] = [];
+  private absent: readonly MissingLane[];
 
-  /** `lanes`: how many the deployment has; those without a file here belong to another host, or hold nothing yet. */
+  /** `lanes`: how many the deployment has; those without a file here belong to another host, are lost, or have yet to begin. */
   constructor(source: string, folder: string, lanes: number) {
     this.source = source;
-    this.lanes = Array.from({ length: lanes }, (_, lane) => {
-      const reader = unless("HOT_MISSING", () => new HotReader(laneFile(folder, lane)));
-      return reader === null ? null : { name: `lane ${lane}`, reader };
-    }).filter((lane) => lane !== null);
+    this.absent = Array.from({ length: lanes }, (_, lane) => ({ name: `lane ${lane}`, file: laneFile(folder, lane) }));
+    this.openMore();
+  }
+
+  missing(): readonly MissingLane[] {
+    return this.absent;
   }
 
   async stands(): Promise<HotStand[]> {
+    this.openMore();
     return this.lanes.map(({ name, reader }) => {
       const stand = reader.stand();
       return { name, position: stand?.position ?? null, finalSlot: stand?.finalSlot ?? 0 };
@@ -43,6 +47,15 @@ export class LocalLanes implements HotSource {
         pieces.return(undefined);
       }
     }
+  }
+
+  /** A shell may have been opened before the lanes had begun. */
+  private openMore(): void {
+    this.absent = this.absent.filter(({ name, file }) => {
+      const reader = unless("HOT_MISSING", () => new HotReader(file));
+      if (reader !== null) this.lanes.push({ name, reader });
+      return reader === null;
+    });
   }
 
   close(): void {

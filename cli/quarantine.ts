@@ -131,7 +131,9 @@ interface Listing {
 
 async function listPayloads({ config, options, limit, json }: Listing, { stdout }: CommandIo): Promise<void> {
   const selection = selectionOf(options);
-  const { analytics, close } = await openStores(sourcesOfLake(config, options.source), false);
+  const { analytics, close } = await openStores(sourcesOfLake(config, options.source), {
+    onlyThese: options.source !== undefined,
+  });
   try {
     const [groups, newest] = [await summary(analytics, selection), await payloads(analytics, selection, limit)];
     if (json) {
@@ -205,7 +207,7 @@ interface Shown {
 }
 
 async function payloadFacts(config: Config, id: string, source: string | undefined): Promise<Shown[]> {
-  const { analytics, close } = await openStores(sourcesOfLake(config, source), false);
+  const { analytics, close } = await openStores(sourcesOfLake(config, source), { onlyThese: source !== undefined });
   try {
     return (await payloadsById(analytics, id)).map(({ payload, time, ...rest }) => {
       const facts: Omit<PayloadFacts, "time"> & { time: string } = { ...rest, time: isoTime(time * 1000) };

@@ -10,9 +10,10 @@ import type { Config } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import type { DatasetCatalog } from "../pipeline/wire/batch.ts";
 import { systemWorld } from "../pipeline/world.ts";
-import type { Analytics, Seen } from "../storage/analytics/analytics.ts";
+import type { Analytics, LakeView, Seen } from "../storage/analytics/analytics.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { folders } from "./folders.ts";
+import type { LocalLanes } from "./local-lanes.ts";
 import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, paint } from "./output.ts";
 import type { ShellSettings } from "./sql-shell.ts";
@@ -69,7 +70,8 @@ Integers of 64 bits and more are text in JSON, because many readers of JSON woul
         ...(options.parquet === undefined ? {} : { parquet: options.parquet }),
       };
       if (options.parquet !== undefined) mustBeWritable(options.parquet, options.force === true);
-      const opened = await openLocal(config, options.lakeOnly === true, options.source);
+      const sources = sourcesOfLake(config, options.source);
+      const opened = await openStores(sources, { lakeOnly: options.lakeOnly, onlyThese: options.source !== undefined });
       try {
         const sql = await queryText(query, options.file);
         if (sql === null) await openShell(opened.analytics, how, config, context);
@@ -198,35 +200,64 @@ interface Opened {
   close(): void;
 }
 
-/** Analytics over this host's lake and lanes. Lanes that other hosts own are not here; `seen` names those that are. */
-async function openLocal(config: Config, lakeOnly: boolean, name?: string): Promise<Opened> {
-  return openStores(sourcesOfLake(config, name), lakeOnly);
+export interface StoresOptions {
+  /** Without the hot stores. */
+  readonly lakeOnly?: boolean | undefined;
+  /** Of the lake, too, only what is this source's; there may be others in it. Default: all that it holds. */
+  readonly onlyThese?: boolean | undefined;
 }
 
-/** The same over sources that share a lake. */
-export async function openStores(sources: readonly Config[], lakeOnly: boolean): Promise<Opened> {
-  const [{ lakeView, openAnalytics }, { STATE_TABLES }, { LocalLanes }, programs, { lakeStore }] = await Promise.all([
+/**
+ * Analytics over this host's lake and lanes, of sources that share a lake. Lanes that other hosts own are not here; `seen`
+ * names those that are. Throws `Fatal` STORES_EMPTY where there is neither, and what reading the lake throws.
+ */
+export async function openStores(
+  sources: readonly Config[],
+  { lakeOnly = false, onlyThese = false }: StoresOptions = {},
+): Promise<Opened> {
+  const [{ lakeView, openAnalytics }, { STATE_TABLES }, local, programs, { lakeStore }] = await Promise.all([
     import("../storage/analytics/analytics.ts"),
     import("../storage/hot/layout.ts"),
     import("./local-lanes.ts"),
     import("./programs.ts"),
     import("./lake.ts"),
   ]);
-  const hot = lakeOnly ? [] : sources.map((own) => new LocalLanes(own["source.name"], folders(own).hot, own.lanes));
+  const lanes = sources.map((own) => new local.LocalLanes(own["source.name"], folders(own).hot, own.lanes));
+  const store = await lakeStore(sources[0]!);
+  const lake = lakeView(store, onlyThese ? sources[0]!["source.name"] : undefined);
+  const close = () => {
+    for (const own of lanes) own.close();
+  };
+  try {
+    await requireStores(sources, lanes, lake);
+  } catch (error) {
+    close();
+    throw error;
+  }
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
-    lake: lakeView(await lakeStore(sources[0]!)),
-    hot,
+    lake,
+    hot: lakeOnly ? [] : lanes,
     catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),
     workDir: folders(sources[0]!).temp,
   });
-  return {
-    analytics,
-    close: () => {
-      for (const lanes of hot) lanes.close();
-    },
-  };
+  return { analytics, close };
+}
+
+/** That there is anything to ask: an empty answer from a folder that is not the right one would be taken for the truth. */
+async function requireStores(
+  sources: readonly Config[],
+  lanes: readonly Pick<LocalLanes, "missing">[],
+  lake: LakeView,
+): Promise<void> {
+  if (sources.some((own, i) => lanes[i]!.missing().length < own.lanes)) return;
+  if ((await lake.read()).head !== null) return;
+  const hot = sources.map((own) => folders(own).hot).join(", ");
+  throw new Fatal("STORES_EMPTY", `there is no lake in ${lake.name}, and no hot store in ${hot}`, {
+    where: folders(sources[0]!).data,
+    hint: "Name the folder of a deployment (--data, or data.dir and lake.* in its config); one that has just begun has its hot stores within seconds.",
+  });
 }
 
 /** Sources that decode the same program fill the same datasets. */

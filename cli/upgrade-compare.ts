@@ -32,7 +32,10 @@ export async function compare(old: Config, next: Config): Promise<Comparison> {
 }
 
 async function openCounts(config: Config) {
-  const [{ decodersFor }, opened] = await Promise.all([import("./programs.ts"), openStores([config], false)]);
+  const [{ decodersFor }, opened] = await Promise.all([
+    import("./programs.ts"),
+    openStores([config], { onlyThese: true }),
+  ]);
   const { catalog } = await decodersFor(config);
   const ask = async (sql: string): Promise<readonly unknown[][]> => {
     const { rows } = await opened.analytics.query(sql, { maxRows: 10_000, maxBytes: 16 * 1024 * 1024 });

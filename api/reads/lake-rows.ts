@@ -42,7 +42,7 @@ export class LakeRows {
   private waiting = 0;
   private latest: { readonly at: number; readonly snapshot: Promise<LakeSnapshot> } | null = null;
 
-  /** `source`: the source whose live lineage wrote the rows. */
+  /** `source`: the one whose rows are read; others may share the lake. */
   constructor(store: ObjectStore, source: string) {
     this.store = store;
     this.source = source;
@@ -71,7 +71,7 @@ export class LakeRows {
   /** Trades of a token up to and including `lastSlot`, in chain order. */
   async trades(lake: LakeSnapshot, mint: Uint8Array, lastSlot: number, page: Page<EventPoint>): Promise<Row[]> {
     const { order, limit, after } = page;
-    const files = filesOf(lake, mint).filter((file) => {
+    const files = this.filesOf(lake, mint).filter((file) => {
       if (file.slot.min > lastSlot) return false;
       return after === undefined || (order === "asc" ? file.slot.max >= after.slot : file.slot.min <= after.slot);
     });
@@ -103,7 +103,7 @@ export class LakeRows {
     { from, to, belowSlot, shared }: OlderCandles,
     limit: number,
   ): Promise<CandleRow[]> {
-    const files = filesOf(lake, mint).filter((file) => {
+    const files = this.filesOf(lake, mint).filter((file) => {
       if (belowSlot !== null && file.slot.min >= belowSlot) return false;
       return (from === null || file.blockTime.max >= from) && (to === null || file.blockTime.min < to);
     });
@@ -125,7 +125,7 @@ export class LakeRows {
   private async opened(lake: LakeSnapshot, mint: Uint8Array, candles: CandleRow[]): Promise<CandleRow[]> {
     const oldest = candles.at(-1);
     if (oldest === undefined) return candles;
-    const files = filesOf(lake, mint).filter((file) => file.blockTime.min < Number(oldest.time));
+    const files = this.filesOf(lake, mint).filter((file) => file.blockTime.min < Number(oldest.time));
     for (const part of windows(files, "desc")) {
       const [before] = await this.rows(
         part,
@@ -166,6 +166,13 @@ export class LakeRows {
     }
   }
 
+  /** The source's files of trades that may hold some of a token's. Base58 is ASCII: texts sort as DuckDB sorts them. */
+  private filesOf(lake: LakeSnapshot, mint: Uint8Array): LakeFile[] {
+    const text = base58(mint, 0, 32);
+    const own = (lake.files.get(TRADES.name) ?? []).filter((file) => file.source === this.source);
+    return own.filter((file) => file.mint !== null && file.mint.min <= text && text <= file.mint.max);
+  }
+
   private async pathOf({ key }: LakeFile): Promise<string> {
     const path = await this.store.localPath(key);
     if (path !== null) return path;
@@ -174,13 +181,6 @@ export class LakeRows {
       hint: "`sluice verify` tells what else is missing.",
     });
   }
-}
-
-/** Files of trades that may hold some of a token's. Base58 is ASCII: texts sort as DuckDB sorts them. */
-function filesOf(lake: LakeSnapshot, mint: Uint8Array): LakeFile[] {
-  const text = base58(mint, 0, 32);
-  const files = lake.files.get(TRADES.name) ?? [];
-  return files.filter((file) => file.mint !== null && file.mint.min <= text && text <= file.mint.max);
 }
 
 /** Files in groups that follow each other in time: all files of a day are in one group. */

@@ -5,20 +5,21 @@
  * A query is one SELECT. Foreign ones also have to pass `gate.ts`, and belong into a process of their own (`foreign.ts`).
  */
 import { rename, rm } from "node:fs/promises";
-import { type DuckDBConnection, StatementType } from "@duckdb/node-api";
+import type { DuckDBConnection } from "@duckdb/node-api";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { Fatal, SluiceError } from "../../pipeline/errors.ts";
+import { describe, Fatal, Transient } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import { lakeColumns, quoteName, quoteText } from "../lake/columns.ts";
 import { Duck } from "../lake/duckdb.ts";
 import { specOf } from "../lake/entry.ts";
-import { LakeReader, type LakeSnapshot } from "../lake/reader.ts";
+import { LakeReader, type LakeSnapshot, ofSource } from "../lake/reader.ts";
 import type { ObjectStore } from "../lake/store.ts";
 import { makeWorkFolder } from "../lake/work-folder.ts";
 import { refusal } from "./gate.ts";
 import { fileFilter } from "./prune.ts";
+import { interruptible, mustSelect, sqlError } from "./statement.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
 import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
 
@@ -30,11 +31,20 @@ export interface HotStand {
   readonly finalSlot: number;
 }
 
+/** A lane that has not begun, whose store is lost, or that another host runs. */
+export interface MissingLane {
+  readonly name: string;
+  /** The file that is not there. */
+  readonly file: string;
+}
+
 /** The hot stores of one source, wherever they are. */
 export interface HotSource {
   /** The source exactly as the lake's live lineage names it: by it the rows that the lake has already are left out. */
   readonly source: string;
   stands(): Promise<readonly HotStand[]>;
+  /** Lanes of the source that have no hot store here, now; without it, none. */
+  missing?(): readonly MissingLane[];
   /** Rows of a dataset: events above a slot, state whole. Nothing for a dataset that is not kept. */
   rows(dataset: string, aboveSlot: number): Iterable<Table> | AsyncIterable<Table>;
 }
@@ -48,9 +58,14 @@ export interface LakeView {
   localPath(key: string): Promise<string | null>;
 }
 
-export function lakeView(store: ObjectStore): LakeView {
+/** `source`: the only one whose rows are seen; without it, those of all. */
+export function lakeView(store: ObjectStore, source?: string): LakeView {
   const reader = new LakeReader(store);
-  return { name: store.name, read: () => reader.read(), localPath: (key) => store.localPath(key) };
+  const read = async () => {
+    const lake = await reader.read();
+    return source === undefined ? lake : ofSource(lake, source);
+  };
+  return { name: store.name, read, localPath: (key) => store.localPath(key) };
 }
 
 export interface AnalyticsOptions {
@@ -103,7 +118,10 @@ const DEFAULTS = { maxRows: 10_000, maxBytes: 10 * 1024 * 1024, memoryMb: 512, t
 const SQL_LENGTH_MAX = 64 * 1024;
 
 export interface Analytics {
-  /** Answers one SELECT. Throws `Fatal`: SQL_ERROR when the query is at fault, SQL_MEMORY, SQL_STOPPED. */
+  /**
+   * Answers one SELECT. Throws `Fatal`: SQL_ERROR when the query is at fault, SQL_MEMORY, SQL_STOPPED, LAKE_* when the lake
+   * is damaged; `Transient` HOT_MISSING when it reads what hot stores alone hold, and they are not all here.
+   */
   query(sql: string, options?: QueryOptions): Promise<QueryResult>;
   /**
    * Writes the whole answer to a Parquet file (zstd), which appears under its name when it is complete; bigger than memory
@@ -135,7 +153,7 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       if (foreign) await session.mustBeAllowed();
       const hot = await session.prepare(writable);
       const seen = { ...seenBy(lake), hot, files: session.files };
-      return { ...(await action(duck.connection)), seen };
+      return { ...(await action(duck.connection).catch((error) => session.raise(error))), seen };
     } finally {
       duck.close();
       await rm(folder, { recursive: true, force: true });
@@ -178,6 +196,8 @@ class Session {
   private readonly sql: string;
   private readonly text: string;
   private readonly paths: string[] = [];
+  /** Why state cannot be read; null when it can. */
+  private stateless: Transient | null = null;
   /** Filled while preparing. */
   readonly files: Seen["files"][number][] = [];
 
@@ -220,7 +240,9 @@ class Session {
       await this.duck.run(view);
     }
     for (const spec of state) {
-      await this.duck.run(this.isNamed(spec) ? createStateView(spec) : createStandIn(spec, true));
+      const isReadable = this.isNamed(spec) && this.stateless === null;
+      const view = isReadable ? createStateView(spec) : createStandIn(spec, true, this.stateless?.message);
+      await this.duck.run(view);
     }
     await this.lock([...this.paths, ...others]);
     return stands;
@@ -231,8 +253,14 @@ class Session {
     return this.text.includes(name.toLowerCase());
   }
 
+  /** Throws what a query failed with; what the stand-in of a view of state said, as what it is. */
+  raise(error: unknown): never {
+    throw this.stateless !== null && describe(error).includes(this.stateless.message) ? this.stateless : error;
+  }
+
   private async loadHot(hot: HotSource, specs: readonly DatasetSpec[]): Promise<(HotStand & { source: string })[]> {
     const stands = await hot.stands();
+    this.stateless ??= this.hotMissing(hot);
     const finalSlot = Math.min(Infinity, ...stands.map((s) => (s.position === null ? Infinity : s.finalSlot)));
     const state = new Set((this.options.state ?? []).map((s) => s.name));
     for (const spec of specs) {
@@ -246,6 +274,18 @@ class Session {
       }
     }
     return stands.map((stand) => ({ ...stand, source: hot.source }));
+  }
+
+  /** Before the lake has anything of a source, its lanes may be about to begin: then there is nothing to miss. */
+  private hotMissing(hot: HotSource): Transient | null {
+    const missing = hot.missing?.() ?? [];
+    if (missing.length === 0 || !this.lake.lineages.some((own) => own.lineage.source === hot.source)) return null;
+    const [names, state] = [missing.map((lane) => lane.name), (this.options.state ?? []).map((spec) => spec.name)];
+    const text = `${hot.source} has no hot store here of ${names.join(", ")}; ${state.join(", ")} are kept in hot stores alone`;
+    return new Transient("HOT_MISSING", text, {
+      where: missing[0]!.file,
+      hint: "Bring the folder back, make the lanes anew from the lake (`sluice rebuild`), or ask on the host that runs them.",
+    });
   }
 
   /** Up to where the lake has a source's rows of a dataset: hot rows count only above it. -1: it has none. */
@@ -336,37 +376,6 @@ async function writeAnswer(
   });
 }
 
-/** Runs `action`, which `signal` stops. Errors are sorted by whose fault they are. */
-async function interruptible<T>(
-  connection: DuckDBConnection,
-  signal: AbortSignal | undefined,
-  action: () => Promise<T>,
-): Promise<T> {
-  const stop = () => connection.interrupt();
-  signal?.addEventListener("abort", stop, { once: true });
-  try {
-    signal?.throwIfAborted();
-    return await action();
-  } catch (error) {
-    throw sortError(error, signal);
-  } finally {
-    signal?.removeEventListener("abort", stop);
-  }
-}
-
-/** One statement, and one that only reads. */
-async function mustSelect(connection: DuckDBConnection, sql: string): Promise<void> {
-  const statements = await connection.extractStatements(sql);
-  if (statements.count !== 1) throw sqlError(`one statement is answered at a time, not ${statements.count}`);
-  const prepared = await statements.prepare(0);
-  try {
-    if (prepared.statementType === StatementType.SELECT) return;
-    throw sqlError(`only SELECT is answered, not ${StatementType[prepared.statementType]}`);
-  } finally {
-    prepared.destroySync();
-  }
-}
-
 function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
   const lineages = lake.lineages.map(({ lineage, position }) => ({
     source: lineage.source,
@@ -374,23 +383,4 @@ function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
     slot: position.slot,
   }));
   return { lake: lake.head, lineages };
-}
-
-function sqlError(message: string, cause?: unknown): Fatal {
-  return new Fatal("SQL_ERROR", message, {
-    hint: '`SHOW TABLES` lists what there is, `DESCRIBE trades` its columns. Names that are words of SQL go in double quotes: "order".',
-    cause,
-  });
-}
-
-function sortError(error: unknown, signal: AbortSignal | undefined): Error {
-  if (error instanceof SluiceError) return error;
-  if (signal?.aborted === true) return new Fatal("SQL_STOPPED", "the query was stopped", { cause: error });
-  const message = error instanceof Error ? error.message : String(error);
-  if (message.includes("Out of Memory Error")) {
-    const hint = "Ask for less at a time, or raise the memory limit of queries.";
-    return new Fatal("SQL_MEMORY", "the query needs more memory than it may use", { hint, cause: error });
-  }
-  if (message === "Error in native callback") return sqlError("there is no statement", error);
-  return sqlError(message, error);
 }

@@ -8,7 +8,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { Fatal, Transient } from "../../pipeline/errors.ts";
+import { Fatal, type SluiceError, Transient } from "../../pipeline/errors.ts";
 import type { LakeSnapshot } from "../lake/reader.ts";
 import type { LakeView, Seen } from "./analytics.ts";
 import { linesOf } from "./lines.ts";
@@ -57,6 +57,8 @@ export type FromProcess =
         readonly message: string;
         readonly hint?: string;
         readonly cause?: string;
+        /** It may be answered later. */
+        readonly passes?: boolean;
       };
     };
 
@@ -108,7 +110,8 @@ export interface ForeignQuery {
 
 /**
  * Answers queries from elsewhere. Rejects with `Fatal`: SQL_REFUSED, SQL_ERROR (the query is at fault), SQL_LIMIT (it took
- * too long or too much); with `Transient` SQL_BUSY when too many are being answered.
+ * too long or too much), LAKE_* when the lake is damaged; with `Transient` SQL_BUSY when too many are being answered,
+ * HOT_MISSING when it reads what hot stores alone hold, and they are not all here.
  */
 export class ForeignQueries {
   private readonly o: ForeignOptions;
@@ -276,10 +279,10 @@ class AnsweringProcess {
   }
 }
 
-function failureOf(said: FromProcess): Fatal {
+function failureOf(said: FromProcess): SluiceError {
   if (!("error" in said)) return new Fatal("SQL_FAILED", "the query's process said something out of turn");
-  const { code, message, hint, cause } = said.error;
-  return new Fatal(code, message, {
+  const { code, message, hint, cause, passes } = said.error;
+  return new (passes === true ? Transient : Fatal)(code, message, {
     ...(hint === undefined ? {} : { hint }),
     ...(cause === undefined ? {} : { cause: new Error(cause) }),
   });

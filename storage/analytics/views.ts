@@ -53,16 +53,19 @@ export function createStateView(spec: DatasetSpec): string {
   return `CREATE VIEW ${quoteName(spec.name)} AS SELECT ${columns} FROM ${quoteName(hotTable(spec.name))}`;
 }
 
-/** Stands for a view that a query does not name: it has the columns, and refuses to be read by any other way. */
-export function createStandIn(spec: DatasetSpec, isState: boolean): string {
+/** Stands for a view that a query does not name, or that cannot be read: it has the columns, and an error in place of rows. */
+export function createStandIn(
+  spec: DatasetSpec,
+  isState: boolean,
+  why = `name ${spec.name} in the query to read it`,
+): string {
   const dated = !isState && !spec.columns.some((c) => c.name === "date");
   const columns = [
     ...nullColumns(spec),
     ...(dated ? ["NULL::DATE AS date"] : []),
     ...(isState ? [] : ["NULL::BOOLEAN AS final"]),
   ];
-  const refusal = quoteText(`name ${spec.name} in the query to read it`);
-  return `CREATE VIEW ${quoteName(spec.name)} AS SELECT ${columns.join(", ")} WHERE error(${refusal})`;
+  return `CREATE VIEW ${quoteName(spec.name)} AS SELECT ${columns.join(", ")} WHERE error(${quoteText(why)})`;
 }
 
 /** `wanted` columns from rows that were written as `stored`: what those do not have is null. */

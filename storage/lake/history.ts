@@ -35,7 +35,9 @@ export async function readHistory(store: ObjectStore, source: string): Promise<H
   let live: readonly SlotRange[] = [];
   const begun = new Map<string, Begun>();
   let [blocks, slots] = [0, 0];
-  for await (const { entry } of new Manifest(store).after(null)) {
+  const manifest = new Manifest(store);
+  await manifest.requireWhole();
+  for await (const { entry } of manifest.after(null)) {
     const { lineage } = entry;
     // Raw blocks are no history of rows.
     if (

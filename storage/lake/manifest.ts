@@ -100,23 +100,47 @@ export class Manifest {
 
   /** The last entry, for writers: also looks for holes, which an entry of ours must never fill. */
   async headOfAll(): Promise<StoredEntry | null> {
-    const { entries } = sortKeys(await this.store.list(MANIFEST_PREFIX));
-    for (const [i, number] of entries.entries()) if (number !== i + 1) throw missing(i + 1);
+    let number = await this.requireWhole();
     // A listing may be older than the store; the last entry is not.
-    let number = entries.length;
     while (await this.exists(entryKey(number + 1))) number++;
     return number === 0 ? null : this.readExisting(number);
   }
 
-  /** The entries after `known` (null: all), in order, each checked against the one before it. */
+  /**
+   * Looks at the keys of all of it; returns the number of the last entry, 0 for none. Throws `Fatal` LAKE_ENTRY_MISSING where
+   * there is none though a later one, or a checkpoint, says that there was: entries are created in order, so nobody is only
+   * just writing it.
+   */
+  async requireWhole(): Promise<number> {
+    const { entries, checkpoints } = sortKeys(await this.store.list(MANIFEST_PREFIX));
+    const listed = new Set(entries);
+    const last = Math.max(entries.at(-1) ?? 0, checkpoints.at(-1) ?? 0);
+    for (let number = 1; number <= last; number++) {
+      if (listed.has(number)) continue;
+      // What is committed while keys are listed may be listed in part.
+      if (!(await this.exists(entryKey(number)))) throw missing(number);
+    }
+    return last;
+  }
+
+  /**
+   * The entries after `known` (null: all), in order, each checked against the one before it. Throws `Fatal` LAKE_ENTRY_MISSING
+   * when one is missing and one of the few after it is there; what lies beyond those, `requireWhole` finds.
+   */
   async *after(known: StoredEntry | null): AsyncGenerator<StoredEntry> {
     let last = known;
     for (let number = (known?.entry.number ?? 0) + 1; ; number += READ_AHEAD) {
       const ahead = Array.from({ length: READ_AHEAD }, (_, i) => this.read(number + i));
       // All are awaited, so that an error in one leaves no promise behind.
-      for (const result of await Promise.allSettled(ahead)) {
+      const results = await Promise.allSettled(ahead);
+      for (const [i, result] of results.entries()) {
         if (result.status === "rejected") throw result.reason;
-        if (result.value === null) return;
+        if (result.value === null) {
+          const goesOn = results.slice(i + 1).some((later) => later.status === "fulfilled" && later.value !== null);
+          // Both may have come between our looks.
+          if (goesOn && !(await this.exists(entryKey(number + i)))) throw missing(number + i);
+          return;
+        }
         checkLink(last, result.value);
         last = result.value;
         yield last;

@@ -46,6 +46,19 @@ export function coverageOf({ coverageOfSources }: LakeSnapshot, source: string, 
   return coverageOfSources.get(sourceKey(source, dataset)) ?? [];
 }
 
+/** What the lake holds of one source: its files, lineages and slots. The head is that of the whole manifest. */
+export function ofSource(lake: LakeSnapshot, source: string): LakeSnapshot {
+  const files = [...lake.files].map(([dataset, all]) => [dataset, all.filter((f) => f.source === source)] as const);
+  const own = [...lake.coverageOfSources].filter(([key]) => key.startsWith(sourceKey(source, "")));
+  return {
+    head: lake.head,
+    files: new Map(files.filter(([, found]) => found.length > 0)),
+    lineages: lake.lineages.filter(({ lineage }) => lineage.source === source),
+    coverage: new Map(own.map(([key, ranges]) => [key.slice(sourceKey(source, "").length), ranges])),
+    coverageOfSources: new Map(own),
+  };
+}
+
 /** Names of sources hold no blanks. */
 const sourceKey = (source: string, dataset: string) => `${source} ${dataset}`;
 
@@ -57,6 +70,8 @@ export class LakeReader {
   private readonly coverage = new Map<string, readonly SlotRange[]>();
   /** By source and dataset. */
   private readonly ofSources = new Map<string, readonly SlotRange[]>();
+  /** No entry is missing between those that there were when it was looked for. */
+  private isWhole = false;
   private latest: LakeSnapshot = {
     ...{ head: null, files: new Map(), lineages: [], coverage: new Map(), coverageOfSources: new Map() },
   };
@@ -66,7 +81,7 @@ export class LakeReader {
     this.manifest = new Manifest(store);
   }
 
-  /** The lake as it is now. Calls queue up. */
+  /** The lake as it is now. Calls queue up. Throws `Fatal` LAKE_ENTRY_MISSING, LAKE_ENTRY, LAKE_CHAIN: a part is no answer. */
   read(): Promise<LakeSnapshot> {
     const next = this.reading.then(() => this.readOn());
     this.reading = next.catch(() => undefined);
@@ -74,12 +89,17 @@ export class LakeReader {
   }
 
   private async readOn(): Promise<LakeSnapshot> {
-    const known = this.last;
-    for await (const stored of this.manifest.after(known)) {
+    for await (const stored of this.manifest.after(this.last)) {
       this.add(stored.entry);
       this.last = stored;
     }
-    if (this.last !== null && this.last !== known) this.latest = this.snapshot(this.last);
+    // Once: listing costs more the longer the manifest is, and what is read already cannot be passed over any more.
+    if (!this.isWhole) await this.manifest.requireWhole();
+    this.isWhole = true;
+    // An earlier look may have ended in the middle.
+    if (this.last !== null && this.last.entry.number !== this.latest.head?.number) {
+      this.latest = this.snapshot(this.last);
+    }
     return this.latest;
   }
 
