@@ -31,9 +31,10 @@ const PUBLIC = {
 } as const satisfies Record<string, number>;
 type PublicCode = keyof typeof PUBLIC;
 
-/** What to say of errors that are a matter of time, by code. */
+/** What to say of errors whose own texts are not for clients, by code. */
 const EXPLAINED: Readonly<Record<string, string>> = {
   HOT_MISSING: "What was asked for is in a lane that is not on this host, or indexing has not begun.",
+  LAKE_ENTRY_MISSING: "An entry of the lake's manifest is missing, and nothing is told from a part of the lake.",
   LAKE_BUSY: "Too many old ranges are being read at once.",
 };
 const RETRY_AFTER_SECONDS = 2;
@@ -123,6 +124,8 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function generic(status: number, code: string): string {
-  if (status === 503) return EXPLAINED[code] ?? "This cannot be answered right now; try again in a moment.";
+  const explained = EXPLAINED[code];
+  if (explained !== undefined) return explained;
+  if (status === 503) return "This cannot be answered right now; try again in a moment.";
   return "This failed inside the server; its log has the details under this id.";
 }

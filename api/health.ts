@@ -7,6 +7,7 @@ import type { World } from "../pipeline/world.ts";
 import type { Backend } from "./backend.ts";
 import { alarmsOf, decodersOf } from "./decoder-details.ts";
 import { shippingOf, sourceStatusOf } from "./details.ts";
+import type { LakeCheck } from "./lake-check.ts";
 import { SECONDS_PER_SLOT, type View, viewOf } from "./view.ts";
 
 export interface Finding {
@@ -110,27 +111,33 @@ export function together(sources: readonly { readonly source: string; readonly f
 export class HealthReader {
   private readonly backends: readonly Backend[];
   private readonly world: Pick<World, "now">;
+  private readonly lake: Pick<LakeCheck, "damage"> | null;
   private readonly last = new Map<CheckName, { readonly ok: boolean; readonly since: number }>();
 
-  /** `backends`: one for each source. */
-  constructor(backends: readonly Backend[], world: Pick<World, "now">) {
+  /** `backends`: one for each source; `lake`: that of the first, where it can be read from here. */
+  constructor(backends: readonly Backend[], world: Pick<World, "now">, lake: Pick<LakeCheck, "damage"> | null = null) {
     this.backends = backends;
+    this.lake = lake;
     this.world = world;
   }
 
   async read(): Promise<Health> {
-    const looks = await Promise.all(this.backends.map((backend) => this.look(backend)));
+    const damage = (await this.lake?.damage()) ?? null;
+    const looks = await Promise.all(this.backends.map((own, i) => this.look(own, i === 0 ? damage : null)));
     const at = this.world.now();
     const { status, findings } = together(looks);
     const views = looks.flatMap(({ view }) => (view === null ? [] : [view]));
     return { at, views, status, checks: findings.map((found) => this.remember(found, at)) };
   }
 
-  private async look(backend: Backend): Promise<{ source: string; view: View | null; findings: Finding[] }> {
+  private async look(
+    backend: Backend,
+    damage: string | null,
+  ): Promise<{ source: string; view: View | null; findings: Finding[] }> {
     const { source } = backend;
     try {
       const view = viewOf(await backend.snapshot(), backend);
-      return { source, view, findings: findingsOf(view, backend) };
+      return { source, view, findings: withDamage(findingsOf(view, backend), damage) };
     } catch (error) {
       const { code } = classify(error);
       return { source, view: null, findings: findingsOf(null, backend, `does not answer (${code})`) };
@@ -143,6 +150,12 @@ export class HealthReader {
     this.last.set(found.name, { ok: found.ok, since });
     return { ...found, since };
   }
+}
+
+/** A damaged lake is worse than one that commits wait for. */
+function withDamage(findings: Finding[], damage: string | null): Finding[] {
+  if (damage === null) return findings;
+  return findings.map((found) => (found.name === "lake" ? finding("lake", false, damage) : found));
 }
 
 function finding(name: CheckName, ok: boolean, detail: string): Finding {

@@ -132,7 +132,7 @@ interface Listing {
 async function listPayloads({ config, options, limit, json }: Listing, { stdout }: CommandIo): Promise<void> {
   const selection = selectionOf(options);
   const { analytics, close } = await openStores(sourcesOfLake(config, options.source), {
-    onlyThese: options.source !== undefined,
+    onlyThis: options.source !== undefined,
   });
   try {
     const [groups, newest] = [await summary(analytics, selection), await payloads(analytics, selection, limit)];
@@ -207,7 +207,7 @@ interface Shown {
 }
 
 async function payloadFacts(config: Config, id: string, source: string | undefined): Promise<Shown[]> {
-  const { analytics, close } = await openStores(sourcesOfLake(config, source), { onlyThese: source !== undefined });
+  const { analytics, close } = await openStores(sourcesOfLake(config, source), { onlyThis: source !== undefined });
   try {
     return (await payloadsById(analytics, id)).map(({ payload, time, ...rest }) => {
       const facts: Omit<PayloadFacts, "time"> & { time: string } = { ...rest, time: isoTime(time * 1000) };

@@ -3,10 +3,11 @@
  * belong. Method: a small lake and two lanes made by their own writers, in temporary folders; a fixed result for the
  * formats.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Config, loadConfig, sourceConfigs } from "../pipeline/config.ts";
 import type { SluiceError } from "../pipeline/errors.ts";
 import { type Analytics, lakeView, openAnalytics, type QueryResult } from "../storage/analytics/analytics.ts";
 import { laneFile } from "../storage/hot/file.ts";
@@ -14,11 +15,12 @@ import { STATE_TABLES } from "../storage/hot/layout.ts";
 import { HotStore } from "../storage/hot/store.ts";
 import { batch, CATALOG, stepOf } from "../storage/hot/store-fixture.ts";
 import { Duck } from "../storage/lake/duckdb.ts";
-import { LakeFolder } from "../storage/lake/lake-fixture.ts";
+import { LakeFolder, LIVE } from "../storage/lake/lake-fixture.ts";
+import { entryKey } from "../storage/lake/manifest.ts";
 import { EVERYTHING } from "../storage/lake/rows-fixture.ts";
 import { LocalLanes } from "./local-lanes.ts";
 import { BufferOutput } from "./output.ts";
-import { mustBeWritable, runSql, type SqlOptions } from "./sql.ts";
+import { mustBeWritable, openStores, runSql, type SqlOptions, type StoresOptions } from "./sql.ts";
 
 async function run(options: Pick<SqlOptions, "sql" | "analytics"> & Partial<SqlOptions>) {
   const [stdout, stderr] = [new BufferOutput(), new BufferOutput()];
@@ -49,16 +51,16 @@ describe("the lake and two lanes", () => {
     ]);
     await fillLane(0, [4, 5, 6, 8]);
     await fillLane(1, [5, 6, 7]);
-    // Lane 2 belongs to another host; lane 3 has been made, but holds nothing yet.
+    // Lane 2 belongs to another host, or is lost; lane 3 has been made, but holds nothing yet.
     writeFileSync(laneFile(hotFolder, 3), "");
     lanes = new LocalLanes("main", hotFolder, 4);
-    analytics = openAnalytics({
-      lake: lakeView(lake.store),
-      hot: [lanes],
-      catalog: new Map([...CATALOG, [EVERYTHING.name, EVERYTHING]]),
-      state: STATE_TABLES.map(({ spec }) => spec),
-      workDir: join(lake.root, "sql"),
-    });
+    analytics = openAnalytics({ ...options(), hot: [lanes] });
+  });
+  const options = () => ({
+    lake: lakeView(lake.store),
+    catalog: new Map([...CATALOG, [EVERYTHING.name, EVERYTHING]]),
+    state: STATE_TABLES.map(({ spec }) => spec),
+    workDir: join(lake.root, "sql"),
   });
   afterAll(async () => {
     lanes.close();
@@ -79,9 +81,12 @@ describe("the lake and two lanes", () => {
     expect((await run({ sql: "select count(*) from everything", analytics, format: "csv" })).stdout).toEndWith(
       "\r\n0\r\n",
     );
-    expect((await run({ sql: "select count(*) as n from candles", analytics, format: "csv" })).stdout).toBe(
+    const ofAll = openAnalytics({ ...options(), hot: [new LocalLanes("main", hotFolder, 2)] });
+    expect((await run({ sql: "select count(*) as n from candles", analytics: ofAll, format: "csv" })).stdout).toBe(
       "n\r\n0\r\n",
     );
+    const ofSome = await run({ sql: "select count(*) as n from candles", analytics }).catch((e: SluiceError) => e);
+    expect(ofSome).toMatchObject({ code: "HOT_MISSING", where: laneFile(hotFolder, 2) });
   });
 
   test("a query at fault is an error, not a result", async () => {
@@ -145,6 +150,91 @@ describe("the lake and two lanes", () => {
     const { stdout, stderr } = await run({ sql: "select slot from trades", analytics, maxRows: 3, format: "csv" });
     expect(stdout.split("\r\n").length).toBe(1 + 3 + 1);
     expect(stderr).toContain("cut off after 3 rows");
+  });
+});
+
+describe("what there is to ask", () => {
+  let lake: LakeFolder;
+  beforeEach(async () => {
+    lake = await LakeFolder.make();
+  });
+  afterEach(() => lake.dispose());
+
+  /** Settings of a deployment whose data folder is the lake's root. */
+  const configs = (settings: Readonly<Record<string, string>> = {}) =>
+    sourceConfigs(loadConfig({ flags: { "data.dir": lake.root, ...settings } }).values);
+
+  async function ask(sql: string, sources: readonly Config[], how: StoresOptions = {}): Promise<unknown> {
+    const opened = await openStores(sources, how);
+    try {
+      return (await opened.analytics.query(sql)).rows[0]![0];
+    } finally {
+      opened.close();
+    }
+  }
+
+  const failure = (answer: Promise<unknown>) =>
+    answer.then(
+      () => null,
+      (error: SluiceError) => error,
+    );
+
+  test("a folder without anything is refused, and nothing is made in it", async () => {
+    for (const folder of [lake.root, join(lake.root, "nothing")]) {
+      for (const lakeOnly of [false, true]) {
+        const refused = await failure(
+          ask("select count(*) from trades", configs({ "data.dir": folder }), { lakeOnly }),
+        );
+        expect(refused).toMatchObject({ code: "STORES_EMPTY", where: folder });
+      }
+    }
+    expect(readdirSync(lake.root)).toEqual([]);
+  });
+
+  test("hot stores without a lake, as in the first seconds of a deployment", async () => {
+    mkdirSync(join(lake.root, "hot"));
+    const [own] = configs();
+    const store = new HotStore({ file: laneFile(join(lake.root, "hot"), 0), catalog: CATALOG });
+    await store.open();
+    await store.close();
+    const more = configs({ lanes: "2" });
+    for (const table of ["trades", "mints", "candles"]) {
+      for (const lakeOnly of [false, true]) {
+        expect(await ask(`select count(*) from ${table}`, [own!], { lakeOnly })).toBe(0n);
+        expect(await ask(`select count(*) from ${table}`, more, { lakeOnly })).toBe(0n);
+      }
+    }
+  });
+
+  test("a lake whose hot stores are gone: events of the lake, and no word of what only they held", async () => {
+    await lake.fill([[1, 2, 3]]);
+    const own = configs();
+    expect(await ask("select count(*) from trades", own)).toBe(3n);
+    expect(await failure(ask("select count(*) from mints", own))).toMatchObject({
+      code: "HOT_MISSING",
+      message: expect.stringContaining("main has no hot store here of lane 0"),
+      hint: expect.stringContaining("sluice rebuild"),
+    });
+    expect(await ask("select count(*) from mints", own, { lakeOnly: true })).toBe(0n);
+  });
+
+  test("of two sources in one lake, the one that is named, or both", async () => {
+    await lake.fill([[1, 2, 3]], { lineage: { ...LIVE, source: "trades-of" } });
+    await lake.fill([[7, 9]], { lineage: { ...LIVE, source: "swaps" } });
+    const sources = configs({ sources: JSON.stringify([{ name: "trades-of" }, { name: "swaps" }]) });
+    const sql = "select count(*) || ' to ' || max(slot) from trades";
+    for (const lakeOnly of [false, true]) {
+      expect(await ask(sql, sources, { lakeOnly })).toBe("5 to 9");
+      expect(await ask(sql, [sources[0]!], { lakeOnly, onlyThis: true })).toBe("3 to 3");
+      expect(await ask(sql, [sources[1]!], { lakeOnly, onlyThis: true })).toBe("2 to 9");
+    }
+  });
+
+  test("a lake that lacks an entry is refused", async () => {
+    await lake.fill([[1], [2], [3]]);
+    await lake.store.delete(entryKey(2));
+    const refused = await failure(ask("select count(*) from trades", configs()));
+    expect(refused).toMatchObject({ code: "LAKE_ENTRY_MISSING", where: entryKey(2) });
   });
 });
 

@@ -71,7 +71,7 @@ Integers of 64 bits and more are text in JSON, because many readers of JSON woul
       };
       if (options.parquet !== undefined) mustBeWritable(options.parquet, options.force === true);
       const sources = sourcesOfLake(config, options.source);
-      const opened = await openStores(sources, { lakeOnly: options.lakeOnly, onlyThese: options.source !== undefined });
+      const opened = await openStores(sources, { lakeOnly: options.lakeOnly, onlyThis: options.source !== undefined });
       try {
         const sql = await queryText(query, options.file);
         if (sql === null) await openShell(opened.analytics, how, config, context);
@@ -204,7 +204,7 @@ export interface StoresOptions {
   /** Without the hot stores. */
   readonly lakeOnly?: boolean | undefined;
   /** Of the lake, too, only what is this source's; there may be others in it. Default: all that it holds. */
-  readonly onlyThese?: boolean | undefined;
+  readonly onlyThis?: boolean | undefined;
 }
 
 /**
@@ -213,7 +213,7 @@ export interface StoresOptions {
  */
 export async function openStores(
   sources: readonly Config[],
-  { lakeOnly = false, onlyThese = false }: StoresOptions = {},
+  { lakeOnly = false, onlyThis = false }: StoresOptions = {},
 ): Promise<Opened> {
   const [{ lakeView, openAnalytics }, { STATE_TABLES }, local, programs, { lakeStore }] = await Promise.all([
     import("../storage/analytics/analytics.ts"),
@@ -224,7 +224,7 @@ export async function openStores(
   ]);
   const lanes = sources.map((own) => new local.LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const store = await lakeStore(sources[0]!);
-  const lake = lakeView(store, onlyThese ? sources[0]!["source.name"] : undefined);
+  const lake = lakeView(store, onlyThis ? sources[0]!["source.name"] : undefined);
   const close = () => {
     for (const own of lanes) own.close();
   };

@@ -34,7 +34,7 @@ export async function compare(old: Config, next: Config): Promise<Comparison> {
 async function openCounts(config: Config) {
   const [{ decodersFor }, opened] = await Promise.all([
     import("./programs.ts"),
-    openStores([config], { onlyThese: true }),
+    openStores([config], { onlyThis: true }),
   ]);
   const { catalog } = await decodersFor(config);
   const ask = async (sql: string): Promise<readonly unknown[][]> => {

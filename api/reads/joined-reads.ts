@@ -222,6 +222,10 @@ export class JoinedReads implements TokenReads, StoreReads {
     return this.lake === null ? null : this.lake.snapshot(this.world.monotonic(), MANIFEST_MS);
   }
 
+  async requireLake(): Promise<void> {
+    await this.lake?.requireWhole();
+  }
+
   newest(dataset: string, limit: number): Row[] {
     const rows = this.lanes.all().flatMap((reader) => reader.newest(dataset, limit));
     return rows.sort((a, b) => chainOrder(b, a)).slice(0, limit);

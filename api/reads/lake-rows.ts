@@ -61,6 +61,11 @@ export class LakeRows {
     return snapshot;
   }
 
+  /** Looks whether the manifest is whole, also where it was read already. Throws `Fatal` LAKE_*. */
+  async requireWhole(): Promise<void> {
+    await this.manifest.requireWhole();
+  }
+
   /** Slot up to which the lake holds the source's trades; -1 when it holds none. */
   lastSlot(lake: LakeSnapshot): number {
     const own = lake.lineages.filter(({ lineage: l }) => l.kind === "live" && l.source === this.source);

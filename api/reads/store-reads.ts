@@ -10,6 +10,8 @@ export type { LakeSnapshot };
 export interface StoreReads {
   /** The lake as its manifest told it a few seconds ago at most; null where there is none. */
   lakeNow(): Promise<LakeSnapshot | null>;
+  /** Looks whether the lake's manifest is whole. Throws `Fatal` LAKE_* when it is damaged, `Transient` when it cannot be read. */
+  requireLake(): Promise<void>;
   /** The newest rows of a dataset of events over the lanes of this host, newest first. */
   newest(dataset: string, limit: number): Row[];
 }

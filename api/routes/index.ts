@@ -5,6 +5,7 @@ import type { Backend } from "../backend.ts";
 import { HealthReader } from "../health.ts";
 import { klineStatusRoutes } from "../kline/routes.ts";
 import type { KlineService } from "../kline/service.ts";
+import { LakeCheck } from "../lake-check.ts";
 import type { TokenMetadata } from "../metadata/metadata.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
@@ -60,7 +61,8 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
   const { backend, others = [], version, logs, reads, stores, world = systemWorld, obeyWithinMs = 5_000 } = options;
   const { serverId = "sluice", traffic = new Traffic() } = options;
   const backends = [backend, ...others];
-  const health = new HealthReader(backends, world);
+  const lake = stores === undefined ? null : new LakeCheck(() => stores.requireLake(), world);
+  const health = new HealthReader(backends, world, lake);
   const metrics = async () => ok(await renderMetrics((await health.read()).views, version, traffic));
   const indexer = [
     ...indexerRoutes({ backends, health, metrics, obeyWithinMs, world }),

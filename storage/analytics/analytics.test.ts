@@ -11,6 +11,7 @@ import fc from "fast-check";
 import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { ColumnType, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
+import type { SluiceError } from "../../pipeline/errors.ts";
 import type { BlockMeta } from "../../pipeline/position.ts";
 import type { Cell } from "../../pipeline/wire/column.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
@@ -95,6 +96,37 @@ describe("rows", () => {
     ];
     const found = await rows("SELECT slot FROM trades ORDER BY slot", { hot });
     expect(found.map(([slot]) => Number(slot))).toEqual([1, 10, 11, 12, 20, 25, 30, 31]);
+  });
+
+  test("of one source are its files' and its hot stores' alone", async () => {
+    await lake.fill([[10, 11]], { lineage: { ...LIVE, source: "a" } });
+    await lake.fill([[20, 30]], { lineage: { ...LIVE, source: "b" } });
+    const hot = [hotSource({ trades: tradesAt([11, 12, 25]) }, { source: "a" })];
+    const found = await analytics({ lake: lakeView(lake.store, "a"), hot }).query("SELECT slot FROM trades ORDER BY 1");
+    expect(found.rows.map(([slot]) => Number(slot))).toEqual([10, 11, 12, 25]);
+    expect(found.seen.lineages).toEqual([{ source: "a", kind: "live", slot: 11 }]);
+    const sql = "SELECT slot FROM trades ORDER BY 1";
+    expect(await rows(sql, { lake: lakeView(lake.store, "b") })).toEqual([[20n], [30n]]);
+  });
+
+  test("that hot stores alone hold are refused when one is missing and the lake has something of its source", async () => {
+    const missing = () => [{ name: "lane 1", file: "/hot/lane-1.sqlite" }];
+    const hot = [{ ...hotSource({ candles: tableOf(CANDLES, [{ ...candle(1, 60, 5n) }]) }), missing }];
+    const of = (sql: string) => rows(sql, { hot }).catch((error: SluiceError) => [error.code, error.kind, error.where]);
+    expect(await of("SELECT count(*) FROM candles")).toEqual([[1n]]);
+    await lake.fill([[9]], { lineage: { ...LIVE, source: "another" } });
+    expect(await of("SELECT count(*) FROM candles")).toEqual([[1n]]);
+    await lake.fill([[10]]);
+    const refused = ["HOT_MISSING", "transient", "/hot/lane-1.sqlite"];
+    for (const sql of [
+      "SELECT count(*) FROM candles",
+      "SELECT t.slot FROM trades t, candles c WHERE c.time > t.slot",
+    ]) {
+      expect(await of(sql)).toEqual(refused);
+    }
+    // Events are told from the lake, and a name alone reads nothing.
+    expect(await of("SELECT count(*) AS candles FROM trades")).toEqual([[2n]]);
+    expect(await of("DESCRIBE candles")).toHaveLength(CANDLES.columns.length);
   });
 
   test("of a backfill do not hide those of the hot stores", async () => {

@@ -7,7 +7,7 @@
 import { rename, rm } from "node:fs/promises";
 import type { DuckDBConnection } from "@duckdb/node-api";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { describe, Fatal, Transient } from "../../pipeline/errors.ts";
+import { Fatal, Transient } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
@@ -153,7 +153,7 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       if (foreign) await session.mustBeAllowed();
       const hot = await session.prepare(writable);
       const seen = { ...seenBy(lake), hot, files: session.files };
-      return { ...(await action(duck.connection).catch((error) => session.raise(error))), seen };
+      return { ...(await action(duck.connection)), seen };
     } finally {
       duck.close();
       await rm(folder, { recursive: true, force: true });
@@ -232,7 +232,10 @@ class Session {
     for (const spec of named) await this.duck.run(createHotTable(spec));
     const stands: (HotStand & { source: string })[] = [];
     for (const hot of this.options.hot ?? []) stands.push(...(await this.loadHot(hot, named)));
-    const needed = fileFilter(await this.parsed());
+    const parsed = await this.parsed();
+    const read = tablesIn(parsed);
+    if (this.stateless !== null && state.some(({ name }) => read.has(name.toLowerCase()))) throw this.stateless;
+    const needed = fileFilter(parsed);
     for (const spec of events) {
       const view = this.isNamed(spec)
         ? createEventView(spec, await this.fileGroups(spec.name, needed), true)
@@ -251,11 +254,6 @@ class Session {
   /** A dataset that a query reads is spelled out in it. */
   private isNamed({ name }: DatasetSpec): boolean {
     return this.text.includes(name.toLowerCase());
-  }
-
-  /** Throws what a query failed with; what the stand-in of a view of state said, as what it is. */
-  raise(error: unknown): never {
-    throw this.stateless !== null && describe(error).includes(this.stateless.message) ? this.stateless : error;
   }
 
   private async loadHot(hot: HotSource, specs: readonly DatasetSpec[]): Promise<(HotStand & { source: string })[]> {
@@ -374,6 +372,19 @@ async function writeAnswer(
     );
     return { rows: Number(copied.getRows()[0]![0]) };
   });
+}
+
+/** Names of the tables that a parsed query reads, in small letters. */
+function tablesIn(parsed: unknown): Set<string> {
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { type, table_name: name } = value as { readonly type?: unknown; readonly table_name?: unknown };
+    if (type === "BASE_TABLE") names.add(String(name).toLowerCase());
+    for (const child of Object.values(value)) visit(child);
+  };
+  visit(parsed);
+  return names;
 }
 
 function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {

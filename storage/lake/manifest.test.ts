@@ -15,8 +15,10 @@ import {
   lineageId,
   type ManifestEntry,
 } from "./entry.ts";
+import { readHistory } from "./history.ts";
 import { LakeFolder, LIVE, positionOf, testBlock, watchedStore } from "./lake-fixture.ts";
 import { checkpointKey, entryKey, Manifest, type StoredEntry, sortKeys } from "./manifest.ts";
+import { LakeReader } from "./reader.ts";
 import { sha256Of } from "./store.ts";
 
 let lake: LakeFolder;
@@ -134,6 +136,39 @@ describe("the head", () => {
     await lake.store.delete(entryKey(3));
     const error = await manifest.headOfAll().catch((e: unknown) => e);
     expect(error).toMatchObject({ code: "LAKE_ENTRY_MISSING", where: entryKey(3) });
+  });
+
+  test("behind a hole is not read up to, however far the hole reaches", async () => {
+    const manifest = new Manifest(lake.store, 10);
+    const stored = await append(manifest, 44);
+    for (const [first, last] of [
+      [41, 43],
+      [3, 40],
+    ] as const) {
+      for (let number = first; number <= last; number++) await lake.store.delete(entryKey(number));
+      const missing = { code: "LAKE_ENTRY_MISSING", where: entryKey(first) };
+      await expect(manifest.requireWhole()).rejects.toMatchObject(missing);
+      const reader = new LakeReader(lake.store);
+      // Also when asked again, with what came before the hole in mind.
+      for (let i = 0; i < 2; i++) await expect(reader.read()).rejects.toMatchObject(missing);
+      await expect(readHistory(lake.store, "main")).rejects.toMatchObject(missing);
+    }
+    await lake.store.delete(entryKey(44));
+    // A checkpoint says that there was more.
+    await expect(new LakeReader(lake.store).read()).rejects.toMatchObject({ where: entryKey(3) });
+    expect(stored).toHaveLength(44);
+  });
+
+  test("is read up to while others append", async () => {
+    const manifest = new Manifest(lake.store);
+    await append(manifest, 3);
+    const store = watchedStore(lake.store, () => undefined);
+    // What comes between two looks at the store: the later one sees more.
+    const behind = new Set([entryKey(2), entryKey(3)]);
+    store.get = async (key) => (behind.delete(key) && key === entryKey(2) ? null : lake.store.get(key));
+    expect(await Array.fromAsync(new Manifest(store).after(null))).toHaveLength(1);
+    store.list = async (prefix) => (await lake.store.list(prefix)).filter((key) => key !== entryKey(2));
+    expect((await new LakeReader(store).read()).head?.number).toBe(3);
   });
 
   test("is found by a writer even when the listing is old", async () => {

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { cover, overlap, type SlotRange } from "./coverage.ts";
 import { LakeFolder, LIVE } from "./lake-fixture.ts";
 import { Manifest } from "./manifest.ts";
-import { LakeReader } from "./reader.ts";
+import { coverageOf, LakeReader, ofSource } from "./reader.ts";
 
 describe("coverage", () => {
   const rangeOf = fc
@@ -80,6 +80,20 @@ test("asking again reads what is new; what was read before stays as it was", asy
   ]);
   expect(before.head).toMatchObject({ number: 2 });
   expect(filesBefore()).toHaveLength(2);
+});
+
+test("of one source: its files, lineages and slots, and nothing of the others", async () => {
+  await lake.fill([[10, 12]], { lineage: { ...LIVE, source: "one" } });
+  await lake.fill([[50], [51]], { lineage: { ...LIVE, source: "one-more" } });
+  const all = await new LakeReader(lake.store).read();
+  const own = ofSource(all, "one");
+  expect(own.head).toEqual(all.head);
+  expect(own.files.get("trades")!.map((f) => [f.source, f.slot.min])).toEqual([["one", 10]]);
+  expect(own.lineages.map((l) => l.lineage.source)).toEqual(["one"]);
+  expect(own.coverage.get("trades")).toEqual([{ first: 10, last: 12 }]);
+  expect(coverageOf(own, "one-more", "trades")).toEqual([]);
+  const nobody = ofSource(all, "nobody");
+  expect([nobody.files.size, nobody.lineages.length, nobody.coverage.size]).toEqual([0, 0, 0]);
 });
 
 test("replaced files are gone, and their slots stay covered once", async () => {

@@ -88,6 +88,12 @@ export class LakeReader {
     return next;
   }
 
+  /** Looks at the manifest as it is now, also at what was read already. Throws what `read` throws. */
+  async requireWhole(): Promise<void> {
+    await this.manifest.requireWhole();
+    await this.read();
+  }
+
   private async readOn(): Promise<LakeSnapshot> {
     for await (const stored of this.manifest.after(this.last)) {
       this.add(stored.entry);

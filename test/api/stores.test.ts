@@ -4,12 +4,18 @@
  * truth and against the schemas that the routes declare.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { Value } from "@sinclair/typebox/value";
+import bs58 from "bs58";
 import { FakeBackend } from "../../api/fixture.ts";
 import { JoinedReads } from "../../api/reads/index.ts";
+import { LakeRows } from "../../api/reads/lake-rows.ts";
 import { allRoutes } from "../../api/routes/index.ts";
 import { type RunningApi, startApi } from "../../api/server.ts";
 import { silentLog } from "../../pipeline/log.ts";
+import { FolderStore } from "../../storage/lake/folder-store.ts";
+import { entryKey } from "../../storage/lake/manifest.ts";
 import { Market, SOURCE } from "./market.ts";
 
 let market: Market;
@@ -107,6 +113,41 @@ test("lake: rows and times of each dataset up to the slot that it has come to, c
     expect(ranges[0]![1]).toBe(last);
     expect(covered_slots).toBe(last - ranges[0]![0] + 1);
   }
+});
+
+test("lake: old trades of a token are those of the source that is served", async () => {
+  const readers = [SOURCE, "another"].map((source) => new LakeRows(market.lake, source));
+  const found = [];
+  for (const reader of readers) {
+    const lake = await reader.snapshot(0, 0);
+    const mint = bs58.decode(lake.files.get("trades")![0]!.mint!.min);
+    found.push((await reader.trades(lake, mint, Number.MAX_SAFE_INTEGER, { order: "asc", limit: 5 })).length > 0);
+    reader.close();
+  }
+  expect(found).toEqual([true, false]);
+});
+
+test("lake: with a hole in its manifest, nothing is told from it, and health says so", async () => {
+  const lake = join(market.folder, "with-a-hole");
+  await cp(join(market.folder, "lake"), lake, { recursive: true });
+  await rm(join(lake, entryKey(2)));
+  const damaged = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: new FolderStore(lake) });
+  const options = { backend: new FakeBackend(), stores: damaged, version: "0.1.0" };
+  const own = await startApi({ ...options, host: "127.0.0.1", port: 0, log: silentLog });
+  const answer = await fetch(`${own.url}/v1/lake`);
+  expect([answer.status, await answer.json()]).toEqual([
+    500,
+    expect.objectContaining({ code: "LAKE_ENTRY_MISSING", detail: expect.stringContaining("manifest is missing") }),
+  ]);
+  const lakeCheck = async (url: string) => {
+    const health = (await (await fetch(`${url}/health`)).json()) as { checks: { name: string; ok: boolean }[] };
+    return health.checks.find(({ name }) => name === "lake");
+  };
+  const detail = "entry 2 is missing from the manifest (LAKE_ENTRY_MISSING); see sluice verify";
+  expect(await lakeCheck(own.url)).toMatchObject({ ok: false, detail });
+  expect(await lakeCheck(api.url)).toMatchObject({ ok: true });
+  await own.stop();
+  damaged.close();
 });
 
 test("lake: null where none is configured", async () => {

@@ -135,6 +135,11 @@ test("sources that share a lake: a lineage each, one answer, and a lake that is 
   // In the order of their last entries, which is nobody's to say.
   for (const source of ["main", "second-one"]) expect(all.stderr).toMatch(new RegExp(`live ${source} up to slot \\d+`));
   expect((await ask("select count(*) as n from trades", "--lake-only")).value).toBe(String(trades));
+  for (const more of [[], ["--lake-only"]]) {
+    const own = async (source: string) => (await ask("select count(*) from trades", "--source", source, ...more)).value;
+    expect(await own("main")).toBe(String(market.truth.trades));
+    expect(await own("second-one")).toBe(String(second.truth.trades));
+  }
   const verified = await ground.run(["verify", "--deep", "--json", ...flags]);
   const { findings } = JSON.parse(verified.stdout) as { findings: unknown[] };
   expect([findings, verified.code]).toEqual([[], 0]);

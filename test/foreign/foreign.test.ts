@@ -18,6 +18,7 @@ import { refusal } from "../../storage/analytics/gate.ts";
 import { STATE_TABLES } from "../../storage/hot/layout.ts";
 import { quoteText } from "../../storage/lake/columns.ts";
 import { Duck } from "../../storage/lake/duckdb.ts";
+import { LakeFolder } from "../../storage/lake/lake-fixture.ts";
 import { Market, SOURCE } from "../api/market.ts";
 import { attacks, BOMBS } from "./attacks.ts";
 
@@ -41,11 +42,15 @@ const ROOT = join(import.meta.dir, "../..");
 const GATED = [process.execPath, join(ROOT, "main.ts"), "answer"];
 const UNGATED = [process.execPath, join(import.meta.dir, "ungated.ts")];
 
-function queries(command: readonly string[], limits: Partial<ForeignLimits> = {}): ForeignQueries {
+function queries(
+  command: readonly string[],
+  limits: Partial<ForeignLimits> = {},
+  { lake = lakeView(market.lake), lanes = 2 } = {},
+): ForeignQueries {
   return new ForeignQueries({
     command,
-    lake: lakeView(market.lake),
-    hot: [{ source: SOURCE, folder: market.folder, lanes: 2 }],
+    lake,
+    hot: [{ source: SOURCE, folder: market.folder, lanes }],
     catalog: [...catalog.values()],
     workDir: join(folder, "work"),
     // A busy machine takes its time to start a process; what is limited here does not depend on it.
@@ -85,6 +90,19 @@ describe("an honest question", () => {
       "interval,n",
       expect.stringMatching(/^1,\d+$/),
     ]);
+  }, 60_000);
+
+  test("for what a lane holds that is not here is refused, and may be answered later", async () => {
+    const lake = await LakeFolder.make();
+    await lake.fill([[1, 2]]);
+    const foreign = queries(GATED, {}, { lake: lakeView(lake.store), lanes: 3 });
+    const asked = foreign.ask({ sql: "SELECT count(*) FROM mints", format: "json", key: "a" });
+    const told = await asked.catch((error: SluiceError) => error);
+    expect(told).toMatchObject({ code: "HOT_MISSING", kind: "transient" });
+    expect((told as SluiceError).message).not.toContain(market.folder);
+    const sql = "SELECT count(*) AS n FROM trades WHERE slot < 3";
+    expect((await whole(foreign.ask({ sql, format: "json", key: "a" }))).body).toContain('"2"');
+    await lake.dispose();
   }, 60_000);
 
   test("comes as Arrow that others read, in pieces; and who has read the end may ask again at once", async () => {
