@@ -374,13 +374,14 @@ async function writeAnswer(
   });
 }
 
-/** Names of the tables that a parsed query reads, in small letters. */
+/** Names of the tables whose rows a parsed query reads, in small letters; DESCRIBE reads none. */
 function tablesIn(parsed: unknown): Set<string> {
   const names = new Set<string>();
   const visit = (value: unknown): void => {
     if (typeof value !== "object" || value === null) return;
-    const { type, table_name: name } = value as { readonly type?: unknown; readonly table_name?: unknown };
-    if (type === "BASE_TABLE") names.add(String(name).toLowerCase());
+    const { type, table_name, show_type } = value as Readonly<Record<string, unknown>>;
+    if (show_type === "DESCRIBE") return;
+    if (type === "BASE_TABLE") names.add(String(table_name).toLowerCase());
     for (const child of Object.values(value)) visit(child);
   };
   visit(parsed);
