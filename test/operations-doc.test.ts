@@ -65,5 +65,6 @@ test("every setting, variable, error code and file that it names is there", () =
   const files = [...quoted, ...[...prose.matchAll(/\]\(([^)#]+)\)/g)].map((m) => m[1]!)].filter((text) =>
     /^(deploy|docs|api|test|bench)\/[\w./@-]+$|^[\w-]+\.(md|yaml)$/.test(text),
   );
-  expect(files.filter((file) => file !== "sluice.yaml" && !existsSync(join(ROOT, file)))).toEqual([]);
+  const written = ["sluice.yaml", "upgraded.yaml"];
+  expect(files.filter((file) => !written.includes(file) && !existsSync(join(ROOT, file)))).toEqual([]);
 });
