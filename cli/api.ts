@@ -11,8 +11,10 @@ import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import type { Connection } from "./deployment.ts";
 import { type AllGenerations, activeConfig, activeConfigs, readGenerations } from "./generations.ts";
+import { checkLanes } from "./lanes.ts";
 import type { LiveService } from "./live.ts";
 import { oneSource } from "./one-source.ts";
+import { stopWhenTold } from "./signals.ts";
 import { tokensPath } from "./token.ts";
 import { VERSION } from "./version.ts";
 
@@ -36,9 +38,9 @@ Examples:
       const config = { ...loaded, "api.port": port };
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       // From now on: whoever ends us early must not leave an embedded server behind.
-      const told = new Promise<void>((resolve) => {
-        for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-      });
+      const stop = new AbortController();
+      stopWhenTold(stop, { withinMs: STOP_WITHIN_MS });
+      const told = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
       const { connectBroker } = await import("./deployment.ts");
       const connection = await connectBroker(config, `sluice-api-${process.pid}`);
       try {
@@ -113,6 +115,9 @@ export async function serveApi(
   };
 }
 
+/** Longest orderly stop: clients that hold on are left. */
+const STOP_WITHIN_MS = 20_000;
+
 /** How often it is looked which generation is active, and how long an answer may take. */
 const ACTIVE_EVERY_MS = 500;
 const ANSWERED_WITHIN_MS = 5_000;
@@ -138,6 +143,7 @@ async function openActive(
   ]);
   const wanted = sourceName === undefined ? sourceConfigs(config)[0]! : oneSource(config, sourceName);
   const served = activeConfig(wanted, generations);
+  await checkLanes(served, control);
   const backends = sourceConfigs(config).map((own) => {
     const active = activeConfig(own, generations);
     const source = active["source.name"];

@@ -17,6 +17,7 @@ import { activeConfig, keptGenerations } from "./generations.ts";
 import { oneSource } from "./one-source.ts";
 import { type CommandIo, EXIT, toJson } from "./output.ts";
 import { ProgressLine } from "./progress-line.ts";
+import { stopWhenTold } from "./signals.ts";
 
 interface Options {
   readonly from: string;
@@ -89,7 +90,7 @@ Exit code: 0 complete (or a dry run), 1 not complete, 75 try again later.`,
       await configureLogging({ level: loaded["log.level"], format: loaded["log.format"] });
       endWithParent();
       const stop = new AbortController();
-      for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+      stopWhenTold(stop);
       const config = activeConfig(oneSource(loaded, options.source), keptGenerations(loaded));
       context.setExitCode(await backfill(config, parsed(options, config), json, context, stop.signal));
     });

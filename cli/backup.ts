@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import type { Config } from "../pipeline/config.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import type { HotCopy } from "../storage/hot/backup.ts";
+import { laneFilesIn } from "../storage/hot/lane-files.ts";
 import type { CliContext } from "./context.ts";
 import { folders } from "./folders.ts";
 import { generationsFile, keptGenerations, runConfigs } from "./generations.ts";
@@ -60,10 +61,5 @@ export async function backUp(config: Config, folder: string, json: boolean, { st
 /** Files of all lanes, of all sources and generations, that are on this host. */
 function laneFiles(config: Config): string[] {
   const hot = runConfigs(config, keptGenerations(config)).map((own) => folders(own).hot);
-  return [...new Set(hot)]
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) => {
-      const names = readdirSync(folder).filter((name) => /^lane-\d+\.sqlite$/.test(name));
-      return names.sort().map((name) => join(folder, name));
-    });
+  return [...new Set(hot)].flatMap(laneFilesIn);
 }

@@ -14,6 +14,8 @@ import { rowCodec } from "../pipeline/wire/message.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { folders } from "./folders.ts";
+import { holdLanes } from "./lanes.ts";
+import { closeWhenTold } from "./signals.ts";
 
 export interface Connection {
   readonly broker: Broker;
@@ -47,15 +49,17 @@ export async function connectBroker(config: Config, name: string): Promise<Conne
   log("debug", "connected to the embedded nats-server", { url: server.url, pid: server.pid });
   const closing = new AbortController();
   const guarding = keepAlive(broker, folder, closing.signal);
+  const close = async () => {
+    closing.abort();
+    await broker.close();
+    await guarding;
+    await releaseEmbeddedNats(folder, world);
+  };
+  const unheard = closeWhenTold(close);
   return {
     broker,
     control: new Control(broker, config["nats.prefix"]),
-    async close() {
-      closing.abort();
-      await broker.close();
-      await guarding;
-      await releaseEmbeddedNats(folder, world);
-    },
+    close: () => close().finally(unheard),
   };
 }
 
@@ -82,6 +86,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
   ]);
   const { broker, control } = connection;
   const paths = folders(config);
+  await holdLanes(config, control);
   for (const path of [paths.hot, paths.temp]) await mkdir(path, { recursive: true });
   const { programs, maps, effects, catalog } = await decodersFor(config);
   const codec = rowCodec(catalog);
@@ -114,7 +119,12 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     log: logFor("stages"),
     openSource: (log, settings = {}) => openSource({ ...config, ...settings }, systemWorld, log),
     openHotStore: (lane) =>
-      new HotStore({ file: laneFile(paths.hot, lane), catalog, encodeLive: liveEncoder(catalog, systemWorld) }),
+      new HotStore({
+        file: laneFile(paths.hot, lane),
+        lane: { lane, lanes: config.lanes },
+        catalog,
+        encodeLive: liveEncoder(catalog, systemWorld),
+      }),
     restoreLane: async (lane, context) =>
       (await import("./rebuild/needed.ts")).restoreIfNeeded(deployment, lane, context),
     // DuckDB is loaded only where the archive runs.

@@ -3,6 +3,7 @@ import { classify } from "../pipeline/errors.ts";
 import type { Table } from "../pipeline/wire/table.ts";
 import type { HotSource, HotStand, MissingLane } from "../storage/analytics/analytics.ts";
 import { laneFile } from "../storage/hot/file.ts";
+import { checkLaneFiles } from "../storage/hot/lane-files.ts";
 import { HotReader } from "../storage/hot/reader.ts";
 
 interface Lane {
@@ -15,8 +16,12 @@ export class LocalLanes implements HotSource {
   private readonly lanes: Lane[] = [];
   private absent: readonly MissingLane[];
 
-  /** `lanes`: how many the deployment has; those without a file here belong to another host, are lost, or have yet to begin. */
+  /**
+   * `lanes`: how many the deployment has; those without a file here belong to another host, are lost, or have yet to begin.
+   * Throws `Fatal` LANES_CHANGED.
+   */
   constructor(source: string, folder: string, lanes: number) {
+    checkLaneFiles(folder, lanes);
     this.source = source;
     this.absent = Array.from({ length: lanes }, (_, lane) => ({ name: `lane ${lane}`, file: laneFile(folder, lane) }));
     this.openMore();

@@ -8,6 +8,7 @@ import type { LogQuery } from "../pipeline/log-ring.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type CliContext, oneOf, wholeNumber } from "./context.ts";
 import { type CommandIo, paint, toJson } from "./output.ts";
+import { stopWhenTold } from "./signals.ts";
 
 const ASK_AGAIN_MS = 1_000;
 
@@ -42,7 +43,7 @@ With --json, one object a line.`,
       const { config, json } = context.load(command);
       const query = queryOf(options);
       const stop = new AbortController();
-      for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+      stopWhenTold(stop);
       const { connectBroker } = await import("./deployment.ts");
       const connection = await connectBroker(config, `sluice-logs-${process.pid}`);
       try {

@@ -10,6 +10,7 @@ import { type CliContext, wholeNumber } from "./context.ts";
 import { oneSource } from "./one-source.ts";
 import { type CommandIo, EXIT, toJson } from "./output.ts";
 import { formatNumber, ProgressLine } from "./progress-line.ts";
+import { stopWhenTold } from "./signals.ts";
 
 interface Options {
   readonly start?: string;
@@ -57,7 +58,7 @@ recording that is under way is FILE.part. Ctrl-C ends it in good order: what cam
       const config = oneSource(loaded, options.source);
       await configureLogging({ level: config["log.level"], format: config["log.format"] });
       const stop = new AbortController();
-      for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+      stopWhenTold(stop);
       const code = await recordToFile({ config, file, json, ...parsed(options) }, context, stop.signal);
       context.setExitCode(code);
     });

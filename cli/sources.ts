@@ -12,6 +12,7 @@ import type { UnitSpec } from "../pipeline/unit.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { type Connection, openDeployment } from "./deployment.ts";
 import { requireLake } from "./lake.ts";
+import { holdLanes } from "./lanes.ts";
 import { requireSource } from "./source.ts";
 
 export interface Sources {
@@ -61,7 +62,9 @@ async function open(own: Config, { connection, stages, log }: Opening): Promise<
   return openDeployment(own, connection);
 }
 
+/** Also what is recorded of it: a server that was lost has neither. */
 async function ensureStreams(deployment: Deployment): Promise<void> {
+  await holdLanes(deployment.config, deployment.control);
   for (const spec of streams(deployment)) await deployment.broker.ensureStream(spec);
 }
 

@@ -36,7 +36,7 @@ describe("the lake and two lanes", () => {
 
   /** A lane with one trade in each of some blocks. */
   async function fillLane(lane: number, slots: readonly number[]): Promise<void> {
-    const store = new HotStore({ file: laneFile(hotFolder, lane), catalog: CATALOG });
+    const store = new HotStore({ file: laneFile(hotFolder, lane), lane: { lane, lanes: 4 }, catalog: CATALOG });
     await store.open();
     const blocks = slots.map((slot) => ({ slot, notes: [{ dataset: "trades" as const, mint: lane + 1 }] }));
     await store.commit(stepOf(null, blocks, 0), batch(blocks));
@@ -193,11 +193,12 @@ describe("what there is to ask", () => {
 
   test("hot stores without a lake, as in the first seconds of a deployment", async () => {
     mkdirSync(join(lake.root, "hot"));
-    const [own] = configs();
-    const store = new HotStore({ file: laneFile(join(lake.root, "hot"), 0), catalog: CATALOG });
+    const more = configs({ lanes: "2" });
+    const [own] = more;
+    const file = laneFile(join(lake.root, "hot"), 0);
+    const store = new HotStore({ file, lane: { lane: 0, lanes: 2 }, catalog: CATALOG });
     await store.open();
     await store.close();
-    const more = configs({ lanes: "2" });
     for (const table of ["trades", "mints", "candles"]) {
       for (const lakeOnly of [false, true]) {
         expect(await ask(`select count(*) from ${table}`, [own!], { lakeOnly })).toBe(0n);

@@ -14,6 +14,8 @@ import { endWithParent } from "./child.ts";
 import type { CliContext } from "./context.ts";
 import type { Connection } from "./deployment.ts";
 import { type AllGenerations, keepGenerations, readGenerations, runConfigs, settleGenerations } from "./generations.ts";
+import { checkLanes } from "./lanes.ts";
+import { stopWhenTold } from "./signals.ts";
 import { VERSION } from "./version.ts";
 
 export function register(program: Command, context: CliContext): void {
@@ -41,8 +43,6 @@ Two processes on one data folder share the units; when one dies the other takes 
     });
 }
 
-/** A terminal and the program that started us both pass on one Ctrl-C: what comes so soon is the same word again. */
-const SAME_WORD_MS = 1_000;
 /** Longest orderly stop. Service managers kill after 30 to 90 seconds. */
 const STOP_WITHIN_MS = 20_000;
 
@@ -63,23 +63,10 @@ export async function runStages({ config, reload, names, node, exitAtEnd }: RunS
   const log = logFor("stages");
   const stages = names.length === 0 ? [...STAGES] : names.map((name) => stageNamed(name, STAGES));
   const stop = new AbortController();
-  let toldAt = 0;
-  const onSignal = (signal: NodeJS.Signals) => {
-    // Whoever presses Ctrl-C twice means it; a service manager and a parent may both send SIGTERM.
-    if (stop.signal.aborted && signal === "SIGINT" && systemWorld.monotonic() - toldAt > SAME_WORD_MS)
-      process.exit(130);
-    if (stop.signal.aborted) return;
-    toldAt = systemWorld.monotonic();
-    log("info", `${signal}: finishing commits, giving up leases (SIGINT again to stop at once)`);
-    stop.abort(new Shutdown());
-    // Something that never answers (a server that is gone, a disk that hangs) must not keep a process that was told to go.
-    setTimeout(() => {
-      log("error", `did not stop within ${STOP_WITHIN_MS / 1_000} s: leaving as after a kill, which loses nothing`);
-      process.exit(1);
-    }, STOP_WITHIN_MS).unref();
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  stopWhenTold(stop, {
+    onTold: (signal) => log("info", `${signal}: finishing commits, giving up leases (SIGINT again to stop at once)`),
+    withinMs: STOP_WITHIN_MS,
+  });
   endWithParent();
   const { connectBroker } = await import("./deployment.ts");
   const connection = await connectBroker(config, `sluice-stages-${process.pid}`);
@@ -131,7 +118,10 @@ async function runGenerations({
   const log = logFor("stages");
   const generations = await readGenerations(config, control);
   await keepGenerations(config, generations);
-  const sources = await openSources(runConfigs(config, generations), {
+  const configs = runConfigs(config, generations);
+  // Before anything is opened, and for all: with another number of lanes a source that is new would begin with the wrong one.
+  for (const own of configs) await checkLanes(own, control);
+  const sources = await openSources(configs, {
     ...{ connection, stages, log },
     reload: (source) => configOf(source, reload(), generations),
     onOpened: (units) => supervisor.add(units),

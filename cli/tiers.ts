@@ -79,10 +79,12 @@ export async function tiersOf(config: Config): Promise<Tiers> {
 }
 
 async function hotTiers(config: Config): Promise<Tiers["hot"]> {
-  const [{ laneFile }, { HotReader }] = await Promise.all([
+  const [{ laneFile }, { checkLaneFiles }, { HotReader }] = await Promise.all([
     import("../storage/hot/file.ts"),
+    import("../storage/hot/lane-files.ts"),
     import("../storage/hot/reader.ts"),
   ]);
+  checkLaneFiles(folders(config).hot, config.lanes);
   const lanes = Array.from({ length: config.lanes }, (_, lane) => lane);
   return lanes.flatMap((lane) => {
     const file = laneFile(folders(config).hot, lane);

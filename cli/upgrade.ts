@@ -23,6 +23,7 @@ import { type Connection, connectBroker } from "./deployment.ts";
 import { keepGenerations, readGenerations, settleGenerations } from "./generations.ts";
 import { oneSource } from "./one-source.ts";
 import { EXIT, paint, table, toJson } from "./output.ts";
+import { stopWhenTold } from "./signals.ts";
 import type { Comparison } from "./upgrade-compare.ts";
 
 interface Options {
@@ -170,7 +171,7 @@ class Upgrade {
       generationConfig(this.own, added),
     ];
     const stop = new AbortController();
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+    stopWhenTold(stop);
     const caughtUp = await untilCaughtUp({ old, next, control: this.control, io: this.io, signal: stop.signal });
     if (!caughtUp) {
       this.say(`generation ${added.number} goes on beside the active one; ask again to go on waiting`);

@@ -135,6 +135,16 @@ export class Control {
     return this.change(`generations.${source}`, change);
   }
 
+  /** Lanes that the source was begun with; null: it has not begun, or that was lost with the server. */
+  lanes(source: string): Promise<number | null> {
+    return this.get<number>("control", `lanes.${source}`);
+  }
+
+  /** Records the number of lanes unless one is recorded; resolves with what is. */
+  holdLanes(source: string, lanes: number): Promise<number> {
+    return this.change<number>(`lanes.${source}`, (known) => known ?? lanes);
+  }
+
   /** Asks the producer of `stream` to replay it from the lowest position of its consumers. */
   async requestReplay(stream: string, by: string, from: BlockRef | null): Promise<void> {
     await this.put("control", `replay.${stream}`, { by, from });

@@ -4,6 +4,7 @@ import { classify, Transient } from "../../pipeline/errors.ts";
 import { laneOf } from "../../pipeline/shards.ts";
 import type { World } from "../../pipeline/world.ts";
 import { laneFile } from "../../storage/hot/file.ts";
+import { lanesChanged } from "../../storage/hot/lanes.ts";
 import { HotReader } from "../../storage/hot/reader.ts";
 import { base58 } from "../../storage/lake/base58.ts";
 
@@ -69,9 +70,18 @@ export class HotLanes {
     }
     const inode = inodeOf(file);
     if (inode === null) throw notHere(lane, file);
-    const reader = new HotReader(file);
+    const reader = this.opened(file);
     this.open.set(lane, { reader, inode, checkedAt: now });
     return reader;
+  }
+
+  /** Throws `Fatal` LANES_CHANGED: tokens would be looked for in lanes that are not theirs. */
+  private opened(file: string): HotReader {
+    const reader = new HotReader(file);
+    const { lanes } = reader.lane();
+    if (lanes === this.count) return reader;
+    reader.close();
+    throw lanesChanged(lanes, this.count, file);
   }
 }
 

@@ -4,7 +4,9 @@ import { mkdir, open, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { type Config, sourceConfigs } from "../../pipeline/config.ts";
+import { checkLaneFiles } from "../../storage/hot/lane-files.ts";
 import { folders } from "../folders.ts";
+import { keptGenerations, runConfigs } from "../generations.ts";
 import { bytesText, type Check, type Finding, fail, isAtLeast, ok, skip, warn } from "./check.ts";
 
 const MIB = 1024 * 1024;
@@ -29,6 +31,7 @@ export function hostChecks(config: Config, clocks: () => Promise<readonly Clock[
     { group: "host", name: "disk space", run: () => diskSpace(paths.data, mayGrowTo) },
     { group: "host", name: "disk speed", run: () => diskSpeed(paths.data) },
     { group: "host", name: "hot store folder", run: () => hotFolder(paths.hot) },
+    { group: "host", name: "lanes", run: async () => lanes(config) },
     { group: "host", name: "clock", run: async () => judgeClock(await clocks(), Date.now()) },
   ];
 }
@@ -103,6 +106,13 @@ export function judgeSync(medianMs: number): Finding {
   const fix = "Put data.dir on a local SSD. Network disks and SD cards make catching up slow.";
   if (medianMs > 100) return fail(evidence, fix);
   return medianMs > 20 ? warn(evidence, fix) : ok(evidence);
+}
+
+/** The lanes that lie here are as many as the settings say. */
+function lanes(config: Config): Finding {
+  const all = runConfigs(config, keptGenerations(config));
+  for (const own of all) checkLaneFiles(folders(own).hot, own.lanes);
+  return ok(`${config.lanes}, and the hot stores of this host agree`);
 }
 
 /** Magic numbers of file systems without shared memory or locks that can be trusted (statfs(2)). */

@@ -3,8 +3,11 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { parseNatsUrl } from "../../pipeline/addresses.ts";
 import type { Broker } from "../../pipeline/broker.ts";
 import { type Config, sourceConfigs } from "../../pipeline/config.ts";
+import { Control } from "../../pipeline/control.ts";
 import { LIMITS } from "../../pipeline/limits.ts";
 import { names } from "../../pipeline/names.ts";
+import { keptGenerations, runConfigs } from "../generations.ts";
+import { checkRecordedLanes } from "../lanes.ts";
 import { bytesText, type Check, type Finding, fail, isAtLeast, ok, skip, warn } from "./check.ts";
 import { type Clock, streamBytes } from "./host.ts";
 
@@ -41,8 +44,16 @@ export function natsChecks(probe: NatsProbe): Check[] {
     },
     { group: "nats", name: "storage", needs: "server", run: async () => storage(await probe.broker(), config) },
     { group: "nats", name: "sync_interval", needs: "server", run: (signal) => syncInterval(probe, signal) },
+    { group: "nats", name: "lanes", needs: "server", run: async () => lanes(await probe.broker(), config) },
     { group: "nats", name: "retention", needs: "server", run: async () => retention(await probe.broker(), config) },
   ];
+}
+
+/** Hosts without a lane know by this what the deployment was begun with. */
+async function lanes(broker: Broker, config: Config): Promise<Finding> {
+  const control = new Control(broker, config["nats.prefix"]);
+  for (const own of runConfigs(config, keptGenerations(config))) await checkRecordedLanes(own, control);
+  return ok(`${config.lanes}, and nothing else is recorded`);
 }
 
 /** The server's clock, compared with ours; null when it has nothing to tell it by. */

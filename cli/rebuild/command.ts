@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import type { Config } from "../../pipeline/config.ts";
 import type { NodeReport, UnitReport } from "../../pipeline/control.ts";
 import type { Deployment } from "../../pipeline/deployment.ts";
-import { Fatal, Shutdown } from "../../pipeline/errors.ts";
+import { Fatal } from "../../pipeline/errors.ts";
 import { Lease } from "../../pipeline/leases.ts";
 import { logFor } from "../../pipeline/log.ts";
 import { names } from "../../pipeline/names.ts";
@@ -20,6 +20,7 @@ import { connectBroker, openDeployment } from "../deployment.ts";
 import { folders } from "../folders.ts";
 import { type CommandIo, table, toJson } from "../output.ts";
 import { formatNumber, formatSeconds, ProgressLine } from "../progress-line.ts";
+import { stopWhenTold } from "../signals.ts";
 import type { LaneFile } from "./lane-file.ts";
 import { laneTarget } from "./lane-target.ts";
 import { plannedFiles, Restore, type RestoreProgress } from "./restore.ts";
@@ -52,17 +53,15 @@ const HAND_OVER_MS = 45_000;
 /** Resolves to the lanes that were made anew. */
 export async function rebuild(options: RebuildOptions, io: CommandIo): Promise<readonly RebuiltLane[]> {
   const { config } = options;
-  const connection = await connectBroker(config, "sluice-rebuild");
   const stop = new AbortController();
-  const onSignal = () => stop.abort(new Shutdown());
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
+  stopWhenTold(stop);
+  const connection = await connectBroker(config, "sluice-rebuild");
   try {
     const deployment = await openDeployment(config, connection);
     if (!options.dryRun) return await rebuildLanes(deployment, options, stop.signal, io);
     await plan(deployment, options, io);
     return [];
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, onSignal);
     await connection.close();
   }
 }

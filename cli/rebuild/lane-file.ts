@@ -2,11 +2,9 @@
  * A lane's hot store while it is made anew, beside the one in use: begun empty or from a copy, filled from the lake with
  * what is final, brought on from the stream, and put in place when it is whole.
  */
-import bs58 from "bs58";
 import type { Deployment } from "../../pipeline/deployment.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { type BlockRef, formatBlock, type Position, sameBlock } from "../../pipeline/position.ts";
-import { laneOf } from "../../pipeline/shards.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
 import { LaneStage } from "../../stages/sync/lane-stage.ts";
 import { copyHotStore } from "../../storage/hot/backup.ts";
@@ -35,7 +33,7 @@ export class LaneFile {
     this.d = d;
     this.lane = lane;
     // Without an encoder: what was told to the live feed before is not told again.
-    this.store = new HotStore({ file, catalog: d.catalog });
+    this.store = new HotStore({ file, lane: { lane, lanes: d.config.lanes }, catalog: d.catalog });
     this.stage = new LaneStage(this.store.state, d.effects);
   }
 
@@ -146,18 +144,16 @@ export class LaneFile {
 function mustBeOfLane(file: string, base: string, lane: number, lanes: number): void {
   const reader = new HotReader(file);
   try {
-    for (const table of reader.tableRows("mints")) {
-      const mint = table.column("mint");
-      for (let row = 0; row < table.length; row++) {
-        const own = laneOf(bs58.encode(mint.bytes(row)), lanes);
-        if (own === lane) continue;
-        throw new Fatal("REBUILD_BASE", `it holds a token of lane ${own} of ${lanes}, and is to become lane ${lane}`, {
-          where: base,
-          hint: "Name a backup of this deployment, with the number of lanes it has now; or rebuild without one.",
-        });
-      }
-      return;
-    }
+    const own = reader.lane();
+    if (own.lane === lane && own.lanes === lanes) return;
+    throw new Fatal(
+      "REBUILD_BASE",
+      `it is lane ${own.lane} of ${own.lanes}, and is to become lane ${lane} of ${lanes}`,
+      {
+        where: base,
+        hint: "Name a backup of this deployment, with the number of lanes it has now; or rebuild without one.",
+      },
+    );
   } finally {
     reader.close();
   }

@@ -3,7 +3,7 @@
 import { closest } from "../../pipeline/closest.ts";
 import type { Config } from "../../pipeline/config.ts";
 import type { Deployment } from "../../pipeline/deployment.ts";
-import { Fatal, Shutdown } from "../../pipeline/errors.ts";
+import { Fatal } from "../../pipeline/errors.ts";
 import type { ProgramSpec } from "../../stages/decode/program.ts";
 import type { SlotRange } from "../../storage/lake/coverage.ts";
 import { connectBroker, openDeployment } from "../deployment.ts";
@@ -12,6 +12,7 @@ import { lakeWriter } from "../lake.ts";
 import { type CommandIo, table, toJson } from "../output.ts";
 import { formatNumber, ProgressLine } from "../progress-line.ts";
 import { rebuild } from "../rebuild/command.ts";
+import { stopWhenTold } from "../signals.ts";
 import { type Redecoded, redecode } from "./redecode.ts";
 import { removals } from "./removal.ts";
 import { renewingEvents } from "./renew.ts";
@@ -32,10 +33,9 @@ export interface RedecodeCommand {
 
 export async function runRedecode(options: RedecodeCommand, io: CommandIo): Promise<void> {
   const { config, dryRun, json } = options;
-  const connection = await connectBroker(config, "sluice-redecode");
   const stop = new AbortController();
-  const onSignal = () => stop.abort(new Shutdown());
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
+  stopWhenTold(stop);
+  const connection = await connectBroker(config, "sluice-redecode");
   const line = new ProgressLine(io.stderr);
   try {
     const deployment = await openDeployment(config, connection);
@@ -67,7 +67,6 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
     );
     if (json) io.stdout.write(`${toJson({ dryRun, ...done, lanes: rebuilt })}\n`);
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, onSignal);
     await connection.close();
   }
 }

@@ -36,7 +36,7 @@ describe("a file", () => {
     change("PRAGMA user_version = 99");
     await expect(reopen()).rejects.toMatchObject({ code: "HOT_SCHEMA", kind: "fatal" });
     expect(() => new HotReader(lane.file)).toThrow("newer version");
-    change("PRAGMA user_version = 1");
+    change("PRAGMA user_version = 2");
     change("PRAGMA application_id = 7");
     await expect(reopen()).rejects.toMatchObject({ code: "HOT_SCHEMA" });
   });

@@ -5,13 +5,14 @@ import { dirname, join } from "node:path";
 import type { ColumnSpec, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal, Transient } from "../../pipeline/errors.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
+import { LANE_TABLE, type LaneNumber, mustBeLane, writeLane } from "./lanes.ts";
 import { addColumnSql, eventTableSql, STATE_TABLES, stateTableSql } from "./layout.ts";
 import { schemaError } from "./sqlite-error.ts";
 
 /** "Slce": tells a hot store from other SQLite files. */
 const APPLICATION_ID = 0x536c6365;
 /** Raised when Sluice's own tables change. A file of another version is rebuilt, not migrated: it is a view. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** Rows are wide (addresses, a signature): twice the usual page takes a tenth off the cost of a commit. */
 const PAGE_BYTES = 8192;
@@ -23,6 +24,7 @@ const CHECKPOINT_PAGES = 4096;
 
 /** Sluice's own tables. `_events` is the ledger: the events of a token in chain order, and where their rows are. */
 const OWN_TABLES = [
+  LANE_TABLE,
   `CREATE TABLE _position (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, epoch INTEGER NOT NULL,
      slot INTEGER, hash TEXT, cursor TEXT, module_hash TEXT, final_slot INTEGER NOT NULL, input_seq INTEGER NOT NULL)
      STRICT`,
@@ -52,7 +54,7 @@ export interface FileLimits {
 }
 
 /** Opens for writing, creates what is missing, and refuses a file that this program cannot keep right. */
-export function openForWriting(file: string, catalog: DatasetCatalog, limits: FileLimits): Database {
+export function openForWriting(file: string, lane: LaneNumber, catalog: DatasetCatalog, limits: FileLimits): Database {
   makeFolder(file);
   const db = new Database(file, { create: true, readwrite: true, safeIntegers: true, strict: true });
   try {
@@ -72,7 +74,7 @@ export function openForWriting(file: string, catalog: DatasetCatalog, limits: Fi
     db.run("PRAGMA journal_size_limit = 67108864");
     db.run("PRAGMA temp_store = MEMORY");
     if (limits.fileBytesMax !== null) db.run(`PRAGMA max_page_count = ${Math.floor(limits.fileBytesMax / PAGE_BYTES)}`);
-    inTransaction(db, () => prepareSchema(db, file, catalog));
+    inTransaction(db, () => prepareSchema(db, file, lane, catalog));
     return db;
   } catch (error) {
     db.close(true);
@@ -131,12 +133,14 @@ export function eventDatasets(catalog: DatasetCatalog): DatasetSpec[] {
   return [...catalog.values()].filter((spec) => !state.has(spec.name));
 }
 
-function prepareSchema(db: Database, file: string, catalog: DatasetCatalog): void {
+function prepareSchema(db: Database, file: string, lane: LaneNumber, catalog: DatasetCatalog): void {
   if (checkVersion(db, file) === "empty") {
     db.run(`PRAGMA application_id = ${APPLICATION_ID}`);
     db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     for (const sql of OWN_TABLES) db.run(sql);
+    writeLane(db, lane);
   }
+  mustBeLane(db, file, lane);
   checkPosition(db, file);
   for (const table of STATE_TABLES) prepareDataset(db, file, table.spec, stateTableSql(table));
   for (const spec of eventDatasets(catalog)) prepareDataset(db, file, spec, eventTableSql(spec));

@@ -8,6 +8,7 @@ import type { SqlValue } from "./codec.ts";
 import { CommitWatch } from "./commit-watch.ts";
 import { firstRowFrom } from "./event-tables.ts";
 import { openForReading, storedDatasets } from "./file.ts";
+import { type LaneNumber, readLane } from "./lanes.ts";
 import { decodeRow, isState, quoted, selectList } from "./layout.ts";
 import { finalTimeOf, headTimeOf, readPosition } from "./position.ts";
 import { sortSqliteError } from "./sqlite-error.ts";
@@ -70,6 +71,11 @@ export class LaneFileReader {
         this.leave();
       }
     });
+  }
+
+  /** Which lane of how many it is. */
+  lane(): LaneNumber {
+    return this.guard(() => readLane(this.db));
   }
 
   /** Null while the lane is empty. */

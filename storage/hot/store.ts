@@ -13,6 +13,7 @@ import type { DatasetCatalog, RowBatch, Signal } from "../../pipeline/wire/batch
 import type { Head, Sink, Step } from "../sink.ts";
 import { type Aged, EventTables } from "./event-tables.ts";
 import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
+import { type LaneNumber, ONLY_LANE } from "./lanes.ts";
 import { STATE_TABLES } from "./layout.ts";
 import { MintIds } from "./mint-ids.ts";
 import { type LiveMark, type LiveMessage, Outbox } from "./outbox.ts";
@@ -67,6 +68,8 @@ export const HOT_LIMITS: HotLimits = {
 
 export interface HotStoreOptions {
   readonly file: string;
+  /** Which lane it is; absent: the only one. */
+  readonly lane?: LaneNumber;
   /** All datasets that a batch may carry rows of. */
   readonly catalog: DatasetCatalog;
   readonly encodeLive?: EncodeLive;
@@ -101,7 +104,7 @@ export class HotStore implements Sink<LaneOut> {
   async open(): Promise<Head | null> {
     this.abandon();
     try {
-      const db = openForWriting(this.name, this.options.catalog, this.limits);
+      const db = openForWriting(this.name, this.options.lane ?? ONLY_LANE, this.options.catalog, this.limits);
       this.session = this.begin(db);
       this.state.attach(this.session.tables);
       return readHead(db);

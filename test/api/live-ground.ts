@@ -78,14 +78,15 @@ export class LiveMarket {
       maxBytes: 64 * 1024 * 1024,
       whenFull: "drop-oldest",
     });
-    for (let lane = 0; lane < options.lanes; lane++) await market.openLane(lane);
+    for (let lane = 0; lane < options.lanes; lane++) await market.openLane(lane, options.lanes);
     return market;
   }
 
-  private async openLane(lane: number): Promise<void> {
+  private async openLane(lane: number, lanes: number): Promise<void> {
     // The simulated chain lies in the past: everything is news.
     const encodeLive = liveEncoder(this.catalog, { now: () => 0 });
-    const store = new HotStore({ file: laneFile(this.folder, lane), catalog: this.catalog, encodeLive });
+    const file = laneFile(this.folder, lane);
+    const store = new HotStore({ file, lane: { lane, lanes }, catalog: this.catalog, encodeLive });
     await store.open();
     const { broker, stream } = this;
     this.lanes.push({

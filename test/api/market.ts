@@ -123,7 +123,7 @@ export class Market {
   private async begin(): Promise<void> {
     const { catalog } = this.decode;
     for (let lane = 0; lane < this.lanes; lane++) {
-      const store = new HotStore({ file: laneFile(this.folder, lane), catalog });
+      const store = new HotStore({ file: laneFile(this.folder, lane), lane: { lane, lanes: this.lanes }, catalog });
       await store.open();
       this.open.push({ store, stage: new LaneStage(store.state, SPINPET_EFFECTS) });
     }

@@ -90,7 +90,7 @@ test("lost while nothing runs: made from lake and stream, from a backup, in plac
   const none = await ground.run(["rebuild", "--snapshot", ground.path("data"), ...flags(market)]);
   expect(none).toMatchObject({ code: 0, stderr: "" });
   const other = await ground.run(["rebuild", "--snapshot", backup, ...flags(market), "--set", "lanes=3"]);
-  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("REBUILD_BASE") });
+  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("LANES_CHANGED") });
   expect(await ground.run(["rebuild", "--lane", "2", ...flags(market)])).toMatchObject({ code: 2 });
   expect([dumpOf(0), dumpOf(1)]).toEqual(lost);
 
