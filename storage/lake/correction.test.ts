@@ -190,3 +190,15 @@ test("rows of whose instruction nothing comes are told from those that are repla
   const [change] = await correct({ whole, parts }, undefined, true);
   expect(change).toMatchObject({ rowsGone: 3, rowsCome: 1, rowsRemoved: 2, rowsCompared: 3 });
 });
+
+test("rows that are put back as they once were are in the lake, though the file they were in was replaced", async () => {
+  await fill([10]);
+  const range = { first: 10, last: 10 };
+  for (const kind of ["right", "other way", "right", "other way", "right"]) {
+    const parts = new Map([["trades", [await part([rowsAt(10, { kind })[0]!])]]]);
+    await correct({ whole: [range], parts }, range);
+    expect((await kinds())[0]).toEqual([10, kind]);
+    expect(await correct({ whole: [range], parts }, range)).toEqual([]);
+  }
+  await sound();
+});

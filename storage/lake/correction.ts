@@ -146,7 +146,7 @@ async function correctStretch(
   const datasets: DatasetSpec[] = [];
   for (const spec of options.datasets) {
     const own = stretch.files.filter((file) => file.dataset === spec.name);
-    const change = await correctDataset(options, spec, own, slots);
+    const change = await correctDataset(options, spec, own, slots, lineageId(lineage));
     if (change === null) continue;
     corrected.push(change.corrected);
     files.push(...change.files);
@@ -170,6 +170,7 @@ async function correctDataset(
   spec: DatasetSpec,
   own: readonly LakeFile[],
   slots: SlotRange,
+  revision: string,
 ): Promise<{ corrected: Corrected; files: FileEntry[]; replaces: string[] } | null> {
   const { store, duck, correction, folder, dryRun } = options;
   const parts = correction.parts.get(spec.name) ?? [];
@@ -205,6 +206,7 @@ async function correctDataset(
         spec,
         date,
         rows: rows.right(),
+        revision,
         path: join(folder, "corrected.parquet"),
         check,
       }),

@@ -25,12 +25,19 @@ export interface SortedFile {
   readonly rows: string;
   /** Where it is written before it is stored; removed afterwards. */
   readonly path: string;
+  /**
+   * The revision that writes it: told in the file, so that rows as they once were do not become the very file that was
+   * replaced since, whose name is that of a file no longer part of the lake. Absent: none.
+   */
+  readonly revision?: string;
   /** What is wrong with what was written; null: nothing. */
   readonly check: (found: FileFacts | null) => string | null;
 }
 
 /** Throws `Fatal` LAKE_FILE_WRONG when the file does not hold what it should; nothing is stored then. */
-export async function storeSorted({ store, duck, spec, date, rows, path, check }: SortedFile): Promise<FileEntry> {
+export async function storeSorted(file: SortedFile): Promise<FileEntry> {
+  const { store, duck, spec, date, rows, path, revision, check } = file;
+  const told = revision === undefined ? "" : `, revision: ${quoteText(revision)}`;
   const order = spec.order
     .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
     .map((name) => `${quoteName(name)} NULLS LAST`);
@@ -38,7 +45,7 @@ export async function storeSorted({ store, duck, spec, date, rows, path, check }
   await duck.run(`
     COPY (FROM (${rows}) ORDER BY ${order.join(", ")})
     TO ${quoteText(path)} (${PARQUET_OPTIONS}, ROW_GROUP_SIZE ${SORTED_GROUP_ROWS},
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`);
+      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'${told}})`);
   await syncFile(path);
   const { facts, misplaced } = await inspectParquet(duck, spec, path);
   const twice = await duplicatesIn(duck, spec, [path]);

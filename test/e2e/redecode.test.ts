@@ -137,7 +137,7 @@ test("from the blocks at hand, while the stages run with the new layout, and wha
   expect(log.split("Substreams session").length).toBe(2);
 }, 300_000);
 
-test("history that a backfill has brought is left as it is, for BLOCKS never held it", async () => {
+test("history that a backfill has brought is left as it is, for BLOCKS never held it; what is removed has to be asked for", async () => {
   const market = await Market.open(ground, { blocks: 300, seed: 64, settings: SETTINGS });
   const { firstSlot, lastSlot } = market.truth.chain;
   const half = Math.floor((firstSlot + lastSlot) / 2);
@@ -152,4 +152,17 @@ test("history that a backfill has brought is left as it is, for BLOCKS never hel
   expect(done.notRead[0]!.last).toBeGreaterThanOrEqual(half - 1);
   expect((await ground.run([...command, "--dry-run"])).stdout).toContain("stays as it is");
   expect(await holdLakeAgainst(market.config, market.truth)).toEqual([]);
+
+  // Rows that another setting brings go again only when that is asked for.
+  const more = (await json([...command, "--set", "decode.failedTransactions=true"])) as unknown as Done;
+  expect(more.corrected.length).toBeGreaterThan(0);
+  const withMore = await holdLakeAgainst(market.config, market.truth);
+  expect(withMore).not.toEqual([]);
+  const refused = await ground.run(command);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("REDECODE_REMOVES") });
+  expect(await holdLakeAgainst(market.config, market.truth)).toEqual(withMore);
+  expect((await ground.run([...command, "--dry-run"])).stdout).toContain("asks for --allow-removal");
+  await json([...command, "--allow-removal"]);
+  expect(await holdLakeAgainst(market.config, market.truth)).toEqual([]);
+  expect(await json(["verify", "--deep", ...flags(market)])).toMatchObject({ ok: true, findings: [] });
 }, 300_000);
