@@ -259,13 +259,7 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
     lake: sink.stats(),
     ...(shipping === null ? {} : { shipping: shipping.status() }),
   }));
-  const bell = new Bell();
-  const relieve = () => {
-    stage.requestEarlyRoll();
-    bell.ring();
-  };
-  const beside = [(signal: AbortSignal) => relievePressure(d, n.events.stream, c.metrics, relieve, signal)];
-  if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  const { bell, beside } = besideArchive(d, c, stage, n.events.stream, shipping);
   const rules = { ...retention(d, c), days: d.config["retention.warmDays"] };
   if (copies !== null) beside.push((signal) => keepCopiesFew({ ...rules, copies }, signal));
   await together(c.signal, beside, (signal) =>
@@ -283,6 +277,24 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
   );
 }
 
+/** What goes on beside an archive of `stream`: an early roll when that fills up, for which `bell` wakes the runner, and shipping. */
+function besideArchive(
+  d: Deployment,
+  c: UnitContext,
+  stage: { requestEarlyRoll(): void },
+  stream: string,
+  shipping: { ship(signal: AbortSignal): Promise<void> } | null,
+) {
+  const bell = new Bell();
+  const relieve = () => {
+    stage.requestEarlyRoll();
+    bell.ring();
+  };
+  const beside = [(signal: AbortSignal) => relievePressure(d, stream, c.metrics, relieve, signal)];
+  if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  return { bell, beside };
+}
+
 /** The archive of raw blocks, where it is asked for: a lineage of its own, which begins where BLOCKS does. */
 async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
@@ -294,13 +306,7 @@ async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
     lake: sink.stats(),
     ...(shipping === null ? {} : { shipping: shipping.status() }),
   }));
-  const bell = new Bell();
-  const relieve = () => {
-    stage.requestEarlyRoll();
-    bell.ring();
-  };
-  const beside = [(signal: AbortSignal) => relievePressure(d, n.blocks.stream, c.metrics, relieve, signal)];
-  if (shipping !== null) beside.push((signal) => shipping.ship(signal));
+  const { bell, beside } = besideArchive(d, c, stage, n.blocks.stream, shipping);
   await together(c.signal, beside, (signal) =>
     run(
       {
