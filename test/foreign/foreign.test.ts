@@ -45,12 +45,12 @@ const UNGATED = [process.execPath, join(import.meta.dir, "ungated.ts")];
 function queries(
   command: readonly string[],
   limits: Partial<ForeignLimits> = {},
-  { lake = lakeView(market.lake), lanes = 2 } = {},
+  { lake = lakeView(market.lake), hot = market.folder } = {},
 ): ForeignQueries {
   return new ForeignQueries({
     command,
     lake,
-    hot: [{ source: SOURCE, folder: market.folder, lanes }],
+    hot: [{ source: SOURCE, folder: hot, lanes: 2 }],
     catalog: [...catalog.values()],
     workDir: join(folder, "work"),
     // A busy machine takes its time to start a process; what is limited here does not depend on it.
@@ -95,11 +95,12 @@ describe("an honest question", () => {
   test("for what a lane holds that is not here is refused, and may be answered later", async () => {
     const lake = await LakeFolder.make();
     await lake.fill([[1, 2]]);
-    const foreign = queries(GATED, {}, { lake: lakeView(lake.store), lanes: 3 });
+    const hot = join(folder, "elsewhere");
+    const foreign = queries(GATED, {}, { lake: lakeView(lake.store), hot });
     const asked = foreign.ask({ sql: "SELECT count(*) FROM mints", format: "json", key: "a" });
     const told = await asked.catch((error: SluiceError) => error);
     expect(told).toMatchObject({ code: "HOT_MISSING", kind: "transient" });
-    expect((told as SluiceError).message).not.toContain(market.folder);
+    expect((told as SluiceError).message).not.toContain(hot);
     const sql = "SELECT count(*) AS n FROM trades WHERE slot < 3";
     expect((await whole(foreign.ask({ sql, format: "json", key: "a" }))).body).toContain('"2"');
     await lake.dispose();
