@@ -132,7 +132,7 @@ export const KNOBS = {
 
   "archive.rollRows": integer(250_000, "rows", 1, 100_000_000, "A roll is written when it holds so many rows."),
   "archive.rollBytes": integer(
-    32 * MIB,
+    16 * MIB,
     "bytes",
     1 * KIB,
     4 * GIB,
