@@ -14,7 +14,7 @@ export const RETENTION_KNOBS = {
     "candles",
     0,
     1_000_000_000,
-    "Candles of each interval stay in the hot stores for so many of it, and at least as long as events; older ones are made of the lake's trades. 0: for ever.",
+    "Candles of each interval stay in the hot stores for so many of it, and at least as long as events; older ones are made of the lake's trades. 0, or retention.hotDays 0: for ever.",
   ),
   "retention.warmDays": integer(
     30,

@@ -1,6 +1,7 @@
 /**
  * Retention of a lane's hot store: events that are old enough, by block time, are deleted once the lake is proven to have
- * them, and then candles, which can be made again from the lake's trades. The clock here says only how often it is looked; what goes follows from the chain.
+ * them, and then candles, which can be made again from the lake's trades. The clock here says only how often it is looked;
+ * what goes follows from the chain.
  */
 import { CANDLE_SECONDS } from "./datasets/candles.ts";
 import { describe } from "./errors.ts";
