@@ -1,108 +1,26 @@
 /**
- * Goal: every endpoint that tells of tokens gives, over real HTTP, exactly what happened. Method: the real server on a
+ * Goal: every endpoint under /api that tells of tokens gives, over real HTTP, exactly what happened. Method: the real server on a
  * simulated market in three lanes; each answer is held against the simulator's truth, or against what follows from it,
  * page by page; and against the schema that the route declares for it.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Value } from "@sinclair/typebox/value";
-import { FakeBackend } from "../../api/fixture.ts";
-import { JoinedReads } from "../../api/reads/index.ts";
-import { allRoutes } from "../../api/routes/index.ts";
-import type { Route } from "../../api/routes/route.ts";
-import { type RunningApi, startApi } from "../../api/server.ts";
-import { Market, SOURCE } from "./market.ts";
+import { describe, expect, test } from "bun:test";
+import {
+  api,
+  busiest,
+  data,
+  EVENTS,
+  eventsOf,
+  get,
+  type Json,
+  linesOf,
+  market,
+  pages,
+  reads,
+  useContractGround,
+  variant,
+} from "./contract-ground.ts";
 
-type Json = Record<string, unknown>;
-
-const backend = new FakeBackend();
-let market: Market;
-let reads: JoinedReads;
-let api: RunningApi;
-let routes: Route[];
-beforeAll(async () => {
-  market = await Market.make({ seed: 4, blocks: 400, lanes: 3 });
-  reads = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: market.lake });
-  const options = { backend, reads, version: "0.1.0" };
-  routes = await allRoutes(options);
-  api = await startApi({ ...options, host: "127.0.0.1", port: 0, log: () => undefined });
-}, 60_000);
-afterAll(async () => {
-  await api.stop();
-  reads.close();
-  await market.dispose();
-});
-
-/** Answers 200 with a body of the declared schema. Integers beyond 2^53 come as they are written: as text. */
-async function get(path: string, init?: RequestInit): Promise<Json> {
-  const response = await fetch(api.url + path, init);
-  const text = await response.text();
-  expect({ path, status: response.status, text: response.status === 200 ? "" : text }).toEqual({
-    path,
-    status: 200,
-    text: "",
-  });
-  const route = routes.find(
-    (r) => r.method === (init?.method ?? "GET") && patternOf(r.path).test(path.split("?")[0]!),
-  )!;
-  const body = JSON.parse(text) as Json;
-  expect({ path, errors: [...Value.Errors(route.answers![200]!, body)] }).toEqual({ path, errors: [] });
-  return JSON.parse(text.replaceAll(/([:[,])(-?\d{16,}|-?\d+\.\d+)(?=[,\]}])/g, '$1"$2"')) as Json;
-}
-
-const patternOf = (path: string) => new RegExp(`^${path.replaceAll(/:\w+/g, "[^/]+")}$`);
-const data = async (path: string) => (await get(path))["data"] as Json;
-
-const linesOf = (dataset: string) => market.truth.lines![dataset]!.map((line) => line.split("|"));
-const EVENTS = [
-  "token_created",
-  "buy_sell",
-  "long_short",
-  "force_liquidate",
-  "full_close",
-  "partial_close",
-  "milestone_discount",
-];
-/** Identity of the events of a token in chain order: slot, signature, kind, however they are listed. */
-function eventsOf(mint: string): string[][] {
-  const all = EVENTS.flatMap((kind) =>
-    linesOf(kind)
-      .filter((f) => f[6] === mint)
-      .map((f) => [f[0]!, f[2]!, kind, f[3]!, f[4]!]),
-  );
-  return all.sort((a, b) => Number(a[0]) - Number(b[0]));
-}
-const busiest = () => {
-  const byMint = Map.groupBy(linesOf("trades"), (fields) => fields[6]!);
-  return [...byMint].sort(([, a], [, b]) => b.length - a.length).map(([mint]) => mint);
-};
-const variant = (kind: string) => kind.replaceAll(/(?:^|_)(.)/g, (_, c: string) => c.toUpperCase());
-
-/** All pages of a listing by page number, and that what they say of themselves agrees. */
-async function pages(path: string, key: string, limit: number): Promise<Json[]> {
-  const all: Json[] = [];
-  for (let page = 1; ; page++) {
-    const { [key]: entries, ...about } = await data(`${path}&limit=${limit}&page=${page}`);
-    all.push(...(entries as Json[]));
-    expect(about).toMatchObject({ page, limit, has_prev: page > 1 });
-    expect(about["has_next"]).toBe((about["total"] as number) > page * limit);
-    if (about["has_next"] !== true) {
-      expect(about["total"]).toBe(all.length);
-      return all;
-    }
-  }
-}
-
-/** All pages of a listing by cursor. */
-async function cursors(path: string): Promise<Json[]> {
-  const all: Json[] = [];
-  for (let cursor = ""; ; ) {
-    const body = await get(`${path}${cursor === "" ? "" : `&cursor=${cursor}`}`);
-    all.push(...(body["data"] as Json[]));
-    if (body["next_cursor"] === null) return all;
-    expect((body["data"] as Json[]).length).toBeGreaterThan(0);
-    cursor = String(body["next_cursor"]);
-  }
-}
+useContractGround();
 
 describe("/api", () => {
   test("/api/mints: every token once, and the last full page says that it is the last", async () => {
@@ -363,133 +281,5 @@ describe("/api", () => {
         body: { success: false, data: { details: [], total: 0 }, message },
       });
     }
-  });
-});
-
-describe("/v1", () => {
-  test("tokens, one and all", async () => {
-    const all = await cursors("/v1/mints?limit=3");
-    expect(all.map((row) => row["mint"]).toSorted()).toEqual(market.truth.mints.map((row) => row.mint).toSorted());
-    for (const truth of market.truth.mints) {
-      const { data: mint } = await get(`/v1/mints/${truth.mint}`);
-      expect(mint).toMatchObject({
-        name: truth.name,
-        symbol: truth.symbol,
-        created_by: truth.created_by,
-        created_at: truth.create_timestamp,
-        total_sol_amount: truth.total_sol_amount,
-        total_close_profit: truth.total_close_profit,
-      });
-    }
-    const unknown = await fetch(`${api.url}/v1/mints/So11111111111111111111111111111111111111112`);
-    expect(unknown.status).toBe(404);
-    expect(await unknown.json()).toMatchObject({ status: 404, code: "NOT_FOUND", detail: "this token was never seen" });
-  });
-
-  test("trades and events of a token, page by page", async () => {
-    const [mint] = busiest();
-    for (const order of ["asc", "desc"]) {
-      const trades = await cursors(`/v1/mints/${mint}/trades?limit=40&order=${order}`);
-      const expected = linesOf("trades")
-        .filter((fields) => fields[6] === mint)
-        .map((f) => [f[0], f[2], f[10], f[11]]);
-      const found = trades.map((trade) =>
-        [trade["slot"], trade["signature"], trade["base_amount"] ?? "", trade["quote_amount"] ?? ""].map(String),
-      );
-      expect(order === "asc" ? found : found.reverse()).toEqual(expected as string[][]);
-    }
-    const events = await cursors(`/v1/mints/${mint}/events?limit=40`);
-    const told = events.map((e) =>
-      [e["slot"], e["signature"], e["event"], e["instruction_path"], e["ordinal"]].map(String).join(" "),
-    );
-    expect(told.toSorted()).toEqual(
-      eventsOf(mint!)
-        .map((e) => e.join(" "))
-        .toSorted(),
-    );
-  });
-
-  test("candles: a range, and so many before a time", async () => {
-    const [mint] = busiest();
-    const expected = linesOf("candles_s1")
-      .filter((fields) => fields[1] === mint)
-      .map((fields) => Number(fields[0]));
-    const times = async (query: string) => {
-      const { rows, next_to } = await data(`/v1/candles/${mint}?interval=s1${query}`);
-      return { times: (rows as unknown[][]).map((row) => Number(row[0])), next: next_to };
-    };
-    const [from, to] = [expected[5]!, expected[20]!];
-    expect(await times(`&from=${from}&to=${to}`)).toEqual({ times: expected.slice(5, 20), next: null });
-    expect(await times(`&to=${to}&countback=7`)).toEqual({ times: expected.slice(13, 20), next: expected[13]! });
-    expect(await times(`&from=${to - 1}&to=${to}&countback=7`)).toEqual({
-      times: expected.slice(13, 20),
-      next: expected[13]!,
-    });
-    expect((await times("&countback=3")).times).toEqual(expected.slice(-3));
-  });
-
-  test("orders of tokens and users", async () => {
-    for (const { mint, user } of market.truth.orders.slice(0, 5)) {
-      const longs = await cursors(`/v1/mints/${mint}/orders?side=long&limit=2`);
-      const shorts = await cursors(`/v1/mints/${mint}/orders?side=short&limit=2`);
-      const own = market.truth.orders.filter((order) => order.mint === mint);
-      expect([...longs, ...shorts].map((order) => order["order"]).toSorted()).toEqual(
-        own.map((order) => order.order_pda).toSorted(),
-      );
-      const ofUser = await cursors(`/v1/users/${user}/orders?limit=2`);
-      expect(ofUser).toHaveLength(market.truth.orders.filter((order) => order.user === user).length);
-      const events = await cursors(`/v1/users/${user}/events?limit=3`);
-      expect(events).toHaveLength(linesOf("user_events").filter((fields) => fields[6] === user).length);
-    }
-  });
-
-  test("every answer says how final it is and where it was read", async () => {
-    const [mint] = busiest();
-    for (const path of [
-      "/v1/mints",
-      `/v1/mints/${mint}`,
-      `/v1/candles/${mint}`,
-      "/v1/mints/ranked",
-      `/v1/mints/${mint}/trades`,
-    ]) {
-      const body = await get(path);
-      expect(body).toMatchObject({
-        as_of: { slot: market.truth.chain.lastSlot, hash: market.truth.chain.lastHash },
-        source: "hot",
-      });
-      expect(body["final_up_to"]).toBe(reads.standing(null).finalUpTo);
-    }
-  });
-
-  test("a copy that still holds is not sent again; a made-up tag gets a new copy", async () => {
-    const [mint] = busiest();
-    for (const path of [`/v1/candles/${mint}`, "/v1/mints?limit=2", `/api/kline?mint=${mint}&interval=s1`]) {
-      const first = await fetch(api.url + path);
-      const tag = first.headers.get("etag")!;
-      expect(tag).toStartWith('W/"');
-      const again = await fetch(api.url + path, { headers: { "if-none-match": `"x", ${tag}` } });
-      expect([again.status, await again.text()]).toEqual([304, ""]);
-      const other = await fetch(api.url + path, { headers: { "if-none-match": 'W/"0-x"' } });
-      expect([other.status, await other.text()]).toEqual([200, await first.text()]);
-    }
-  });
-
-  test.each([
-    ["/v1/mints?limit=0", "limit must be a whole number from 1 to 500"],
-    ["/v1/mints?limit=1e3", "limit must be a whole number from 1 to 500"],
-    ["/v1/mints?limit=1&limit=2", "limit was given 2 times; give it once"],
-    ["/v1/mints?order=up", "order must be one of desc, asc"],
-    ["/v1/mints?cursor=AAAA", "cursor must be the next_cursor of an earlier answer of this listing"],
-    ["/v1/mints/abc", "mint must be a base58 address of 32 to 44 characters that decodes to 32 bytes"],
-    ["/v1/mints/search", "q must be 1 to 64 characters"],
-    ["/v1/candles/So11111111111111111111111111111111111111112?from=9&to=9", "from must be less than to"],
-    [
-      "/v1/candles/So11111111111111111111111111111111111111112?interval=m2",
-      "interval must be one of s1, s30, m1, m5, m15, h1, h4, d1",
-    ],
-  ])("%s is a problem that says what is allowed", async (path, detail) => {
-    const response = await fetch(api.url + path);
-    expect(response.headers.get("content-type")).toBe("application/problem+json");
-    expect(await response.json()).toMatchObject({ status: 400, code: "BAD_REQUEST", detail });
   });
 });
