@@ -154,6 +154,15 @@ test("a good IDL with any part replaced by anything: a report, or an error that 
       const told = check(replaced(example, path, by));
       if (typeof told === "string") expect(told).not.toBe("UNEXPECTED");
     }),
-    { numRuns: 1_000 },
+    {
+      numRuns: 1_000,
+      examples: [
+        // Conversions to text run what the value holds.
+        [["types", 0, "docs"], [{ toString: [] }]],
+        [["events", 0, "discriminator"], [{ toString: [] }]],
+        [["types", 0, "type", "fields", 0, "type"], { generic: { toString: [] } }],
+        [["types", 0, "type", "fields", 0, "type"], { array: ["u8", { generic: { toString: [] } }] }],
+      ],
+    },
   );
 });

@@ -1,6 +1,6 @@
 /** The instructions of an Anchor IDL, of either form: their discriminators, accounts and arguments. */
 import { Fatal } from "../../pipeline/errors.ts";
-import { invalid, type Json, listOf, objectOf, textOf } from "./idl-json.ts";
+import { invalid, type Json, listOf, numbersOf, objectOf, textOf } from "./idl-json.ts";
 import { IdlTypes } from "./idl-types.ts";
 import { snakeCase } from "./names.ts";
 import type { InstructionForm, InstructionSpec } from "./program.ts";
@@ -75,7 +75,7 @@ function declarationsOf(root: Json, at: string): Declaration[] {
 
 function discriminatorOf({ name, json, where }: Declaration): readonly number[] {
   if (json["discriminator"] === undefined) return [...anchorHash(`global:${name}`)];
-  return listOf(json["discriminator"], `${where}.discriminator`).map(Number);
+  return numbersOf(json["discriminator"], `${where}.discriminator`);
 }
 
 /** Characters of the place of an account: groups are no deeper. */

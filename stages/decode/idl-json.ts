@@ -21,6 +21,11 @@ export function textOf(value: unknown, where: string): string {
   throw invalid(`a string of at most ${TEXT_MAX} characters`, value, where);
 }
 
+/** What is not a number becomes NaN, which no use of numbers takes: that leaves out one event, not the whole IDL. */
+export function numbersOf(value: unknown, where: string): readonly number[] {
+  return listOf(value, where).map((one) => (typeof one === "number" ? one : Number.NaN));
+}
+
 export function invalid(expected: string, value: unknown, where: string): Fatal {
   const found = shownJson(value);
   return new Fatal("IDL_INVALID", `expected ${expected}, found ${found}`, {

@@ -38,7 +38,8 @@ export class IdlTypes {
 
   docOf(json: Json): string | undefined {
     const docs = json["docs"];
-    const text = Array.isArray(docs) ? docs.join(" ").trim() : "";
+    const lines = Array.isArray(docs) ? docs.filter((line) => typeof line === "string") : [];
+    const text = lines.join(" ").trim();
     return text === "" ? undefined : text;
   }
 
@@ -97,14 +98,13 @@ export class IdlTypes {
       const name = type["defined"];
       return this.defined(typeof name === "string" ? { name } : objectOf(name, `${where}.defined`), generics, where);
     }
-    const bound = generics.get(String(type["generic"]));
+    const bound = boundTo(type, generics);
     if (bound !== undefined && typeof bound !== "number") return bound;
     throw invalid("a type", type, where);
   }
 
   private arrayOf([element, length]: readonly unknown[], where: string, generics: Generics): BorshType {
-    const named =
-      typeof length === "object" && length !== null ? generics.get(String(objectOf(length, where)["generic"])) : length;
+    const named = typeof length === "object" && length !== null ? boundTo(objectOf(length, where), generics) : length;
     if (typeof named !== "number" || !Number.isInteger(named) || named < 0 || named > MAX_ARRAY) {
       throw invalid(`a length of at most ${MAX_ARRAY}`, length, `${where}.array`);
     }
@@ -143,7 +143,10 @@ export class IdlTypes {
       parameters.map((parameter, i) => {
         const value = objectOf(values[i], `${where}.defined.generics[${i}]`);
         const name = textOf(objectOf(parameter, where)["name"], `${where}.generics[${i}].name`);
-        return [name, value["kind"] === "const" ? Number(value["value"]) : this.typeOf(value["type"], where, outer)];
+        return [
+          name,
+          value["kind"] === "const" ? constantOf(value["value"]) : this.typeOf(value["type"], where, outer),
+        ];
       }),
     );
   }
@@ -164,6 +167,15 @@ export class IdlTypes {
     if (isNamed) return { struct: this.fieldsOf(fields, where, generics) };
     return { tuple: fields.map((field, i) => this.typeOf(field, `${where}[${i}]`, generics)) };
   }
+}
+
+/** IDLs write constants as text. What is none is found where it is used. */
+function constantOf(value: unknown): number {
+  return typeof value === "string" || typeof value === "number" ? Number(value) : Number.NaN;
+}
+
+function boundTo({ generic }: Json, generics: Generics): BorshType | number | undefined {
+  return typeof generic === "string" ? generics.get(generic) : undefined;
 }
 
 function scalarOf(name: string, where: string): BorshType {

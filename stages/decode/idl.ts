@@ -5,7 +5,7 @@
  */
 import { Fatal } from "../../pipeline/errors.ts";
 import { type InstructionChoice, instructionsOf } from "./idl-instructions.ts";
-import { type Json, listOf, objectOf, textOf } from "./idl-json.ts";
+import { type Json, listOf, numbersOf, objectOf, textOf } from "./idl-json.ts";
 import { IdlTypes } from "./idl-types.ts";
 import { snakeCase } from "./names.ts";
 import {
@@ -118,7 +118,7 @@ function layoutOf({ name, json, types, where }: Declaration): EventSpec["layouts
 
 function eventNameOf({ name, json, where }: Declaration): EventName {
   if (json["discriminator"] === undefined) return { name };
-  return { name, discriminator: listOf(json["discriminator"], `${where}.discriminator`).map(Number) };
+  return { name, discriminator: numbersOf(json["discriminator"], `${where}.discriminator`) };
 }
 
 function nameOf(root: Json): string {

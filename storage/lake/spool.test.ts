@@ -151,6 +151,10 @@ describe("while the bucket is away", () => {
     await first.sink.end();
     state.away = true;
     await commit(first.sink, [11, 12], 10);
+    // Its shipping ends with it: two that ship one folder would each find files gone that the other has shipped.
+    stop.abort();
+    await first.shipping;
+    stop = new AbortController();
     const again = await start({ bucket });
     expect(await again.sink.open()).toMatchObject({ position: { slot: 12 } });
     await commit(again.sink, [13], 12);
