@@ -33,7 +33,7 @@ export function addressSource(reference: string, layout: Layout, where: string):
   if (reference === "signer") return (_, around, found) => around.signer(found);
   const name = ACCOUNT.exec(reference)?.[1];
   const account = name === undefined ? undefined : snakeCase(name);
-  if (account !== undefined) return (_, around, found) => around.account(account, found);
+  if (account !== undefined) return (bytes, around, found) => around.account(account, found, layout, bytes);
   throw new Fatal("EVENT_FIELD", `there is no field ${reference}`, {
     where,
     hint: "Name a field by its path, an account as accounts.NAME, or the payer of the transaction as signer.",

@@ -12,7 +12,7 @@ import { type DatasetHealth, emptyDatasetHealth } from "./health.ts";
 import { Layout } from "./layout.ts";
 import { type CompiledLayout, LayoutChoice, leavesOfColumns } from "./layout-choice.ts";
 import { columnNameOf, requireIdentifier } from "./names.ts";
-import type { InstructionForm, InstructionSpec, ProgramSpec } from "./program.ts";
+import type { AccountGroups, InstructionForm, InstructionSpec, ProgramSpec } from "./program.ts";
 
 export const REMAINING_ACCOUNTS = "remaining_accounts";
 
@@ -23,6 +23,7 @@ export class CompiledForm extends LayoutChoice {
   /** Place of an account by name. */
   readonly accountIndex: ReadonlyMap<string, number>;
   readonly accounts: number;
+  readonly groups: AccountGroups | null;
   /** For each account column of the dataset its place, or -1. */
   readonly indexOfColumn: readonly number[];
 
@@ -32,6 +33,7 @@ export class CompiledForm extends LayoutChoice {
     this.discriminator = Uint8Array.from(form.discriminator);
     this.accountIndex = new Map(form.accounts.map((name, i) => [name, i]));
     this.accounts = form.accounts.length;
+    this.groups = form.groups ?? null;
     this.indexOfColumn = instruction.accountNames.map((name) => this.accountIndex.get(name) ?? -1);
   }
 }

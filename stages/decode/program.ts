@@ -32,8 +32,17 @@ export interface InstructionForm {
   readonly discriminator: readonly number[];
   /** Names in the order of the accounts. */
   readonly accounts: readonly string[];
+  /** After these, the accounts of as many groups as there were given: one for each hop of a route. */
+  readonly groups?: AccountGroups;
   /** Layouts of the arguments seen on chain. */
   readonly layouts: readonly (readonly BorshField[])[];
+}
+
+/** An event is of the group whose account of that name is the one that the event names in its field `key`. */
+export interface AccountGroups {
+  readonly accounts: readonly string[];
+  /** One of `accounts`, and a field of the event. */
+  readonly key: string;
 }
 
 export interface InstructionSpec {

@@ -1,5 +1,7 @@
 /** What surrounds an event: the accounts of the instruction that emitted it, who signed, which tokens were touched. */
 import type { BlockReader } from "./block-reader.ts";
+import { ABSENT, type Layout } from "./layout.ts";
+import type { AccountGroups } from "./program.ts";
 import type { ProgramDecoder } from "./program-decoder.ts";
 import { ADDRESS_BYTES } from "./program-set.ts";
 import { TokenBalances } from "./token-balances.ts";
@@ -45,15 +47,39 @@ export class Surroundings {
     this.accountsMax = accounts;
   }
 
-  /** The account that the instruction's description gives that name; false when it has none. */
-  account(name: string, found: Found): boolean {
+  /**
+   * The account that the instruction's description gives that name, or that of the group that the event is of, whose
+   * fields `layout` has located in `bytes`; false when there is none.
+   */
+  account(name: string, found: Found, layout: Layout, bytes: Uint8Array): boolean {
     const { instruction } = this;
     if (instruction < 0) return false;
     const { program, dataStart, dataEnd } = this.reader.instructions;
     const decoder = this.programs[program.at(instruction) - 1];
     const form = decoder?.instructionAt(this.reader.bytes, dataStart.at(instruction), dataEnd.at(instruction));
-    const index = form?.accountIndex.get(name);
-    return index !== undefined && this.accountAt(index, found);
+    if (form === undefined) return false;
+    const index = form.accountIndex.get(name);
+    if (index !== undefined) return this.accountAt(index, found);
+    return form.groups !== null && this.accountOfGroup(name, form.groups, form.accounts, found, layout, bytes);
+  }
+
+  private accountOfGroup(
+    name: string,
+    { accounts, key }: AccountGroups,
+    first: number,
+    found: Found,
+    layout: Layout,
+    bytes: Uint8Array,
+  ): boolean {
+    const place = accounts.indexOf(name);
+    const at = layout.at[layout.indexOf(key)] ?? ABSENT;
+    if (place < 0 || at === ABSENT) return false;
+    const named = bytes.subarray(at, at + ADDRESS_BYTES);
+    for (let group = first; group + accounts.length <= this.accounts; group += accounts.length) {
+      if (!this.accountAt(group + accounts.indexOf(key), found) || !sameAddress(found, named)) continue;
+      return this.accountAt(group + place, found);
+    }
+    return false;
   }
 
   /** The account at that place of the instruction's list; false when there is none, or one that stands for "none". */

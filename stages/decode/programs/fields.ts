@@ -1,6 +1,6 @@
 /** Fields in short, for the presets of this folder. */
 import type { BorshField, BorshScalar } from "../borsh.ts";
-import type { InstructionForm, InstructionSpec } from "../program.ts";
+import type { AccountGroups, InstructionForm, InstructionSpec } from "../program.ts";
 import { anchorHash } from "../program-decoder.ts";
 
 /** "a b c" as fields of one type. */
@@ -26,17 +26,19 @@ export function variants(name: string, names: string): BorshField {
   return { name, type: { enum: names.split(" ").map((variant) => ({ name: variant })) } };
 }
 
-/** An instruction of an Anchor program; `accounts` are names separated by spaces. */
+/** An instruction of an Anchor program; `accounts` are names separated by spaces, `groups` come after them. */
 export function anchorInstruction(
   name: string,
   accounts: string,
   args: readonly (readonly BorshField[])[],
   more: Omit<InstructionSpec, "name" | "forms"> = {},
+  groups?: AccountGroups,
 ): InstructionSpec {
   const form: InstructionForm = {
     discriminator: [...anchorHash(`global:${name}`)],
     accounts: accounts.split(" "),
     layouts: args,
+    ...(groups === undefined ? {} : { groups }),
   };
   return { name, forms: [form], ...more };
 }

@@ -1,10 +1,16 @@
-/** Moonshot: a launchpad of the older Anchor. Its trades name the curve; the token is an account of the instruction. */
+/**
+ * Moonshot: a launchpad of the older Anchor. Its trades name the curve; the token is an account of the instruction. The
+ * arguments of swaps got a side that is fixed between them. Layouts: its IDL, and the one in @wen-moon-ser/moonshot-sdk.
+ */
 import type { ProgramSpec } from "../program.ts";
-import { anchorInstruction, keys, texts, u64s, variants } from "./fields.ts";
+import { anchorInstruction, fields, keys, texts, u64s, variants } from "./fields.ts";
 
 const swapAccounts =
   "sender sender_token_account curve_account curve_token_account dex_fee helio_fee mint config_account token_program associated_token_program system_program";
-const trade = [u64s("amount collateral_amount slippage_bps")];
+const trade = [
+  u64s("amount collateral_amount slippage_bps"),
+  [...u64s("amount collateral_amount"), ...fields("u8", "fixed_side"), ...u64s("slippage_bps")],
+];
 
 export const MOONSHOT: ProgramSpec = {
   name: "moonshot",

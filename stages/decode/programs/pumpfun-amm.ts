@@ -8,7 +8,8 @@ import type { EventName, MintRule, ProgramSpec } from "../program.ts";
 import { anchorInstruction, bools, grown, keys, texts, u64s } from "./fields.ts";
 
 const timestamp: BorshField = { name: "timestamp", type: "i64", unit: "seconds" };
-const TOKENS: MintRule = ["accounts.base_mint", "accounts.quote_mint"];
+// The base, also where a coin is paired with another coin: it is the second that counts where a currency does not decide.
+const TOKENS: MintRule = ["accounts.quote_mint", "accounts.base_mint"];
 const DECIMALS = 6;
 
 const reserves = u64s(
@@ -83,6 +84,8 @@ const swapAccounts =
   "pool user global_config base_mint quote_mint user_base_token_account user_quote_token_account pool_base_token_account pool_quote_token_account protocol_fee_recipient protocol_fee_recipient_token_account base_token_program quote_token_program system_program associated_token_program event_authority program";
 const swapAccountsV2 =
   "pool user global_config base_mint quote_mint user_base_token_account user_quote_token_account pool_base_token_account pool_quote_token_account base_token_program quote_token_program system_program user_volume_accumulator fee_config buyback_fee_recipient event_authority program";
+const routeAccounts =
+  "user user_in_token_account user_out_token_account global_config fee_config user_volume_accumulator buyback_fee_recipient token_program token_2022_program system_program event_authority program pump_program pump_global pump_fee_config pump_event_authority";
 const liquidityAccounts =
   "pool global_config user base_mint quote_mint lp_mint user_base_token_account user_quote_token_account user_pool_token_account pool_base_token_account pool_quote_token_account token_program token_2022_program event_authority program";
 
@@ -107,6 +110,11 @@ const unwanted: readonly EventName[] = [
   "SweepPoolFeeEvent",
   "InitBoostEvent",
   "BoostBuyAndBurnEvent",
+  "SetBoostAuthorityEvent",
+  "AdminCtoPoolEvent",
+  "UpdateCreatorFeeConfigEvent",
+  "SetCoinCreatorFeeBpsEvent",
+  "AdminSetCoinCreatorFeeEditableEvent",
 ].map((name) => ({ name }));
 
 const instruction = (name: string, accounts: string, args: string) =>
@@ -146,7 +154,7 @@ export const PUMPFUN_AMM: ProgramSpec = {
       name: "CreatePoolEvent",
       dataset: "pump_amm_create_pool",
       doc: "A pool was created.",
-      mintField: ["base_mint", "quote_mint"],
+      mintField: ["quote_mint", "base_mint"],
       layouts: grown(
         createPool,
         keys("coin_creator"),
@@ -194,6 +202,18 @@ export const PUMPFUN_AMM: ProgramSpec = {
     instruction("buy_v2", swapAccountsV2, "base_amount_out max_quote_amount_in"),
     instruction("buy_exact_quote_in_v2", swapAccountsV2, "spendable_quote_in min_base_amount_out"),
     instruction("sell_v2", swapAccountsV2, "base_amount_in min_quote_amount_out"),
+    // A route through pools and bonding curves: each pool it goes through emits the event of a swap of its own.
+    anchorInstruction(
+      "multi_hop_swap",
+      routeAccounts,
+      [],
+      {},
+      {
+        accounts: ["base_mint", "quote_mint", "pool", "pool_base_token_account", "pool_quote_token_account"],
+        key: "pool",
+      },
+    ),
+    anchorInstruction("boost_buy_and_burn", "pool authority global_config base_mint quote_mint", []),
     instruction("deposit", liquidityAccounts, "lp_token_amount_out max_base_amount_in max_quote_amount_in"),
     instruction("withdraw", liquidityAccounts, "lp_token_amount_in min_base_amount_out min_quote_amount_out"),
   ],

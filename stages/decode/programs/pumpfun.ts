@@ -82,6 +82,14 @@ const unwanted: readonly EventName[] = [
   "ReservedFeeRecipientsEvent",
   "UpdateMayhemVirtualParamsEvent",
   "SweepBondingCurveFeeEvent",
+  "AddQuoteControlMintEvent",
+  "AdminCtoEvent",
+  "DistributeFeeToHoldersEvent",
+  "RemoveQuoteControlMintEvent",
+  "SetQuoteControlAdminEvent",
+  "SetQuoteControlMintReservesEvent",
+  "SetQuoteControlReservesAdminEvent",
+  "UpdateCreatorFeeConfigEvent",
 ].map((name) => ({ name }));
 
 const swapAccounts =

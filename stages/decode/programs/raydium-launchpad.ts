@@ -55,7 +55,7 @@ export const RAYDIUM_LAUNCHPAD: ProgramSpec = {
       name: "TradeEvent",
       dataset: "launchpad_trade",
       doc: "Tokens were bought from or sold to the curve.",
-      mintField: ["accounts.base_token_mint", "accounts.quote_token_mint"],
+      mintField: "accounts.base_token_mint",
       layouts: [
         [...tradeStart, ...creatorFee, ...tradeEnd, exactIn],
         [...tradeStart, ...creatorFee, ...tradeEnd],
