@@ -283,7 +283,10 @@ async function live(own: LakeFolder, committed: number, writes: number, lost: re
 
 test("wherever the process is killed and whichever answers are lost: every commit once, in order", async () => {
   let kills = 0;
-  const runs = fc.array(fc.tuple(fc.nat({ max: 8 }), fc.array(fc.boolean(), { maxLength: 8 })), { maxLength: 5 });
+  const runs = fc.array(fc.tuple(fc.nat({ max: 8 }), fc.array(fc.boolean(), { maxLength: 8 })), {
+    minLength: 2,
+    maxLength: 5,
+  });
   await fc.assert(
     fc.asyncProperty(runs, async (all) => {
       const own = await LakeFolder.make();
