@@ -40,7 +40,8 @@ export class LaneFileReader {
   protected readonly db: Database;
   protected readonly file: string;
   private readonly versionRow: Statement;
-  private readonly commits: CommitWatch;
+  /** Made when it is first asked for: most readers look once. */
+  private commits: CommitWatch | null = null;
   /** As of the last look. */
   private known: string | null = null;
   private depth = 0;
@@ -50,13 +51,9 @@ export class LaneFileReader {
     this.file = file;
     this.db = this.guard(() => openForReading(file, options.busyTimeoutMs));
     this.versionRow = this.db.prepare("SELECT version, hash FROM _position");
-    // The first query of a connection makes the index, where this is the first.
-    this.storedVersion();
-    this.commits = new CommitWatch(file);
   }
 
   close(): void {
-    this.commits.close();
     this.versionRow.finalize();
     this.db.close(true);
   }
@@ -94,8 +91,15 @@ export class LaneFileReader {
     // A snapshot has its own, which others may have gone beyond.
     if (this.depth > 0) return this.storedVersion();
     // Looked at before SQLite is asked: a commit in between is a change at the next look.
+    if (this.commits === null) this.commits = this.watch();
     if (this.commits.hasChanged || this.known === null) this.known = this.storedVersion();
     return this.known;
+  }
+
+  private watch(): CommitWatch {
+    // The first query of a connection makes the index, where this is the first.
+    this.storedVersion();
+    return new CommitWatch(this.file);
   }
 
   private storedVersion(): string {
