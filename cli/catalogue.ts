@@ -26,12 +26,14 @@ catalogue after a compaction, or to see what came since. For a bucket, it reads 
     .action(async (options: { file: string; source?: string }, command: Command) => {
       const { config } = context.load(command);
       const [own] = sourcesOfLake(config, options.source);
-      const [{ duckLakeScript }, { LakeReader, ofSource }, { lakeStore }, { folders }] = await Promise.all([
-        import("../storage/lake/ducklake.ts"),
-        import("../storage/lake/reader.ts"),
-        import("./lake.ts"),
-        import("./folders.ts"),
-      ]);
+      const [{ duckLakeScript }, { LakeReader, ofSource }, { lakeStore, requireFolder }, { folders }] =
+        await Promise.all([
+          import("../storage/lake/ducklake.ts"),
+          import("../storage/lake/reader.ts"),
+          import("./lake.ts"),
+          import("./folders.ts"),
+        ]);
+      await requireFolder(own!);
       const whole = await new LakeReader(await lakeStore(own!)).read();
       const lake = options.source === undefined ? whole : ofSource(whole, own!["source.name"]);
       const url = own!["lake.url"];

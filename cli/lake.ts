@@ -2,7 +2,7 @@
  * The lake of a deployment: where its archive writes and its readers read. A folder of this host, or a bucket; with a
  * bucket, commits gather on this host first and readers keep copies.
  */
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { withoutSecrets } from "../pipeline/addresses.ts";
 import type { Config } from "../pipeline/config.ts";
@@ -31,9 +31,23 @@ export async function lakeStore(config: Config): Promise<ObjectStore> {
   return config["lake.url"] === "" ? new FolderStore(folders(config).lake) : bucketStore(config, lakeCache(config));
 }
 
-/** For upkeep, which writes now and then. `close` ends what it was opened with. Throws what `prepareLake` throws. */
+/** Where the lake is a folder: that it is one. Throws `Fatal` LAKE_MISSING, which tells a slip of the pen from an empty lake. */
+export async function requireFolder(config: Config): Promise<void> {
+  const { lake } = folders(config);
+  if (config["lake.url"] !== "" || (await stat(lake).catch(() => null))?.isDirectory() === true) return;
+  throw new Fatal("LAKE_MISSING", "there is no lake here", {
+    where: lake,
+    hint: "Name the deployment's folder with --data, or the lake's with --set lake.dir=DIR. An archive makes it.",
+  });
+}
+
+/**
+ * For upkeep, which writes now and then, to a lake that is there. `close` ends what it was opened with. Throws what
+ * `requireFolder` and `prepareLake` throw.
+ */
 export async function lakeWriter(config: Config): Promise<{ store: ObjectStore; close: () => Promise<void> }> {
   const nothing = async () => undefined;
+  await requireFolder(config);
   if (config["lake.url"] === "") return { store: await lakeStore(config), close: nothing };
   await prepareLake(config, logFor("lake"));
   const cache = lakeCache(config);

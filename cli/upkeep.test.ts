@@ -27,7 +27,8 @@ afterEach(() => lake.dispose());
 
 function sluice(...args: string[]): { code: number; stdout: string; stderr: string } {
   const flags = ["--data", join(lake.root, "data"), "--set", `lake.dir=${join(lake.root, "lake")}`];
-  const command = [process.execPath, join(import.meta.dir, "..", "main.ts"), ...args, ...flags];
+  // Those of a test come last, so that they count.
+  const command = [process.execPath, join(import.meta.dir, "..", "main.ts"), ...flags, ...args];
   const { exitCode, stdout, stderr } = Bun.spawnSync(command);
   return { code: exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
@@ -51,4 +52,12 @@ test("collect: leaves alone what is younger than asked; a wrong option is said",
   const wrong = sluice("collect", "--older-than-hours", "0");
   expect(wrong.code).not.toBe(0);
   expect(wrong.stderr).toContain("--older-than-hours");
+}, 60_000);
+
+test("a folder without a lake is named, and not made", async () => {
+  for (const command of ["compact", "collect", "catalogue"]) {
+    const { code, stderr } = sluice(command, "--set", `lake.dir=${join(lake.root, "slip")}`);
+    expect([command, code, stderr.includes("LAKE_MISSING")]).toEqual([command, 1, true]);
+  }
+  expect(await Bun.file(join(lake.root, "slip")).exists()).toBe(false);
 }, 60_000);

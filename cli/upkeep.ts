@@ -5,6 +5,7 @@ import type { Collected } from "../storage/lake/collection.ts";
 import type { CompactedRun } from "../storage/lake/compaction.ts";
 import type { ObjectStore } from "../storage/lake/store.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
+import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, table, toJson } from "./output.ts";
 import { formatNumber } from "./progress-line.ts";
 
@@ -13,6 +14,7 @@ export function register(program: Command, context: CliContext): void {
     .command("compact")
     .description("merge the lake's small files of days that have ended into large sorted ones")
     .option("--target-mb <n>", "size at which a file is large enough, MB", "128")
+    .option("--source <name>", "the lake of one source, where they have lakes of their own")
     .option("--dry-run", "say what would be merged, and do nothing")
     .addHelpText(
       "after",
@@ -24,8 +26,9 @@ Examples:
 Readers see the old files or the new ones, never both; the old ones stay until \`sluice collect\` takes them a day later.
 It may run beside the archive; of two compactions at once, one gives up.`,
     )
-    .action(async (options: { targetMb: string; dryRun?: boolean }, command: Command) => {
-      const { config, json } = context.load(command);
+    .action(async (options: { targetMb: string; dryRun?: boolean; source?: string }, command: Command) => {
+      const { config: loaded, json } = context.load(command);
+      const config = sourcesOfLake(loaded, options.source)[0]!;
       const targetBytes = wholeNumber("--target-mb", options.targetMb, 1, 4_096) * 1_000_000;
       const [{ compactLake }, { folders }] = await Promise.all([
         import("../storage/lake/compaction.ts"),
@@ -41,9 +44,17 @@ It may run beside the archive; of two compactions at once, one gives up.`,
     .command("collect")
     .description("remove the lake's files that were replaced, or left by a crash, more than a day ago")
     .option("--older-than-hours <n>", "leave younger ones alone: somebody may be reading or committing them", "24")
+    .option("--source <name>", "the lake of one source, where they have lakes of their own")
     .option("--dry-run", "say what would be removed, and do nothing")
-    .action(async (options: { olderThanHours: string; dryRun?: boolean }, command: Command) => {
-      const { config, json } = context.load(command);
+    .addHelpText(
+      "after",
+      `
+A file that no entry of the manifest names goes only where the lake covers its slots by other files. One whose slots nobody
+covers is shown and stays: its entry may have been lost.`,
+    )
+    .action(async (options: { olderThanHours: string; dryRun?: boolean; source?: string }, command: Command) => {
+      const { config: loaded, json } = context.load(command);
+      const config = sourcesOfLake(loaded, options.source)[0]!;
       const olderThanMs = wholeNumber("--older-than-hours", options.olderThanHours, 1, 100_000) * 3_600_000;
       const [{ collectLake }, { systemWorld }] = await Promise.all([
         import("../storage/lake/collection.ts"),
@@ -93,8 +104,14 @@ function showCollected(found: readonly Collected[], dryRun: boolean, json: boole
     return;
   }
   for (const { why, key, bytes } of found) stdout.write(`${why} ${key} ${formatNumber(bytes)} bytes\n`);
-  const bytes = found.reduce((sum, file) => sum + file.bytes, 0);
+  const going = found.filter(({ why }) => why !== "uncovered");
+  const bytes = going.reduce((sum, file) => sum + file.bytes, 0);
   stdout.write(
-    `${formatNumber(found.length)} files, ${formatNumber(bytes)} bytes ${dryRun ? "would go" : "removed"}\n`,
+    `${formatNumber(going.length)} files, ${formatNumber(bytes)} bytes ${dryRun ? "would go" : "removed"}\n`,
+  );
+  const staying = found.length - going.length;
+  if (staying === 0) return;
+  stdout.write(
+    `${formatNumber(staying)} stay: no entry names them, and none covers their slots. Has the manifest lost its end?\n`,
   );
 }

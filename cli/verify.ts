@@ -1,6 +1,4 @@
 /** `sluice verify`: checks the lake against its manifest, and says so in the exit code. */
-import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { Fatal } from "../pipeline/errors.ts";
 import type { ObjectStore } from "../storage/lake/store.ts";
@@ -40,12 +38,13 @@ Exit code: 0 sound, 1 something is wrong (each fault is named).`,
     .action(async (options: Options, command: Command) => {
       const { config: loaded, json } = context.load(command);
       const config = sourcesOfLake(loaded, options.source)[0]!;
-      const [{ folders }, { lakeStore }] = await Promise.all([import("./folders.ts"), import("./lake.ts")]);
-      const { lake, temp } = folders(config);
-      const local = config["lake.url"] === "";
-      if (local && (!existsSync(lake) || !(await stat(lake)).isDirectory())) throw noLake(lake);
+      const [{ folders }, { lakeStore, requireFolder }] = await Promise.all([
+        import("./folders.ts"),
+        import("./lake.ts"),
+      ]);
+      await requireFolder(config);
       const store = await lakeStore(config);
-      const code = await verify({ ...parsed(options), store, workDir: temp, json }, context);
+      const code = await verify({ ...parsed(options), store, workDir: folders(config).temp, json }, context);
       context.setExitCode(code);
     });
 }
@@ -77,13 +76,6 @@ function parseHead(text: string): { number: number; sha256: string } {
   });
 }
 
-function noLake(folder: string): Fatal {
-  return new Fatal("LAKE_MISSING", "there is no lake here", {
-    where: folder,
-    hint: "Name the deployment's folder with --data, or the lake's with --set lake.dir=DIR. An archive makes it.",
-  });
-}
-
 export interface VerifyCommandOptions extends Pick<VerifyOptions, "deep" | "since" | "expectedHead" | "workDir"> {
   readonly store: ObjectStore;
   readonly json: boolean;
@@ -112,7 +104,7 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
     ["files", formatNumber(report.files)],
     ["rows", formatNumber(report.rows)],
     ["bytes", formatNumber(report.bytes)],
-    ["checked", report.deep ? "manifest, files, rows" : "manifest, files"],
+    ["checked", checkedText(report)],
     ...lineages.map(({ lineage, slot }): [string, string] => [lineage, `up to slot ${slot}`]),
     ...Object.entries(coverage).map(([dataset, ranges]): [string, string] => [
       `slots of ${dataset}`,
@@ -129,11 +121,16 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
   return `${table(stdout, [{ name: "what" }, { name: "value" }], figures)}${found}${pending}${verdict}\n`;
 }
 
+function checkedText({ deep, files, filesChecked }: VerifyReport): string {
+  const part = filesChecked === files ? "" : `${formatNumber(filesChecked)} of ${formatNumber(files)} `;
+  return `manifest, ${part}files${deep ? ", rows" : ""}`;
+}
+
 /** While stages run there nearly always are some: they are no damage, and not worth a line each. */
 function pendingLine(files: number): string {
   if (files === 0) return "";
   const what = files === 1 ? "1 file of the last day is" : `${formatNumber(files)} files of the last day are`;
-  return `${what} named by no entry: commits under way, or left by a crash (\`sluice collect\` takes those)\n`;
+  return `${what} named by no entry: commits under way, or left by a crash\n`;
 }
 
 function findingLine({ severity, kind, where, detail }: Finding, { stdout }: Pick<CommandIo, "stdout">): string {

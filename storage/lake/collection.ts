@@ -1,10 +1,13 @@
 /**
- * Removes data files that nobody needs: those that no manifest entry names (left by a crash before its commit), and those
- * that were replaced. Each is left alone for a day: a writer may be about to commit it, a reader about to open it.
+ * Removes data files that nobody needs: those that were replaced, and those that no manifest entry names (left by a crash
+ * before its commit) while the lake covers their slots by other means. Each is left alone for a day: a writer may be about to
+ * commit it, a reader about to open it. What holds slots that no entry covers stays: its entry may have been lost.
  */
 import type { World } from "../../pipeline/world.ts";
-import { invalid } from "./entry.ts";
+import { cover, covers, type SlotRange } from "./coverage.ts";
+import { invalid, type ManifestEntry, parseFileKey } from "./entry.ts";
 import { entryKey, MANIFEST_PREFIX, Manifest } from "./manifest.ts";
+import { addsCoverage, slotsOf } from "./reader.ts";
 import type { ObjectStore } from "./store.ts";
 
 export interface CollectionOptions {
@@ -19,12 +22,12 @@ export interface CollectionOptions {
 export interface Collected {
   readonly key: string;
   readonly bytes: number;
-  readonly why: "replaced" | "orphan" | "probe";
+  /** `uncovered` stays where it is: no entry names it, and none covers its slots. */
+  readonly why: "replaced" | "orphan" | "probe" | "uncovered";
 }
 
 /** What nobody names is left alone for so long: a writer may be about to commit it, ms. */
 export const COLLECTED_AFTER_MS = 86_400_000;
-const DATA_FILE = /^dataset=[^/]+\/date=[^/]+\/[^/]+\.parquet$/;
 /** Left by a check of the store that was cut off. */
 const PROBE = /^(probe|doctor)\/[0-9a-f-]{36}$/;
 
@@ -35,23 +38,31 @@ export async function collectLake(options: CollectionOptions): Promise<Collected
   const collected: Collected[] = [];
   for (const key of await store.list("")) {
     if (key.startsWith(MANIFEST_PREFIX) || known.live.has(key)) continue;
-    const replacedBy = known.replaced.get(key);
-    const why =
-      replacedBy !== undefined ? "replaced" : DATA_FILE.test(key) ? "orphan" : PROBE.test(key) ? "probe" : null;
+    const why = whyGone(known, key);
     if (why === null) continue;
+    const replacedBy = known.replaced.get(key);
     const object = await store.head(key);
     const since = replacedBy === undefined ? object : await store.head(replacedBy);
     if (object === null || since === null || world.now() - since.modifiedAt < olderThanMs) continue;
-    if (!dryRun) await store.delete(key);
+    if (!dryRun && why !== "uncovered") await store.delete(key);
     collected.push({ key, bytes: object.bytes, why });
   }
   return collected;
+}
+
+function whyGone(known: Known, key: string): Collected["why"] | null {
+  if (known.replaced.has(key)) return "replaced";
+  const file = parseFileKey(key);
+  if (file === null) return PROBE.test(key) ? "probe" : null;
+  return covers(known.coverage.get(file.dataset) ?? [], file.slots) ? "orphan" : "uncovered";
 }
 
 interface Known {
   readonly live: ReadonlySet<string>;
   /** The entry that replaced a file, by the file. */
   readonly replaced: ReadonlyMap<string, string>;
+  /** By dataset. */
+  readonly coverage: ReadonlyMap<string, readonly SlotRange[]>;
 }
 
 /** Reads the whole manifest: of a part of it one would take files for orphans that a later entry names. */
@@ -60,6 +71,7 @@ async function readKnown(store: ObjectStore): Promise<Known> {
   const head = await manifest.headOfAll();
   const live = new Set<string>();
   const replaced = new Map<string, string>();
+  const coverage = new Map<string, readonly SlotRange[]>();
   let read = 0;
   for await (const { entry } of manifest.after(null)) {
     read = entry.number;
@@ -71,7 +83,13 @@ async function readKnown(store: ObjectStore): Promise<Known> {
       live.add(key);
       replaced.delete(key);
     }
+    addCoverage(coverage, entry);
   }
   if (read < (head?.entry.number ?? 0)) throw invalid(entryKey(read + 1), "it could not be read");
-  return { live, replaced };
+  return { live, replaced, coverage };
+}
+
+function addCoverage(coverage: Map<string, readonly SlotRange[]>, entry: ManifestEntry): void {
+  if (!addsCoverage(entry.lineage)) return;
+  for (const { name } of entry.datasets) coverage.set(name, cover(coverage.get(name) ?? [], slotsOf(entry)));
 }

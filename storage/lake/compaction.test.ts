@@ -198,7 +198,7 @@ describe("collection", () => {
     await fill(ROLLS);
     const replaced = (await filesIn()).slice(0, 4);
     await compactLake(options());
-    const orphan = "dataset=trades/date=2023-11-15/1-2-00000000.parquet";
+    const orphan = "dataset=trades/date=2023-11-15/12-13-00000000.parquet";
     const stranger = "something/else";
     await Bun.write(join(lake.root, "lake", orphan), "left by a crash");
     await Bun.write(join(lake.root, "lake", stranger), "not ours");
@@ -213,6 +213,16 @@ describe("collection", () => {
     expect(await rowsIn(lake.store)).toEqual(rows);
     expect(await lake.store.list("something/")).toEqual([stranger]);
     expect((await verifyLake(lake.store, { deep: true })).ok).toBe(true);
+  });
+
+  test("leaves what no entry covers: its own entry may be lost", async () => {
+    await fill(ROLLS);
+    const files = await filesIn();
+    await lake.store.delete("manifest/0000000006.json");
+    expect((await collect(1_000)).map(({ key, why }) => [why, key])).toEqual([["uncovered", files.at(-1)!]]);
+    for (const number of [1, 2, 3, 4, 5]) await lake.store.delete(`manifest/000000000${number}.json`);
+    expect((await collect(1_000)).map(({ why }) => why)).toEqual(files.map(() => "uncovered"));
+    expect(await lake.store.list("dataset=")).toEqual([...files].sort());
   });
 
   test("takes nothing from a lake whose manifest has a hole or a change", async () => {

@@ -36,6 +36,11 @@ export function without(range: SlotRange, others: readonly SlotRange[]): SlotRan
   return parts;
 }
 
+/** Whether all of `range` lies in `ranges`. */
+export function covers(ranges: readonly SlotRange[], range: SlotRange): boolean {
+  return without(range, ranges).length === 0;
+}
+
 /** Whether a slot lies in one of `ranges`, which are sorted and apart from each other. */
 export function includes(ranges: readonly SlotRange[], slot: number): boolean {
   let [low, high] = [0, ranges.length];

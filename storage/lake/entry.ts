@@ -8,6 +8,7 @@ import { Value } from "@sinclair/typebox/value";
 import { type ColumnSpec, type ColumnType, type DatasetSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { sameBlock } from "../../pipeline/position.ts";
+import type { SlotRange } from "./coverage.ts";
 import { isKey } from "./store.ts";
 
 /** How many blocks `recent` holds at most. */
@@ -157,6 +158,17 @@ export function specOf({ name, version, columns, key, order }: EntryDataset): Da
 /** Folder of a dataset's files of one date. */
 export function partitionOf(dataset: string, date: string): string {
   return `dataset=${dataset}/date=${date}`;
+}
+
+/** The key of a data file: made from what it holds, so that doing a thing twice finds the same name. */
+export function fileKey(dataset: string, date: string, slot: FileEntry["slot"], sha256: string): string {
+  return `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+}
+
+/** Dataset and slots that the key of a data file names; null when it is no such key. */
+export function parseFileKey(key: string): { readonly dataset: string; readonly slots: SlotRange } | null {
+  const match = /^dataset=([^/]+)\/date=[^/]+\/(\d+)-(\d+)-[0-9a-f]{8}\.parquet$/.exec(key);
+  return match === null ? null : { dataset: match[1]!, slots: { first: Number(match[2]), last: Number(match[3]) } };
 }
 
 /** Bytes of an entry: the same for the same entry, whoever writes it. */

@@ -19,10 +19,10 @@ import {
   type EntryBlock,
   endOfRange,
   type FileEntry,
+  fileKey,
   isComplete,
   type Lineage,
   lineageId,
-  partitionOf,
   RECENT_BLOCKS,
 } from "./entry.ts";
 import { putFile } from "./files.ts";
@@ -216,7 +216,7 @@ export class LakeSink implements Sink<Roll> {
     const path = join(opened.folder, `${opened.files++}.parquet`);
     const written = await writeParquet(opened.duck, table, rows, path);
     const { slot, sha256 } = written;
-    const key = `${partitionOf(dataset, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+    const key = fileKey(dataset, date, slot, sha256);
     await putFile(this.options.store, key, path, sha256);
     await unlink(path);
     const { rows: count, bytes, blockTime, mint } = written;

@@ -4,7 +4,7 @@ import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { lakeNames, PARQUET_OPTIONS, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
-import { type FileEntry, partitionOf } from "./entry.ts";
+import { type FileEntry, fileKey } from "./entry.ts";
 import { putFile, sha256File, syncFile } from "./files.ts";
 import { duplicatesIn, type FileFacts, inspectParquet } from "./parquet.ts";
 import type { ObjectStore } from "./store.ts";
@@ -58,7 +58,7 @@ export async function storeSorted(file: SortedFile): Promise<FileEntry> {
   }
   const sha256 = await sha256File(path);
   const { slot, blockTime, mint } = facts;
-  const key = `${partitionOf(spec.name, date)}/${slot.min}-${slot.max}-${sha256.slice(0, 8)}.parquet`;
+  const key = fileKey(spec.name, date, slot, sha256);
   const { size: bytes } = await stat(path);
   await putFile(store, key, path, sha256);
   await rm(path, { force: true });

@@ -4,10 +4,11 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
+import { Transient } from "../../pipeline/errors.ts";
 import { quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import { encodeEntry, type ManifestEntry } from "./entry.ts";
-import { LakeFolder, LIVE, rollOf, stepOf, testBlock } from "./lake-fixture.ts";
+import { LakeFolder, LIVE, rollOf, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
 import { checkpointKey, entryKey, Manifest } from "./manifest.ts";
 import { sha256Of } from "./store.ts";
 import { type Finding, type VerifyOptions, verifyLake } from "./verify.ts";
@@ -61,6 +62,7 @@ describe("a sound lake", () => {
       files: 5,
       rows: 10,
       bytes: entries.flatMap((e) => e.files).reduce((sum, f) => sum + f.bytes, 0),
+      filesChecked: 5,
       lineages: [{ lineage: "live/main/all/-", slot: 20 }],
       coverage: { everything: [{ first: 10, last: 20 }], trades: [{ first: 10, last: 20 }] },
       findings: [],
@@ -79,20 +81,22 @@ describe("a sound lake", () => {
   });
 
   test("may hold what a crash left behind: a notice", async () => {
-    const key = "dataset=trades/date=2023-11-15/21-22-abcdef01.parquet";
+    const key = "dataset=trades/date=2023-11-15/16-17-abcdef01.parquet";
+    const beyond = "dataset=trades/date=2023-11-15/20-21-abcdef01.parquet";
     const bytes = new TextEncoder().encode("left");
-    await lake.store.putIfAbsent(key, bytes, sha256Of(bytes));
+    for (const left of [key, beyond]) await lake.store.putIfAbsent(left, bytes, sha256Of(bytes));
     await lake.store.putIfAbsent("manifest/notes.txt", bytes, sha256Of(bytes));
     const { ok, findings } = await verify();
     expect(ok).toBe(true);
     expect(findings.map((f) => [f.kind, f.where])).toEqual([
       ["stranger", "manifest/notes.txt"],
       ["orphan", key],
+      ["uncovered", beyond],
     ]);
     const now = await verify({ world: { now: Date.now } });
     expect([now.ok, now.findings.at(-1)]).toMatchObject([
       true,
-      { kind: "uncommitted", severity: "notice", where: key },
+      { kind: "uncommitted", severity: "notice", where: beyond },
     ]);
   });
 
@@ -100,9 +104,13 @@ describe("a sound lake", () => {
     const other = await lake.open({ lineage: { ...LIVE, source: "devnet" } });
     const blocks = [12, 13].map((slot) => testBlock(slot));
     await other.commit(stepOf(null, blocks[1]!), rollOf(blocks));
-    // Not deep: the rows of this test are the same for both.
-    const { ok, findings, lineages } = await verify();
-    expect([ok, findings]).toEqual([true, []]);
+    const { ok, findings, lineages } = await verify({ deep: true });
+    // That the rows of this test are the same for both is told, too.
+    expect([ok, findings.map(({ kind, severity }) => [kind, severity])]).toEqual([
+      true,
+      [["rows-of-sources", "notice"]],
+    ]);
+    expect(findings[0]!.detail).toStartWith("2 rows of these slots are there for several of main, devnet");
     expect(lineages.map(({ lineage }) => lineage)).toEqual(["live/main/all/-", "live/devnet/all/-"]);
   });
 
@@ -151,10 +159,33 @@ describe("damage to a file is found and named:", () => {
     expect(found.map(([, where]) => where)).toEqual([fileOf(1).key, fileOf(2).key]);
   });
 
+  test("not readable: the others are checked all the same", async () => {
+    const broken = (of: "checksum" | "get", key: string) => ({
+      ...watchedStore(lake.store, () => undefined),
+      [of]: (asked: string) => {
+        if (asked === key) throw new Transient("LAKE_IO", "EIO: i/o error, read");
+        return lake.store[of](asked);
+      },
+    });
+    await lake.store.delete(fileOf(4).key);
+    const found = await verifyLake(broken("checksum", fileOf(2).key));
+    expect(errors(found.findings)).toEqual([
+      ["file-unreadable", fileOf(2).key],
+      ["file-missing", fileOf(4).key],
+    ]);
+    const without = await verifyLake(broken("get", entryKey(3)));
+    expect(errors(without.findings)).toEqual([
+      ["entry-invalid", entryKey(3)],
+      ["file-missing", fileOf(4).key],
+    ]);
+  });
+
   test("files before `since` are left unread, the chain is not", async () => {
     await lake.store.delete(fileOf(1).key);
     const { max } = fileOf(1).blockTime;
-    for (const since of [{ entry: 2 }, { time: max + 1 }]) expect((await verify({ since })).ok).toBe(true);
+    for (const since of [{ entry: 2 }, { time: max + 1 }]) {
+      expect(await verify({ since })).toMatchObject({ ok: true, files: 5, filesChecked: 4 });
+    }
     for (const since of [{ entry: 1 }, { time: max }]) expect((await verify({ since })).ok).toBe(false);
   });
 });
@@ -164,7 +195,28 @@ describe("damage to the manifest is found and named:", () => {
     await lake.store.delete(entryKey(3));
     const { findings } = await verify();
     expect(errors(findings)).toEqual([["entry-missing", entryKey(3)]]);
-    expect(findings.map((f) => [f.kind, f.where])).toContainEqual(["orphan", fileOf(3).key]);
+    expect(findings.map((f) => [f.kind, f.where])).toContainEqual(["uncovered", fileOf(3).key]);
+  });
+
+  test("many entries missing in a row, however many", async () => {
+    await lake.store.putIfAbsent(
+      entryKey(9_999_999_999),
+      new TextEncoder().encode("{}"),
+      sha256Of(new TextEncoder().encode("{}")),
+    );
+    const { findings } = await verify();
+    expect(errors(findings)).toEqual([
+      ["entry-missing", entryKey(6)],
+      ["entry-invalid", entryKey(9_999_999_999)],
+    ]);
+    expect(findings[0]!.detail).toStartWith("entries 6 to 9999999998 are missing");
+  });
+
+  test("all of it missing", async () => {
+    for (const key of await lake.store.list("manifest/")) await lake.store.delete(key);
+    const { ok, findings } = await verify();
+    expect([ok, errors(findings)]).toEqual([false, [["manifest-missing", "manifest/"]]]);
+    expect(findings[0]!.detail).toContain("data files: 5");
   });
 
   test("an entry that a checkpoint rests on missing from the end", async () => {
@@ -176,7 +228,7 @@ describe("damage to the manifest is found and named:", () => {
   test("the last entry missing: by its orphans, and by the head that was kept elsewhere", async () => {
     const { head } = await verify();
     await lake.store.delete(entryKey(5));
-    expect((await verify()).findings.map((f) => [f.kind, f.where])).toEqual([["orphan", fileOf(5).key]]);
+    expect((await verify()).findings.map((f) => [f.kind, f.where])).toEqual([["uncovered", fileOf(5).key]]);
     expect(errors((await verify({ expectedHead: head! })).findings)).toEqual([["entry-missing", entryKey(5)]]);
   });
 

@@ -3,23 +3,20 @@
  * checksum it was written with, and, where asked, that its rows are what the entry says. Never stops at the first fault:
  * the report names each one, with the object it is in.
  */
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe } from "../../pipeline/errors.ts";
+import { SluiceError } from "../../pipeline/errors.ts";
 import { systemWorld, type World } from "../../pipeline/world.ts";
 import { COLLECTED_AFTER_MS } from "./collection.ts";
-import { cover, overlap, type SlotRange } from "./coverage.ts";
-import { Duck } from "./duckdb.ts";
-import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
+import { cover, covers, overlap, type SlotRange } from "./coverage.ts";
+import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, parseFileKey } from "./entry.ts";
 import { checkpointKey, decodeCheckpoint, entryKey, MANIFEST_PREFIX, sortKeys } from "./manifest.ts";
-import { differs, duplicatesIn, inspectParquet } from "./parquet.ts";
 import { addsCoverage, type LakeFile, slotsOf } from "./reader.ts";
 import { type ObjectStore, sha256Of } from "./store.ts";
-import { makeWorkFolder } from "./work-folder.ts";
+import { checkRows, type OnFinding } from "./verify-rows.ts";
 
 export type FindingKind =
-  /** A number of the manifest has no entry, though later ones or a checkpoint say that there was one. */
+  /** There are data files, but no entry. */
+  | "manifest-missing"
+  /** A number of the manifest, or several in a row, has no entry, though later ones or a checkpoint say that there was one. */
   | "entry-missing"
   /** An entry that is not of the format, or contradicts itself. */
   | "entry-invalid"
@@ -33,15 +30,19 @@ export type FindingKind =
   | "file-missing"
   | "file-size"
   | "file-checksum"
-  /** Not readable as Parquet. */
+  /** Not readable from the disk, or as Parquet. */
   | "file-unreadable"
   /** Row count, or the least or greatest slot, time or mint, is not what the entry says. */
   | "file-facts"
   | "file-order"
   /** Rows that are in the lake more than once. */
   | "duplicate-rows"
-  /** No entry names it: left by a crash before its commit, or its entry is gone. Notice. */
+  /** Rows that several sources have: queries that name no source count them for each. Notice. */
+  | "rows-of-sources"
+  /** No entry names it, but others cover its slots: left by a crash before its commit. Notice. */
   | "orphan"
+  /** No entry names it, and none covers its slots: left by a crash, or the end of the manifest is gone. Notice. */
+  | "uncovered"
   /** No entry names it, but it is younger than what is collected: most often of a commit that is under way. Notice. */
   | "uncommitted"
   /** Not an object of a lake. Notice. */
@@ -69,6 +70,8 @@ export interface VerifyReport {
   readonly files: number;
   readonly rows: number;
   readonly bytes: number;
+  /** Files that were checked: all of them, or those of `since`. */
+  readonly filesChecked: number;
   readonly lineages: readonly { readonly lineage: string; readonly slot: number }[];
   /** Slots by dataset. */
   readonly coverage: Readonly<Record<string, readonly SlotRange[]>>;
@@ -93,7 +96,13 @@ export interface VerifyOptions {
   readonly world?: Pick<World, "now">;
 }
 
-const NOTICES: ReadonlySet<FindingKind> = new Set(["orphan", "uncommitted", "stranger"]);
+const NOTICES: ReadonlySet<FindingKind> = new Set([
+  "rows-of-sources",
+  "orphan",
+  "uncovered",
+  "uncommitted",
+  "stranger",
+]);
 
 /** Resolves with the report, also for a lake in ruins; rejects only when the store cannot be read. */
 export async function verifyLake(store: ObjectStore, options: VerifyOptions = {}): Promise<VerifyReport> {
@@ -136,6 +145,7 @@ class Verification {
       files: files.length,
       rows: files.reduce((sum, f) => sum + f.rows, 0),
       bytes: files.reduce((sum, f) => sum + f.bytes, 0),
+      filesChecked: this.due().length,
       lineages: [...this.lineages].map(([lineage, entry]) => ({ lineage, slot: entry.to.slot })),
       coverage: Object.fromEntries(byKey),
       findings: this.findings,
@@ -143,30 +153,61 @@ class Verification {
   }
 
   async readManifest(): Promise<void> {
-    const { entries, checkpoints, other } = sortKeys(await this.store.list(MANIFEST_PREFIX));
-    for (const key of other) this.find("stranger", key, "neither an entry nor a checkpoint");
     const { expectedHead } = this.options;
-    const total = Math.max(0, entries.at(-1) ?? 0, checkpoints.at(-1) ?? 0, expectedHead?.number ?? 0);
-    const checkpointed = new Set(checkpoints);
+    const listed = sortKeys(await this.store.list(MANIFEST_PREFIX));
+    // What is committed while keys are listed may be listed in part.
+    const again = sortKeys(await this.store.list(MANIFEST_PREFIX));
+    for (const key of again.other) this.find("stranger", key, "neither an entry nor a checkpoint");
+    const ends = [...listed.checkpoints, ...(expectedHead === undefined ? [] : [expectedHead.number])];
+    const last = Math.max(0, listed.entries.at(-1) ?? 0, ...ends);
+    const numbers = again.entries.filter((number) => number <= last);
+    const checkpointed = new Set(listed.checkpoints);
     let before: string | null = null;
-    for (let number = 1; number <= total; number++) {
+    let number = 0;
+    for (const [done, present] of [...numbers, last + 1].entries()) {
+      if (present > number + 1) this.missEntries(number + 1, present - 1);
+      if (present > number + 1) before = null;
+      if (present > last) break;
+      number = present;
       before = await this.readEntry(number, before);
       if (checkpointed.has(number)) await this.readCheckpoint(number, before);
       if (expectedHead?.number === number && before !== null && before !== expectedHead.sha256) {
         this.find("entry-changed", entryKey(number), `its checksum is ${before}, not ${expectedHead.sha256} as before`);
       }
-      this.options.onProgress?.({ phase: "entries", done: number, total });
+      this.options.onProgress?.({ phase: "entries", done: done + 1, total: numbers.length });
     }
   }
 
-  /** Returns the entry's checksum; null when it is missing. */
+  private missEntries(first: number, last: number): void {
+    const which = first === last ? `entry ${first} is` : `entries ${first} to ${last} are`;
+    this.find(
+      "entry-missing",
+      entryKey(first),
+      `${which} missing; later ones rest on ${first === last ? "it" : "them"}`,
+    );
+    this.forget();
+  }
+
+  /** What lineages did in an entry that could not be read is not known. */
+  private forget(): void {
+    this.unread = true;
+    this.lineages.clear();
+  }
+
+  /** Returns the entry's checksum; null when it cannot be read. */
   private async readEntry(number: number, before: string | null): Promise<string | null> {
     const key = entryKey(number);
-    const bytes = await this.store.get(key);
+    let bytes: Uint8Array | null = null;
+    try {
+      bytes = await this.store.get(key);
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      this.find("entry-invalid", key, messageOf(error));
+      this.forget();
+      return null;
+    }
     if (bytes === null) {
-      this.find("entry-missing", key, `entry ${number} is missing; later ones rest on it`);
-      this.unread = true;
-      this.lineages.clear();
+      this.missEntries(number, number);
       return null;
     }
     const sha256 = sha256Of(bytes);
@@ -177,9 +218,8 @@ class Verification {
       entry = decodeEntry(bytes, key);
       if (entry.number !== number) throw new Error(`it says that it is entry ${entry.number}`);
     } catch (error) {
-      this.find("entry-invalid", key, describe(error));
-      this.unread = true;
-      this.lineages.clear();
+      this.find("entry-invalid", key, messageOf(error));
+      this.forget();
       return sha256;
     }
     if (number > 1 && before !== null && entry.previous !== before) {
@@ -249,7 +289,7 @@ class Verification {
         throw new Error("its lineages are not those of the entries");
       }
     } catch (error) {
-      this.find("checkpoint-invalid", key, describe(error));
+      this.find("checkpoint-invalid", key, messageOf(error));
     }
   }
 
@@ -263,20 +303,25 @@ class Verification {
       }
       this.options.onProgress?.({ phase: "files", done: i + 1, total: due.length });
     }
-    for (const key of await this.store.list("")) {
-      if (key.startsWith(MANIFEST_PREFIX) || this.named.has(key)) continue;
-      if (/^dataset=[^/]+\/date=[^/]+\/[^/]+\.parquet$/.test(key)) await this.findUnnamed(key);
-      else this.find("stranger", key, "not an object of a lake");
+    const unnamed = (await this.store.list("")).filter((k) => !k.startsWith(MANIFEST_PREFIX) && !this.named.has(k));
+    const files = unnamed.filter((key) => parseFileKey(key) !== null);
+    if (this.head === null && files.length > 0) {
+      const detail = `there is none, but data files: ${files.length}. Restore it from a copy of the lake`;
+      this.find("manifest-missing", MANIFEST_PREFIX, detail);
+      return;
     }
+    for (const key of unnamed) await this.findUnnamed(key);
   }
 
   private async findUnnamed(key: string): Promise<void> {
     const { world = systemWorld } = this.options;
+    const file = parseFileKey(key);
     const head = await this.store.head(key);
     if (head === null) return;
-    const isYoung = world.now() - head.modifiedAt < COLLECTED_AFTER_MS;
-    if (isYoung) this.find("uncommitted", key, "no entry names it yet");
-    else this.find("orphan", key, "no entry names it");
+    if (file === null) this.find("stranger", key, "not an object of a lake");
+    else if (world.now() - head.modifiedAt < COLLECTED_AFTER_MS) this.find("uncommitted", key, "no entry names it yet");
+    else if (covers(this.coverage.get(file.dataset) ?? [], file.slots)) this.find("orphan", key, "no entry names it");
+    else this.find("uncovered", key, "no entry names it or covers its slots: left by a crash, or entries are missing");
   }
 
   /** Files that are to be checked. */
@@ -288,57 +333,23 @@ class Verification {
   }
 
   private async fileFault(file: FileEntry): Promise<[FindingKind, string] | null> {
-    const head = await this.store.head(file.key);
-    if (head === null) return ["file-missing", "it is not in the store"];
-    if (head.bytes !== file.bytes) return ["file-size", `it has ${head.bytes} bytes instead of ${file.bytes}`];
-    const sha256 = await this.store.checksum(file.key);
-    if (sha256 === null) return ["file-missing", "it is not in the store"];
-    return sha256 === file.sha256 ? null : ["file-checksum", `its checksum is ${sha256} instead of ${file.sha256}`];
+    try {
+      const head = await this.store.head(file.key);
+      if (head === null) return ["file-missing", "it is not in the store"];
+      if (head.bytes !== file.bytes) return ["file-size", `it has ${head.bytes} bytes instead of ${file.bytes}`];
+      const sha256 = await this.store.checksum(file.key);
+      if (sha256 === null) return ["file-missing", "it is not in the store"];
+      return sha256 === file.sha256 ? null : ["file-checksum", `its checksum is ${sha256} instead of ${file.sha256}`];
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      return ["file-unreadable", messageOf(error)];
+    }
   }
 
   async checkRows(): Promise<void> {
-    const { memoryMb = 256, workDir = join(tmpdir(), "sluice-verify") } = this.options;
-    const folder = await makeWorkFolder(workDir);
-    const duck = await Duck.open({ memoryMb, spillDir: folder });
-    try {
-      const groups = groupsBySlots(this.due().filter((file) => !this.damaged.has(file.key)));
-      const total = groups.flat().length;
-      let done = 0;
-      for (const group of groups) {
-        await this.checkGroup(duck, group);
-        for (const file of group) this.store.release(file.key);
-        done += group.length;
-        this.options.onProgress?.({ phase: "rows", done, total });
-      }
-    } finally {
-      duck.close();
-      await rm(folder, { recursive: true, force: true });
-    }
-  }
-
-  /** Files of one dataset that may hold the same rows. */
-  private async checkGroup(duck: Duck, group: readonly LakeFile[]): Promise<void> {
-    const readable: string[] = [];
-    const spec = specOf(group[0]!.schema);
-    for (const file of group) {
-      const path = await this.store.localPath(file.key);
-      if (path === null) continue;
-      try {
-        const { facts, misplaced } = await inspectParquet(duck, specOf(file.schema), path);
-        const difference = differs(file, facts);
-        if (difference !== null) this.find("file-facts", file.key, `it holds ${difference}`);
-        if (misplaced > 0) this.find("file-order", file.key, `${misplaced} rows sort before the row above them`);
-        readable.push(path);
-      } catch (error) {
-        this.find("file-unreadable", file.key, describe(error));
-      }
-    }
-    if (readable.length === 0) return;
-    const duplicates = await duplicatesIn(duck, spec, readable);
-    if (duplicates === 0) return;
-    const others = group.slice(1).map((file) => file.key);
-    const among = others.length === 0 ? "" : `, among it and ${others.join(", ")}`;
-    this.find("duplicate-rows", group[0]!.key, `${duplicates} rows are repeats of others${among}`);
+    const files = this.due().filter((file) => !this.damaged.has(file.key));
+    const found: OnFinding = (kind, where, detail) => this.find(kind, where, detail);
+    await checkRows(this.store, files, this.options, found);
   }
 
   private find(kind: FindingKind, where: string, detail: string): void {
@@ -346,17 +357,11 @@ class Verification {
   }
 }
 
-/** Parts files by dataset, and keeps those together whose slots overlap: equal rows are of the same slot. */
-function groupsBySlots(files: readonly LakeFile[]): LakeFile[][] {
-  const byPlace = (a: LakeFile, b: LakeFile) =>
-    a.dataset === b.dataset ? a.slot.min - b.slot.min : a.dataset < b.dataset ? -1 : 1;
-  const groups: LakeFile[][] = [];
-  let end = { dataset: "", slot: -1 };
-  for (const file of [...files].sort(byPlace)) {
-    const overlaps = file.dataset === end.dataset && file.slot.min <= end.slot;
-    if (overlaps) groups.at(-1)!.push(file);
-    else groups.push([file]);
-    end = { dataset: file.dataset, slot: overlaps ? Math.max(end.slot, file.slot.max) : file.slot.max };
-  }
-  return groups;
+/** A disk that cannot give one file (a bad sector, no right to it) may give all others. */
+function isOfDisk(error: unknown): boolean {
+  return error instanceof SluiceError && error.code === "LAKE_IO";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
