@@ -4,6 +4,7 @@
  */
 import type { CandlestickData, HistogramData, IChartApi, ISeriesApi, Logical, UTCTimestamp } from "lightweight-charts";
 import type { CandleRow } from "./answers.ts";
+import { newestOnly } from "./chart-change.ts";
 import { h } from "./dom.ts";
 import { price, sol } from "./format.ts";
 import { THEME_CHANGED } from "./theme.ts";
@@ -75,17 +76,16 @@ export class TokenChart {
   private draw(): void {
     const { parts, rows } = this;
     if (parts === null) return;
-    const last = parts.drawn.at(-1);
     // While only the newest candles change, they are put in place; the view stays where it is.
-    const from = parts.drawn.length > 0 && rows.length >= parts.drawn.length ? firstDifference(parts.drawn, rows) : 0;
-    if (last !== undefined && from > 0 && from >= parts.drawn.length - 1) {
-      for (const row of rows.slice(from)) {
+    const changed = newestOnly(parts.drawn, rows);
+    if (changed === null) {
+      parts.candles.setData(rows.map(candleOf));
+      parts.volume.setData(rows.map((row) => volumeOf(row, parts.colors)));
+    } else {
+      for (const row of changed) {
         parts.candles.update(candleOf(row));
         parts.volume.update(volumeOf(row, parts.colors));
       }
-    } else {
-      parts.candles.setData(rows.map(candleOf));
-      parts.volume.setData(rows.map((row) => volumeOf(row, parts.colors)));
     }
     parts.drawn = rows;
     this.fit();
@@ -226,9 +226,4 @@ function volumeOf([time, open, , , close, volume]: CandleRow, { up, down }: Colo
 
 function faint(color: string): string {
   return color.replace(/^rgb\((.*)\)$/, "rgba($1, 0.4)");
-}
-
-function firstDifference(a: readonly CandleRow[], b: readonly CandleRow[]): number {
-  const at = b.findIndex((row, i) => row !== a[i] && row.some((value, j) => value !== a[i]?.[j]));
-  return at < 0 ? b.length : at;
 }
