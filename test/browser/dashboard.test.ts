@@ -116,12 +116,13 @@ function dashboard(chromium: string): void {
       await waitForText(page, ".part-ingest .speed", "25.0 blocks/s");
       ground.backend.change("decode.main", {
         state: "failed",
-        errors: [{ at: 1, code: "PLANTED", message: "<b>x</b>" }],
+        errors: [{ at: 1, code: "PLANTED", message: "<b>x</b>", hint: "Pull it out." }],
       });
       await page.locator(".part-decode[data-mood=bad][data-limits=stage]").waitFor();
       await waitForText(page, ".pill", "degraded");
       // What a report contains is text, whatever it looks like.
       await waitForText(page, ".errors", "<b>x</b>");
+      await waitForText(page, ".errors", "Pull it out.");
     } finally {
       clearInterval(steady);
       ground.backend.change("decode.main", { state: "running", errors: [] });
@@ -141,6 +142,21 @@ function dashboard(chromium: string): void {
     await tradesAgree(page, mint);
     expect(await page.locator(".legend").textContent()).not.toBe(legend);
     expect(await page.locator(".trades .final").textContent()).not.toBe(finality);
+    // One price: that of the newest trade, at the top as in the list.
+    const newest = await page.locator(".trades tbody tr[title] td:nth-child(3)").first().textContent();
+    expect(await page.locator(".token-head .now").textContent()).toBe(`${newest} SOL`);
+  });
+
+  test.each(["/", "token"])("what comes finds its place kept: nothing jumps while %s is loaded", async (view) => {
+    const path = view === "/" ? view : `/#/token/${(await hottest()).mint}`;
+    const page = await look(path);
+    await page.locator("tbody tr").first().waitFor();
+    await page.waitForFunction("document.querySelectorAll('[data-state=loading]').length === 0");
+    const moved =
+      "new Promise((done) => new PerformanceObserver((list) => done(list.getEntries())).observe({ type: 'layout-shift', buffered: true }))";
+    const shifts = (await page.evaluate(`Promise.race([${moved}, []])`)) as { value: number }[];
+    // Below 0.1 is what web.dev/cls calls good.
+    expect(shifts.reduce((sum, { value }) => sum + value, 0)).toBeLessThan(0.1);
   });
 
   test("the API restarts: the page says so, goes on where it was, and misses nothing", async () => {

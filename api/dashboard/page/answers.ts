@@ -33,6 +33,8 @@ export interface UnitError {
   readonly at: number;
   readonly code: string;
   readonly message: string;
+  /** What to do. */
+  readonly hint?: string;
 }
 
 export interface StagesAnswer {

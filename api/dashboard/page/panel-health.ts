@@ -1,4 +1,4 @@
-/** The checks behind `/health`, and the last errors of all units. */
+/** The checks behind `/health`, and the last errors of all units with what to do about them. */
 import type { HealthAnswer, StagesAnswer, UnitError } from "./answers.ts";
 import { type Entry, h, KeyedList, setAttribute, setText } from "./dom.ts";
 import { clock, words } from "./format.ts";
@@ -11,7 +11,8 @@ const ERRORS_SHOWN = 8;
 export function healthPanel({ health }: Store): Part {
   const body = h("ul", { class: "checks" });
   const list = new KeyedList<Check>(body, ({ name }) => name, checkEntry);
-  return panel({ title: "Health", resource: health, body, show: ({ checks }) => list.show(checks) });
+  const show = ({ checks }: HealthAnswer) => list.show(checks);
+  return panel({ title: "Health", resource: health, body, show, className: "health" });
 }
 
 function checkEntry({ name }: Check): Entry<Check> {
@@ -49,12 +50,13 @@ function errorsOf({ units }: StagesAnswer): Told[] {
   return all.sort((a, b) => b.at - a.at).slice(0, ERRORS_SHOWN);
 }
 
-function errorEntry({ at, unit, code, message }: Told): Entry<Told> {
+function errorEntry({ at, unit, code, message, hint }: Told): Entry<Told> {
   const head = h(
     "div",
     { class: "line" },
     h("code", {}, code),
     h("span", { class: "note" }, `${unit} · ${clock(at / 1000)}`),
   );
-  return { element: h("li", {}, head, h("p", {}, message)), update: () => undefined };
+  const remedy = h("p", { class: "note" }, hint ?? `What to do: sluice explain ${code}`);
+  return { element: h("li", {}, head, h("p", {}, message), remedy), update: () => undefined };
 }

@@ -12,6 +12,7 @@ export function lakePanel({ lake }: Store): Part {
   return panel({
     title: "Lake",
     resource: lake,
+    className: "wide-list",
     body: h("div", {}, summary, rows),
     show({ data }) {
       const datasets = data?.datasets ?? [];

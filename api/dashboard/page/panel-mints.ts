@@ -21,7 +21,8 @@ export function hotPanel({ hot }: Store): Part {
 /** The live feed says when there is a new one: then the list is read again. */
 export function newPanel({ recent, live }: Store): Part {
   const { table, rows } = tableOf(["Token", "Price, SOL", "Volume", "Age"]);
-  const list = new KeyedList<MintAnswer>(rows, ({ mint }) => mint, row(newCells));
+  let now = 0;
+  const list = new KeyedList<MintAnswer>(rows, ({ mint }) => mint, row(newCells(() => now)));
   const unfollow = live.follow(["mints"], ({ type }) => {
     if (type === "mint" || type === "undo" || type === "reset") recent.outdate();
   });
@@ -30,7 +31,10 @@ export function newPanel({ recent, live }: Store): Part {
     resource: recent,
     body: table,
     className: "mints",
-    show: ({ data }) => list.show(data),
+    show({ data }) {
+      now = newestTime(data);
+      list.show(data);
+    },
     empty: ({ data }) => (data.length === 0 ? "No token has been seen yet." : null),
   });
   const stop = () => {
@@ -48,11 +52,18 @@ const hotCells: Cells<RankedAnswer> = (mint) => [
   sol(mint.volume_24h),
 ];
 
-const newCells: Cells<MintAnswer> = (mint) => [
-  mint.price === null ? "–" : price(mint.price),
-  sol(mint.total_sol_amount),
-  mint.created_at === null ? "–" : ago(Date.now() / 1000 - mint.created_at),
-];
+const newCells =
+  (now: () => number): Cells<MintAnswer> =>
+  (mint) => [
+    mint.price === null ? "–" : price(mint.price),
+    sol(mint.total_sol_amount),
+    mint.created_at === null ? "–" : ago(now() - mint.created_at),
+  ];
+
+/** Ages count from now; from the newest token, where a chain's clock is ahead of ours, as a simulated one may be. */
+function newestTime(mints: readonly MintAnswer[]): number {
+  return Math.max(Date.now() / 1000, ...mints.map(({ created_at }) => created_at ?? 0));
+}
 
 function row<T extends MintAnswer>(cells: Cells<T>) {
   return (mint: T): Entry<T> => {

@@ -13,9 +13,10 @@ export function quarantinePanel({ quarantine }: Store): Part {
   return panel({
     title: "Quarantine",
     resource: quarantine,
+    className: "wide-list",
     body,
     show: ({ data }) => list.show(data),
-    empty: ({ data }) => (data.length === 0 ? "Everything could be decoded." : null),
+    empty: ({ data }) => (data.length === 0 ? "Nothing is in quarantine." : null),
   });
 }
 

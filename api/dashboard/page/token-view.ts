@@ -49,14 +49,18 @@ export function tokenView(store: Store, mint: string): Part {
     return { up, down };
   });
 
+  const head = headPart(details, mint);
+  // One price everywhere: that of the newest trade that is known.
+  const priceNow = () => state.trades[0]?.price ?? details.current.data?.data.price ?? null;
   const draw = () => {
     chart.show(state.candles, state.finalTime, INTERVALS[interval]);
     trades.show(state.trades, state.finalUpTo);
     drawOrders();
   };
   const drawOrders = () => {
+    head.showPrice(priceNow());
     const held = book.current.data;
-    if (held !== null) orders.show(held, state.trades[0]?.price ?? details.current.data?.data.price ?? null);
+    if (held !== null) orders.show(held, priceNow());
   };
   const hear = (message: LiveMessage) => {
     if (message.type === "subscribed" || message.type === "reset") for (const r of [tape, book, details]) r.refresh();
@@ -75,7 +79,7 @@ export function tokenView(store: Store, mint: string): Part {
   });
 
   const parts = [
-    headPart(details, mint),
+    head,
     panel({
       title: "Price",
       resource: tape,
@@ -86,8 +90,15 @@ export function tokenView(store: Store, mint: string): Part {
       empty: nothing,
     }),
     group(h("div", { class: "columns" }), [
-      panel({ title: "Trades", resource: tape, body: trades.element, show: draw, empty: nothing }),
-      panel({ title: "Orders", resource: book, body: orders.element, show: drawOrders, empty: noOrders }),
+      panel({ title: "Trades", resource: tape, body: trades.element, show: draw, className: "tape", empty: nothing }),
+      panel({
+        title: "Orders",
+        resource: book,
+        body: orders.element,
+        show: drawOrders,
+        className: "tape",
+        empty: noOrders,
+      }),
     ]),
   ];
   void chart.start();
@@ -108,7 +119,11 @@ function reading<T>(store: Store, load: (signal: AbortSignal) => Promise<T>): Re
   return new Resource<T>({ load, everyMs: () => (store.live.status === "up" ? CHECK_MS : READ_MS) });
 }
 
-function headPart(details: Resource<One<MintAnswer>>, mint: string): Part {
+interface HeadPart extends Part {
+  showPrice(now: string | null): void;
+}
+
+function headPart(details: Resource<One<MintAnswer>>, mint: string): HeadPart {
   const symbol = h("h1");
   const name = h("p", { class: "note" });
   const now = h("strong", { class: "now" });
@@ -122,7 +137,8 @@ function headPart(details: Resource<One<MintAnswer>>, mint: string): Part {
   });
   const title = h("div", { class: "title" }, h("div", {}, symbol, name), now);
   const body = h("div", { class: "token-head" }, title, copy, facts);
-  return panel({
+  const showPrice = (value: string | null) => setText(now, value === null ? "–" : `${price(value)} SOL`);
+  const part = panel({
     title: "Token",
     resource: details,
     body,
@@ -130,11 +146,12 @@ function headPart(details: Resource<One<MintAnswer>>, mint: string): Part {
     show({ data }) {
       setText(symbol, titleOf(data));
       setText(name, data.name ?? "");
-      setText(now, data.price === null ? "–" : `${price(data.price)} SOL`);
+      if (now.textContent === "") showPrice(data.price);
       document.title = `${titleOf(data)} · Sluice`;
       for (const { value, text } of cells) setText(value, text(data));
     },
   });
+  return { ...part, showPrice };
 }
 
 const FACTS: readonly (readonly [title: string, text: (mint: MintAnswer) => string])[] = [
