@@ -23,8 +23,12 @@ const never = new AbortController().signal;
 
 test("a second one is refused while the first is at work; then it may; another source may at once", async () => {
   const working = Promise.withResolvers<string>();
-  const first = onlyOne(of("a"), never, () => working.promise);
-  await Bun.sleep(200);
+  const begun = Promise.withResolvers<void>();
+  const first = onlyOne(of("a"), never, () => {
+    begun.resolve();
+    return working.promise;
+  });
+  await begun.promise;
   expect(await onlyOne(of("b"), never, async () => "other")).toBe("other");
   // It waits as long as the right of a process that was killed would last.
   await expect(onlyOne(of("a"), never, async () => "second")).rejects.toMatchObject({

@@ -276,7 +276,7 @@ describe("connect", () => {
     try {
       const url = `nats://127.0.0.1:${port}`;
       let error: unknown = new Transient("NATS_UNREACHABLE", "not yet");
-      for (let i = 0; i < 100 && (error as Transient).code === "NATS_UNREACHABLE"; i++) {
+      while ((error as Transient).code === "NATS_UNREACHABLE" && server.exitCode === null) {
         await Bun.sleep(20);
         error = await failure(Broker.connect({ url, name: "test" }));
       }
@@ -290,7 +290,7 @@ describe("connect", () => {
   });
 
   test("no server at all is a matter of time", async () => {
-    const error = await failure(Broker.connect({ url: `nats://127.0.0.1:${await freePort()}`, name: "test" }));
+    const error = await failure(Broker.connect({ url: "nats://127.0.0.1:1", name: "test" }));
     expect(error).toMatchObject({ kind: "transient", code: "NATS_UNREACHABLE" });
   });
 });
@@ -344,8 +344,7 @@ describe("streams and buckets", () => {
   test("an entry that nobody renews ends", async () => {
     const bucket = broker.kv("short", 1_000);
     await bucket.put("unit", value("node-a"));
-    for (let i = 0; i < 100 && (await bucket.get("unit")) !== null; i++) await Bun.sleep(50);
-    expect(await bucket.get("unit")).toBeNull();
+    while ((await bucket.get("unit")) !== null) await Bun.sleep(50);
     await bucket.create("unit", value("node-b"));
   });
 

@@ -102,7 +102,7 @@ test("a lane that slept while another took over is fenced and writes nothing", a
       // It was stopped in the middle of a commit and holds the lock: let it finish.
       if (!(error instanceof Transient) || tries === 50) throw error;
       child.process.kill("SIGCONT");
-      await Bun.sleep(3);
+      await Bun.sleep(3 + 5 * tries);
     }
   }
   await perform(store, last + 1);

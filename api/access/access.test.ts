@@ -136,7 +136,7 @@ describe("where others can come in", () => {
 });
 
 async function waitFor(done: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 1_200; tries++) {
     if (await done()) return;
     await systemWorld.sleep(50);
   }

@@ -207,7 +207,7 @@ describe("final blocks only", () => {
 describe("following", () => {
   test("after the last block a stream without a stop block lives on by progress messages", async () => {
     const endpoint = await replay(recording());
-    const { source, lines: log } = openTestSource(endpoint.port, { idleTimeoutMs: 500 });
+    const { source, lines: log } = openTestSource(endpoint.port, { idleTimeoutMs: 2_000 });
     const stop = new AbortController();
     const out: string[] = [];
     const reading = (async () => {
@@ -216,7 +216,8 @@ describe("following", () => {
     const messages = () => source.status.messages;
     while (out.length < lines.length) await Bun.sleep(5);
     const before = messages();
-    while (messages() < before + 40) await Bun.sleep(20);
+    // One each 20 ms: longer than silence would be borne.
+    while (messages() < before + 120) await Bun.sleep(20);
     expect(source.status).toMatchObject({ state: "streaming", attempts: 1, traceId: "replay-0", resolvedStart: 10 });
     expect(source.status.progress).toEqual({
       runningJobs: 0,

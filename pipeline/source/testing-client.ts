@@ -70,7 +70,8 @@ export function sends(
   return async (call, protocol) => {
     await call.send(frameFor(protocol, ...messages));
     if (end === "disconnect") {
-      await Bun.sleep(20); // what was sent must arrive first
+      // What was sent must arrive first; both ends live in this process, so that turns of its loop count, not time.
+      for (let turn = 0; turn < 20; turn++) await Bun.sleep(1);
       call.disconnect();
     } else if (end !== "open") call.finish({ message: "", ...end });
     if (end === "open") await new Promise((resolve) => call.signal.addEventListener("abort", resolve));

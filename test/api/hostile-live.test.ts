@@ -18,7 +18,9 @@ import { LiveMarket, until } from "./live-ground.ts";
 
 const MINUTES = 180_000;
 const folder = mkdtempSync(join(tmpdir(), "sluice-hostile-"));
-const tokens = new TokenFile(join(folder, "tokens.json"), systemWorld);
+/** How far the clock of the tokens is ahead. */
+let aheadMs = 0;
+const tokens = new TokenFile(join(folder, "tokens.json"), { ...systemWorld, now: () => systemWorld.now() + aheadMs });
 let live: LiveMarket;
 let open: Awaited<ReturnType<LiveMarket["serve"]>>;
 let guarded: typeof open;
@@ -247,7 +249,8 @@ test(
 test(
   "a token that expires while it listens",
   async () => {
-    const client = await everywhere(make("brief", Date.now() + 5_000));
+    const client = await everywhere(make("brief", Date.now() + 3_600_000));
+    aheadMs = 3_600_000;
     expect(await client.ends()).toEqual([4001, true, "io server disconnect"]);
     expect((await fetch(`${guarded.url}/v1/live?topic=trades`)).status).toBe(401);
   },

@@ -133,9 +133,10 @@ describe("an honest question", () => {
     const foreign = queries(GATED, { atOnce: 1 });
     const sql = "SELECT a.signature FROM trades a, trades b LIMIT 9000";
     const ignored = await foreign.ask({ sql, format: "json", key: "a" });
-    const given = await foreign.ask({ sql, format: "csv", key: "b" }).catch((error: SluiceError) => error.code);
-    if (given === "SQL_BUSY") await Bun.sleep(2_000);
-    const second = await foreign.ask({ sql, format: "csv", key: "b" });
+    const ask = () => foreign.ask({ sql, format: "csv", key: "b" }).catch((error: SluiceError) => error.code);
+    let second = await ask();
+    for (; second === "SQL_BUSY"; second = await ask()) await Bun.sleep(50);
+    if (typeof second === "string") throw new Error(second);
     await second.body.cancel();
     expect((await textOf(ignored.body)).length).toBeGreaterThan(9_000 * 40);
   }, 60_000);
