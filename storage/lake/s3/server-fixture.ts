@@ -89,13 +89,19 @@ export class S3Server {
       case "HEAD": {
         if (found === undefined) return failure(404, "NoSuchKey", request.method);
         const sha256 = found.sha256 === null ? {} : { "x-amz-meta-sha256": found.sha256 };
+        const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
+        const { length } = found.bytes;
+        const [from, to] =
+          range === null ? [0, length] : [Number(range[1]), Math.min(Number(range[2] || length - 1) + 1, length)];
         const headers = {
           ...sha256,
-          "content-length": String(found.bytes.length),
+          "content-length": String(to - from),
+          ...(range === null ? {} : { "content-range": `bytes ${from}-${to - 1}/${length}` }),
           etag: '"e"',
           "last-modified": new Date(found.modifiedAt).toUTCString(),
         };
-        return new Response(request.method === "GET" ? found.bytes : null, { headers });
+        const status = range === null ? 200 : 206;
+        return new Response(request.method === "GET" ? found.bytes.slice(from, to) : null, { headers, status });
       }
       default:
         return failure(405, "MethodNotAllowed");

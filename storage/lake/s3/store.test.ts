@@ -16,10 +16,10 @@ import { FileCache } from "../file-cache.ts";
 import { storeConformance } from "../store.conformance.ts";
 import { sha256Of } from "../store.ts";
 import { makeClient, parseBucketUrl, type S3Options } from "./client.ts";
-import { HASTY, TEST_S3, TestBucket } from "./fixture.ts";
+import { HASTY, REAL_S3, TEST_S3, TestBucket } from "./fixture.ts";
 import { probeBucket } from "./probe.ts";
 import { S3Server } from "./server-fixture.ts";
-import type { WriteLock } from "./store.ts";
+import type { S3StoreOptions, WriteLock } from "./store.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -45,21 +45,25 @@ afterAll(async () => {
   await rm(rverFolder, { recursive: true, force: true });
 });
 
-function conformance(name: string, endpoint: () => string, lock?: WriteLock): void {
+function conformance(name: string, endpoint: () => string, changes: Partial<S3StoreOptions> = {}): void {
   storeConformance(name, async () => {
-    const bucket = await TestBucket.make(endpoint(), lock === undefined ? {} : { lock });
+    const bucket = await TestBucket.make(endpoint(), changes);
     return { store: bucket.store(), again: () => bucket.store(), dispose: () => bucket.dispose() };
   });
 }
 
 conformance("S3 with conditional writes", () => own.url);
-conformance("S3 without conditional writes, under a lock", () => rverUrl, localLock());
+conformance("S3 without conditional writes, under a lock", () => rverUrl, { lock: localLock() });
 
-const real = process.env["SLUICE_TEST_S3"] ?? "";
-if (real !== "") {
-  conformance("S3 service named by SLUICE_TEST_S3", () => real);
+if (REAL_S3 !== null) {
+  const real = REAL_S3;
+  conformance("S3 service named by SLUICE_TEST_S3", () => real.endpoint, real);
   test("the service named by SLUICE_TEST_S3 honours conditional writes", async () => {
-    expect(await probe(real)).toEqual({ created: true, conditionalWrites: true });
+    const made = await TestBucket.make(real.endpoint, real);
+    const { bucket } = made.options;
+    const found = await probeBucket({ ...real, bucket, world: HASTY, createBucket: false });
+    await made.dispose();
+    expect(found).toEqual({ created: false, conditionalWrites: true });
   });
 }
 
