@@ -68,5 +68,13 @@ export function showResult(
   const end = complete
     ? paint(out, "green", `the lake holds slots ${from} to ${to - 1}`)
     : paint(out, "yellow", `${segmentsDone} of ${segments} segments are complete; the same command goes on`);
-  return `${what}\n${end}\n`;
+  const alarms = result.alarms.map(
+    ({ program, dataset, slot, detail }) =>
+      `${paint(out, "yellow", `${program}${dataset === null ? "" : `, ${dataset}`}`)}: from slot ${slot}, ${detail}\n`,
+  );
+  const hint =
+    alarms.length === 0
+      ? ""
+      : "What was not understood is kept: sluice quarantine list; what to do: docs/decoders.md, When a program has changed\n";
+  return `${what}\n${alarms.join("")}${hint}${end}\n`;
 }

@@ -8,9 +8,12 @@
  * are filled in the order of slots, several at a time.
  */
 import { ArchiveStage } from "../stages/archive/stage.ts";
+import type { DecodeStage } from "../stages/decode/stage.ts";
 import { then } from "../stages/then.ts";
 import { backfillLineage, type Segment } from "../storage/lake/history.ts";
 import type { LakeSink } from "../storage/lake/sink.ts";
+import type { Alarm, ToldAlarms } from "./alarm.ts";
+import { AlarmTeller } from "./alarm-teller.ts";
 import type { Config } from "./config.ts";
 import type { Deployment } from "./deployment.ts";
 import { classify, Shutdown, Transient } from "./errors.ts";
@@ -57,6 +60,8 @@ export interface BackfillProgress {
   readonly fileBytes: number;
   /** Why nothing comes, where a stream says so: it waits for one to be free, or for its endpoint. */
   readonly trouble: string | null;
+  /** Of the decoders, each where it was first raised, in the order of slots. */
+  readonly alarms: readonly Alarm[];
 }
 
 /** How often in a row a segment is tried without getting anywhere. */
@@ -114,6 +119,7 @@ class Filling {
 export class Backfill {
   private readonly o: BackfillOptions;
   private readonly fillings: readonly Filling[];
+  private readonly alarms = new Map<string, Alarm>();
 
   constructor(options: BackfillOptions) {
     this.o = options;
@@ -158,6 +164,7 @@ export class Backfill {
       files: sum("files"),
       fileBytes: sum("fileBytes"),
       trouble: waiting?.lastError ?? null,
+      alarms: [...this.alarms.values()].sort((a, b) => a.slot - b.slot),
     };
   }
 
@@ -191,12 +198,15 @@ export class Backfill {
     const end = () => ended.abort(new Shutdown());
     const range = new RangeSource(paidSource(d, source, unit, log), signal);
     filling.now = { metrics, status: source.status, range, sink };
-    const beside = shipping === null ? [] : [(until: AbortSignal) => shipping.ship(until)];
+    const decode = decodeStage(d);
+    const teller = this.alarmTeller(decode.watch);
+    const beside = [(until: AbortSignal) => teller.run(until)];
+    if (shipping !== null) beside.push((until) => shipping.ship(until));
     await together(overdue(signal, d.world), beside, async (until) => {
       await run(
         {
           ...{ unit, world: d.world, metrics, log, codec: blockCodec, sink, onEnd: end },
-          stage: then<BlockBatch, RowBatch, Roll>(decodeStage(d), archive),
+          stage: then<BlockBatch, RowBatch, Roll>(decode, archive),
           reader: new SourceReader(range, this.batchLimits(), this.moduleCheck(source.moduleHash), end),
           quarantine: (item) => quarantine(d, item),
         },
@@ -209,6 +219,22 @@ export class Backfill {
       filling.done = true;
     });
     if (filling.done) await shipping?.remove();
+  }
+
+  /** In the log, and for who asks: what was told of the live chain, and its webhook, are not the history's business. */
+  private alarmTeller(watch: DecodeStage["watch"]): AlarmTeller {
+    const { deployment: d, log } = this.o;
+    const keep = async (told: ToldAlarms) => {
+      for (const alarm of Object.values(told)) {
+        const known = this.alarms.get(alarm.id);
+        if (known === undefined || alarm.slot < known.slot) this.alarms.set(alarm.id, alarm);
+      }
+    };
+    return new AlarmTeller({
+      ...{ source: d.source, watch, webhook: null, world: d.world, log },
+      read: async () => null,
+      write: keep,
+    });
   }
 
   /** Final blocks only: there is nothing to be taken back. */

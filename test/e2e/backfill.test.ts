@@ -7,6 +7,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { lakeStore } from "../../cli/lake.ts";
 import { holdLakeAgainst } from "../../cli/verdict.ts";
+import type { Alarm } from "../../pipeline/alarm.ts";
 import { readHistory } from "../../storage/lake/history.ts";
 import { S3Server } from "../../storage/lake/s3/server-fixture.ts";
 import { type Command, useGround } from "./ground.ts";
@@ -22,7 +23,12 @@ const flags = (market: Market) => market.settings().flatMap((setting) => ["--set
 
 interface Told {
   readonly plan: { readonly from: number; readonly to: number; readonly streams: number; readonly segments: unknown[] };
-  readonly result: { readonly complete: boolean; readonly blocks: number; readonly rows: number };
+  readonly result: {
+    readonly complete: boolean;
+    readonly blocks: number;
+    readonly rows: number;
+    readonly alarms: readonly Alarm[];
+  };
 }
 const told = (stdout: string) => JSON.parse(stdout) as Told;
 
@@ -154,6 +160,22 @@ test("slots without a block are covered as well, and asked for once", async () =
   expect(report.coverage).toMatchObject({ trades: [{ first: firstSlot - 50, last: lastSlot }] });
   const again = await ground.run(args(firstSlot - 50, firstSlot));
   expect(told(again.stdout).plan.segments).toEqual([]);
+}, 120_000);
+
+test("a decoder that the chain has overtaken is told of, in the log and at the end", async () => {
+  const upgrade = 370_500_080;
+  const market = await Market.open(ground, {
+    ...{ blocks: 160, seed: 76, settings: FAST },
+    grows: { fromSlot: upgrade, at: "middle" },
+  });
+  const { firstSlot, lastSlot } = market.truth.chain;
+  const range = ["--from", String(firstSlot), "--to", String(lastSlot + 1), "--segment", "60", "--sample", "0"];
+  const { code, stdout, stderr } = await ground.run(["backfill", ...range, "--json", ...flags(market)]);
+  expect(code).toBe(0);
+  const alarms = told(stdout).result.alarms.filter(({ dataset }) => dataset === "buy_sell");
+  expect(alarms).toMatchObject([{ kind: "unknown_layout", program: "spinpet" }]);
+  expect(alarms[0]!.slot).toBeGreaterThanOrEqual(upgrade);
+  expect(stderr).toContain("fit no known layout");
 }, 120_000);
 
 test("refused before it begins: more than the limit, no end to lead up to, an odd range", async () => {
