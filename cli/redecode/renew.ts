@@ -24,8 +24,9 @@ export async function renewingEvents<T>(d: Deployment, signal: AbortSignal, acti
   await lease.claim(HAND_OVER_MS, signal);
   const renewing = setInterval(() => void lease.renew(), ttlMs / 4);
   try {
-    await renew(d, n.events, "decode", signal);
-    await renew(d, { stream: n.lanes.stream, subject: n.lanes.subject(0) }, "shard", signal);
+    await renew(d, { ...n.events, by: "decode", consumers: [n.unit("shard"), n.unit("archive")] }, signal);
+    const lanes = Array.from({ length: d.config.lanes }, (_, lane) => n.unit("lane", lane));
+    await renew(d, { stream: n.lanes.stream, subject: n.lanes.subject(0), by: "shard", consumers: lanes }, signal);
     return await action();
   } finally {
     clearInterval(renewing);
@@ -33,13 +34,20 @@ export async function renewingEvents<T>(d: Deployment, signal: AbortSignal, acti
   }
 }
 
-/** Has a stream filled anew by the stage that fills it, and waits until it is as far as it was. */
-async function renew(
-  d: Deployment,
-  { stream, subject }: { readonly stream: string; readonly subject: string },
-  by: StageName,
-  signal: AbortSignal,
-): Promise<void> {
+interface Renewed {
+  readonly stream: string;
+  readonly subject: string;
+  /** The stage that fills it. */
+  readonly by: StageName;
+  /** The units that read it. */
+  readonly consumers: readonly string[];
+}
+
+/**
+ * Has a stream filled anew by the stage that fills it, and waits until it is as far as it was; or until all who read it are
+ * past that: then nothing is filled in, and it is empty until the chain goes on.
+ */
+async function renew(d: Deployment, { stream, subject, by, consumers }: Renewed, signal: AbortSignal): Promise<void> {
   const { control, broker, world, source } = d;
   const units = (await control.nodes()).flatMap((node) => node.units);
   const isFilled = units.some(({ stage, source: own, state }) => {
@@ -52,13 +60,17 @@ async function renew(
   }
   const standsAt = async () => (await broker.header(stream, { lastOn: subject }))?.header.next.slot ?? -1;
   const before = await standsAt();
+  const isPassed = async () => {
+    const standings = await Promise.all(consumers.map((unit) => control.standing(unit)));
+    return standings.every((standing) => (standing?.position?.slot ?? -1) >= before);
+  };
   await control.requestReplay(stream, "redecode", null);
   let at = -2;
   let movedAt = world.monotonic();
   for (;;) {
     const isAsked = (await control.replayRequest(stream)) !== null;
     const now = isAsked ? -2 : await standsAt();
-    if (!isAsked && now >= before) return;
+    if (!isAsked && (now >= before || (await isPassed()))) return;
     if (now !== at) movedAt = world.monotonic();
     at = now;
     if (world.monotonic() - movedAt > PATIENCE_MS) {
