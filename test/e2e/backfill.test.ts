@@ -59,7 +59,13 @@ async function isTheTruth(market: Market): Promise<void> {
 }
 
 test("beside a live archive and a compaction, killed twice in the middle: the truth, in one piece", async () => {
-  const market = await Market.open(ground, { blocks: 480, seed: 71, blocksPerSecond: 120, settings: FAST });
+  const market = await Market.open(ground, {
+    blocks: 480,
+    seed: 71,
+    blocksPerSecond: 120,
+    hold: { from: 200, to: 230 },
+    settings: FAST,
+  });
   const { firstSlot, lastSlot } = market.truth.chain;
   const half = Math.floor((firstSlot + lastSlot) / 2);
   const live = market.start([], [...market.whole, `source.startBlock=${half}`]);
@@ -80,6 +86,7 @@ test("beside a live archive and a compaction, killed twice in the middle: the tr
   expect(dry.plan).toMatchObject({ from: firstSlot, streams: 2 });
   await killInTheMiddle(market, ground.start(args), 40);
   await killInTheMiddle(market, ground.start(args), 120);
+  market.release();
   const compacting = ground.start(["compact", "--json", ...flags(market)]);
   const last = await ground.run(args);
   expect({ code: last.code, ...told(last.stdout).result }).toMatchObject({ code: 0, complete: true });
@@ -105,7 +112,13 @@ test("into a bucket, and stopped by hand in the middle: what was gathered is not
   const keys = ["lake.s3.accessKeyId=S3RVER", "lake.s3.secretAccessKey=S3RVER", "lake.s3.createBucket=true"];
   const bucket = [`lake.url=s3://history/lake`, `lake.s3.endpoint=${server.url}`, ...keys];
   const settings = ["lease.ttlMs=2000", "archive.rollSeconds=3600", ...bucket];
-  const market = await Market.open(ground, { blocks: 300, seed: 72, blocksPerSecond: 30, settings });
+  const market = await Market.open(ground, {
+    blocks: 300,
+    seed: 72,
+    blocksPerSecond: 30,
+    hold: { from: 150 },
+    settings,
+  });
   const { firstSlot, lastSlot } = market.truth.chain;
   const range = ["--from", String(firstSlot), "--to", String(lastSlot + 1)];
   const args = ["backfill", ...range, "--sample", "0", "--parallel", "1", "--json", ...flags(market)];
@@ -119,6 +132,7 @@ test("into a bucket, and stopped by hand in the middle: what was gathered is not
   expect(stopped.code).toBe(1);
   expect(told(stopped.stdout).result).toMatchObject({ complete: false });
   expect(told(stopped.stdout).result.rows).toBeGreaterThan(0);
+  market.release();
   const second = await ground.run(args);
   expect(second.code).toBe(0);
   const blocks = told(stopped.stdout).result.blocks + told(second.stdout).result.blocks;

@@ -13,7 +13,13 @@ const ground = useGround();
 
 test("hot stores replaced by a backup that was made while they were written", async () => {
   const settings = ["lanes=2", "lease.ttlMs=2000"];
-  const market = await Market.open(ground, { blocks: 320, seed: 33, blocksPerSecond: 120, settings });
+  const market = await Market.open(ground, {
+    blocks: 320,
+    seed: 33,
+    blocksPerSecond: 120,
+    hold: { from: 250 },
+    settings,
+  });
   const first = market.start();
   const isAt = (blocks: number) => (unit: { metrics: { sentBlocks: number } }) => unit.metrics.sentBlocks > blocks;
   await market.unit("lane.main.1", "at a third", isAt(60));
@@ -29,8 +35,8 @@ test("hot stores replaced by a backup that was made while they were written", as
   cpSync(ground.path("backup", "hot"), ground.path("data", "hot"), { recursive: true });
   expect(await Bun.file(laneFile(ground.path("data", "hot"), 1)).exists()).toBe(true);
 
+  market.release();
   const second = market.start(["--exit-at-end"]);
-  await market.ended();
   expect(await second.exited).toBe(0);
   expect(await market.differences()).toEqual([]);
 }, 300_000);

@@ -145,8 +145,7 @@ describe("the source", () => {
 
   test("a refused token: asked once, failed for good, seen in health; tried again when a start is asked for", async () => {
     const env = { SUBSTREAMS_JWT_TOKEN: "s3cret-wrong" };
-    const replay = ["--token", "s3cret-right"];
-    const market = await Market.open(ground, { blocks: 5, seed: 51, replay, env });
+    const market = await Market.open(ground, { blocks: 5, seed: 51, token: "s3cret-right", env });
     const stages = market.start();
     const error = JSON.parse(await market.logged(stages, '"level":"error"')) as { code: string; hint: string };
     expect(error).toMatchObject({ code: "SUBSTREAMS_AUTH", unit: "ingest.main" });

@@ -38,7 +38,13 @@ test("away in the middle: rows and answers go on, files wait, and the lake catch
   const proxy = await FaultProxy.start(server.url);
   ground.atEnd(() => proxy.stop());
   const settings = [...settingsOf(proxy.url, "s3://away/lake"), "lake.s3.createBucket=true"];
-  const market = await Market.open(ground, { blocks: 320, seed: 51, blocksPerSecond: 100, settings });
+  const market = await Market.open(ground, {
+    blocks: 320,
+    seed: 51,
+    blocksPerSecond: 100,
+    hold: { from: 200 },
+    settings,
+  });
   const stages = market.start();
   const ships = (is: (status: SpoolStatus) => boolean) =>
     market.unit("archive.main", "shipping as wanted", ({ details }) => {
@@ -49,6 +55,7 @@ test("away in the middle: rows and answers go on, files wait, and the lake catch
 
   let asked = 0;
   proxy.rule = () => (["503", "reset-before", "500", "expired"] as const)[asked++ % 4]!;
+  market.release();
   const api = await apiOf(ground, market.settings());
   for (const lane of [0, 1]) await market.unit(`lane.main.${lane}`, "at the end", (unit) => unit.ended);
   expect(await api("GET", "/v1/stages")).toMatchObject({ code: 200 });

@@ -15,8 +15,7 @@ test("every fault of an endpoint, all through one run", async () => {
   const kinds = Object.keys(FAULTS).filter((kind) => !FATAL.has(kind));
   const faults = kinds.flatMap((kind, i) => [`${kind}@+${20 + 25 * i}`, `${kind}@+${310 - 7 * i}`]);
   const settings = ["archive.rollSeconds=20", "source.idleTimeoutMs=1000", "lanes=2"];
-  const replay = faults.flatMap((fault) => ["--fault", fault]);
-  const market = await Market.open(ground, { blocks: 300, seed: 21, settings, replay });
+  const market = await Market.open(ground, { blocks: 300, seed: 21, settings, faults });
   const stages = market.start();
   const ingest = await market.unit("ingest.main", "at its end", (unit) => unit.ended);
   expect(ingest.errors).toEqual([]);

@@ -27,7 +27,7 @@ interface Reply {
 async function open(blocks: number, seed: number) {
   const { url } = await startNatsServer(ground, STORE);
   const settings = [...SMALL, `nats.url=${url}`, "archive.rollSeconds=20", "lease.ttlMs=2000"];
-  const market = await Market.open(ground, { blocks, seed, blocksPerSecond: 60, settings });
+  const market = await Market.open(ground, { blocks, seed, blocksPerSecond: 60, hold: { from: 100 }, settings });
   const api = await apiOf(ground, market.settings());
   const { broker } = await market.connection();
   const jetstream = async (what: string, body: unknown) => {
@@ -49,6 +49,7 @@ test("a full stream: its writer waits and says so, the others go on, and so does
   const { bytes } = (await broker.streamState(stream))!;
   const { config } = await jetstream(`INFO.${stream}`, {});
   expect((await jetstream(`UPDATE.${stream}`, { ...config, max_bytes: bytes + 20_000 })).error).toBeUndefined();
+  market.release();
 
   await market.unit("decode.main", "blocked", (unit) => unit.blocked);
   const stoodAt = (await market.unit("ingest.main", "ended", (unit) => unit.ended)).metrics.position!.slot;
@@ -75,6 +76,7 @@ test("a full server: everything waits, reports still come; when there is room ev
   for (let reply: Reply = {}; reply.error === undefined; ) {
     reply = (await broker.connection.request("filler", new Uint8Array(900_000), { timeout: 10_000 })).json<Reply>();
   }
+  market.release();
   // On a busy machine leases may run out before they are renewed for the last time: then it waits for its own.
   await market.until("ingest waiting for room", async () =>
     (await market.nodes())[0]?.units.some((u) => u.stage === "ingest" && (u.blocked || u.state === "waiting")),

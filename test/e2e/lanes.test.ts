@@ -54,12 +54,19 @@ test.each([
 
 test("another number of lanes: a new folder and new names in NATS, over the same lake", async () => {
   const before = ["lanes=1", "lease.ttlMs=2000", "archive.rollSeconds=10"];
-  const market = await Market.open(ground, { blocks: 200, seed: 62, blocksPerSecond: 120, settings: before });
+  const market = await Market.open(ground, {
+    blocks: 200,
+    seed: 62,
+    blocksPerSecond: 120,
+    hold: { from: 150 },
+    settings: before,
+  });
   const first = market.start();
   await market.unit("archive.main", "with rows in the lake", (unit) => unit.metrics.sentBatches >= 2);
   expect(await first.stop()).toBe(0);
   await market.disconnect();
 
+  market.release();
   const own = { lanes: 2, "hot.dir": ground.path("two"), "nats.prefix": "two" };
   const settings = Object.entries(own).map(([name, value]) => `${name}=${value}`);
   const again = market.start(["--exit-at-end"], [...market.whole, ...settings]);

@@ -17,7 +17,13 @@ test.each([31, 32])(
   "the whole nats folder deleted, seed %d",
   async (seed) => {
     const settings = ["lanes=2", "lease.ttlMs=2000", "archive.rollSeconds=10"];
-    const market = await Market.open(ground, { blocks: 320, seed, blocksPerSecond: 120, settings });
+    const market = await Market.open(ground, {
+      blocks: 320,
+      seed,
+      blocksPerSecond: 120,
+      hold: { from: 250 },
+      settings,
+    });
     const first = market.start();
     await market.unit("archive.main", "with rows in the lake", (unit) => unit.metrics.sentBatches >= 2);
     await market.unit("lane.main.1", "in the middle", (unit) => unit.metrics.sentBlocks > 120);
@@ -26,6 +32,7 @@ test.each([31, 32])(
 
     const stands = [0, 1].map((lane) => standOf(laneFile(ground.path("data", "hot"), lane)));
     await rm(market.natsFolder, { recursive: true });
+    market.release();
 
     const second = market.start(["--exit-at-end"]);
     const session = JSON.parse(await market.logged(second, "Substreams session"));

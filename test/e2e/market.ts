@@ -3,7 +3,7 @@
  * test likes: what happens in between is read where anybody can read it, in reports, streams, stores and logs.
  */
 import { mkdir, readFile } from "node:fs/promises";
-import { type Child, startChild, startService } from "../../cli/child.ts";
+import { type Child, startChild } from "../../cli/child.ts";
 import { type Connection, connectBroker } from "../../cli/deployment.ts";
 import { folders } from "../../cli/folders.ts";
 import { throughSlot } from "../../cli/local-run.ts";
@@ -15,6 +15,9 @@ import { Transient } from "../../pipeline/errors.ts";
 import { names } from "../../pipeline/names.ts";
 import { type BlockRef, formatBlock, sameBlock } from "../../pipeline/position.ts";
 import { linkOf } from "../../pipeline/reader.ts";
+import { parseFault } from "../../pipeline/source/faults.ts";
+import { type ReplayOptions, SOLANA, serveReplay } from "../../pipeline/source/replay.ts";
+import { systemWorld } from "../../pipeline/world.ts";
 import { type SimulationOptions, type WrittenSimulation, writeSimulation } from "../../simulator/index.ts";
 import { type Ground, until } from "./ground.ts";
 
@@ -25,6 +28,11 @@ export interface MarketOptions {
   readonly seed: number;
   /** 0: as fast as it is read. */
   readonly blocksPerSecond?: number;
+  /**
+   * Slots, counted from the first, whose blocks do not come before `release`, and what lies behind them neither; without
+   * `to`: all from there on. For what has to happen before the chain ends: on a busy machine a pace promises nothing.
+   */
+  readonly hold?: { readonly from: number; readonly to?: number };
   /** The chain begins now rather than in the past: then its head is near. */
   readonly live?: boolean;
   /** The program is upgraded in mid-chain. */
@@ -33,8 +41,10 @@ export interface MarketOptions {
   readonly lines?: boolean;
   /** Settings of all processes, name=value. */
   readonly settings?: readonly string[];
-  /** More arguments of the replay endpoint. */
-  readonly replay?: readonly string[];
+  /** What goes wrong at the endpoint, as `sluice replay --fault` takes it. */
+  readonly faults?: readonly string[];
+  /** What the endpoint wants of its clients. */
+  readonly token?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -46,7 +56,8 @@ export class Market {
   readonly truth: WrittenSimulation;
   readonly config: Config;
   readonly endpoint: string;
-  readonly replayChild: Child;
+  /** Lets the blocks go that are held back. */
+  readonly release: () => void;
   private readonly ground: Ground;
   private readonly options: MarketOptions;
   private readonly processes: Stages[] = [];
@@ -54,17 +65,20 @@ export class Market {
 
   static async open(ground: Ground, options: MarketOptions): Promise<Market> {
     const recording = ground.path("market.zst");
-    const { seed, blocks, live = false, blocksPerSecond = 0, replay = [] } = options;
+    const { seed, blocks, live = false } = options;
     const startTime = live ? { startTime: Math.floor(Date.now() / 1000) } : {};
     const lines = options.lines === true ? { truth: "lines" as const } : {};
     const upgrade = options.grows === undefined ? {} : { grows: options.grows };
     const chain = { seed, blocks, output: "transactions", ...startTime, ...upgrade } as const;
     const truth = await writeSimulation({ ...chain, ...lines, out: recording });
-    const args = ["replay", recording, "--port", "0", "--json", "--blocks-per-second", String(blocksPerSecond)];
-    const logFile = ground.path("replay.log");
-    const child = await startService<{ endpoint: string }>({ args: [...args, ...replay], logFile });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const replay = await serveReplay({ recording, ...endpointOf(options, truth.chain.firstSlot, released) });
+    ground.atEnd(() => {
+      release();
+      return replay.close();
+    });
     await mkdir(ground.path("data"), { recursive: true });
-    const market = new Market(ground, options, truth, child.ready.endpoint, child);
+    const market = new Market(ground, options, truth, `http://127.0.0.1:${replay.port}`, release);
     ground.atEnd(() => market.connected?.close());
     return market;
   }
@@ -74,13 +88,13 @@ export class Market {
     options: MarketOptions,
     truth: WrittenSimulation,
     endpoint: string,
-    replayChild: Child,
+    release: () => void,
   ) {
     this.ground = ground;
     this.options = options;
     this.truth = truth;
     this.endpoint = endpoint;
-    this.replayChild = replayChild;
+    this.release = release;
     this.config = loadConfig({ flags: flagsOf(this.settings()) }).values;
   }
 
@@ -200,6 +214,34 @@ export class Market {
       (await readFile(child.log, "utf8")).split("\n").find((line) => texts.every((text) => line.includes(text))),
     );
   }
+}
+
+function endpointOf(
+  options: MarketOptions,
+  firstSlot: number,
+  released: Promise<void>,
+): Omit<ReplayOptions, "recording"> {
+  const { blocksPerSecond = 0, hold, faults = [], token = null } = options;
+  const { from = Number.POSITIVE_INFINITY, to = Number.POSITIVE_INFINITY } = hold ?? {};
+  return {
+    ...{
+      host: "127.0.0.1",
+      port: 0,
+      gzip: true,
+      endAtEof: false,
+      chain: SOLANA,
+      progressMs: 1_000,
+      world: systemWorld,
+    },
+    // A message of v4 may hold blocks of both sides of where they are held back.
+    protocols: hold === undefined ? ["v4", "v3", "v2"] : ["v3", "v2"],
+    ...{ blocksPerSecond, requireToken: token, plan: faults.map(parseFault) },
+    async faults({ kind, slots }) {
+      const slot = slots[0]! - firstSlot;
+      if (kind === "blocks" && slot >= from && slot < to) await released;
+      return true;
+    },
+  };
 }
 
 async function lastWords(child: Stages): Promise<string> {

@@ -17,7 +17,13 @@ test("a package: whole, cut short while it is not used, then whole", async () =>
   const settings = ["archive.rollSeconds=20", `source.package=${path}`];
   const whole = buildDemoPackage();
   await writeFile(path, whole);
-  const market = await Market.open(ground, { blocks: 120, seed: 61, blocksPerSecond: 20, settings });
+  const market = await Market.open(ground, {
+    blocks: 120,
+    seed: 61,
+    blocksPerSecond: 20,
+    hold: { from: 60 },
+    settings,
+  });
   const stages = market.start();
   await market.unit("ingest.main", "at work", (unit) => unit.metrics.sentBlocks > 10);
   const { control } = await market.connection();
@@ -30,6 +36,7 @@ test("a package: whole, cut short while it is not used, then whole", async () =>
   const others = (await market.held()).filter((unit) => unit.unit !== "ingest.main");
   expect(others.filter((unit) => unit.state !== "running")).toEqual([]);
   await writeFile(path, whole);
+  market.release();
   await market.ended();
   expect(await stages.stop()).toBe(0);
   expect(await market.differences()).toEqual([]);

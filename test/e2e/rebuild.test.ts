@@ -49,7 +49,8 @@ const sentMoreThan = (blocks: number) => (unit: { metrics: { sentBlocks: number 
   unit.metrics.sentBlocks > blocks;
 
 test("lost while nothing runs: made from lake and stream, from a backup, in place of a damaged one", async () => {
-  const market = await Market.open(ground, { blocks: 260, seed: 41, blocksPerSecond: 120, settings: SETTINGS });
+  const options = { blocks: 260, seed: 41, blocksPerSecond: 120, hold: { from: 220 }, settings: SETTINGS };
+  const market = await Market.open(ground, options);
   const stages = market.start();
   await market.unit("lane.main.1", "at a third", sentMoreThan(60));
   const backup = ground.path("backup");
@@ -94,6 +95,7 @@ test("lost while nothing runs: made from lake and stream, from a backup, in plac
   expect(await ground.run(["rebuild", "--lane", "2", ...flags(market)])).toMatchObject({ code: 2 });
   expect([dumpOf(0), dumpOf(1)]).toEqual(lost);
 
+  market.release();
   const second = market.start(["--exit-at-end"]);
   expect(await second.exited).toBe(0);
   expect(await market.differences()).toEqual([]);
@@ -101,7 +103,8 @@ test("lost while nothing runs: made from lake and stream, from a backup, in plac
 }, 300_000);
 
 test("lost while stages run: made beside them, handed over, and nothing is received twice", async () => {
-  const market = await Market.open(ground, { blocks: 420, seed: 42, blocksPerSecond: 60, settings: SETTINGS });
+  const options = { blocks: 420, seed: 42, blocksPerSecond: 60, hold: { from: 300 }, settings: SETTINGS };
+  const market = await Market.open(ground, options);
   const stages = market.start(["--exit-at-end"]);
   await market.unit("archive.main", "with rows in the lake", (unit) => unit.metrics.sentBatches >= 2);
   await market.unit("lane.main.1", "in the middle", sentMoreThan(120));
@@ -111,6 +114,7 @@ test("lost while stages run: made beside them, handed over, and nothing is recei
   const [lane] = (JSON.parse(made.stdout) as Rebuilt).lanes;
   expect(lane!.joined).toBe(true);
   expect(lane!.slot).toBeGreaterThan(market.truth.chain.firstSlot + 60);
+  market.release();
   expect(await stages.exited).toBe(0);
   await market.disconnect();
   expect(await market.differences()).toEqual([]);

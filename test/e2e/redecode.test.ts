@@ -116,19 +116,20 @@ test("from the lake's own archive of raw blocks, when the stream of blocks has g
 }, 300_000);
 
 test("from the blocks at hand, while the stages run with the new layout, and what is not archived yet as well", async () => {
-  const market = await Market.open(ground, { ...MARKET, seed: 62, blocksPerSecond: 60 });
+  const market = await Market.open(ground, { ...MARKET, seed: 62, blocksPerSecond: 60, hold: { from: 300 } });
   const first = market.start();
   await market.unit("archive.main", "past the upgrade", (unit) => (unit.metrics.position?.slot ?? 0) > UPGRADE + 40);
   await market.unit("lane.main.1", "further on", (unit) => (unit.metrics.position?.slot ?? 0) > UPGRADE + 90);
   expect(await first.stop()).toBe(0);
   const settings = await improved();
   const second = market.start([...settings, "--exit-at-end"]);
-  await market.unit("lane.main.1", "running again", (unit) => unit.metrics.sentBlocks > 0);
+  await market.unit("lane.main.1", "running again", (unit) => unit.state === "running");
   const command = ["redecode", "--program", "spinpet", "--rebuild", ...settings, ...flags(market), "--set"];
   const done = (await json([...command, "lease.ttlMs=2000"])) as unknown as Done;
   expect(done.blocks[0]?.first).toBeLessThan(UPGRADE);
   expect(done.kept).toEqual({ read: 0, healed: 0, needBlock: 0 });
   expect(new Set(done.corrected.map(({ dataset }) => dataset))).toContain("trades");
+  market.release();
   expect(await second.exited).toBe(0);
   await market.disconnect();
   expect(await market.differences()).toEqual([]);

@@ -63,7 +63,13 @@ test("a process that is killed: the other holds all units soon, and nothing is l
 }, 300_000);
 
 test("SIGTERM under load: ends with exit code 0; the next start goes on from there and exits at the end", async () => {
-  const market = await Market.open(ground, { blocks: 600, seed: 13, blocksPerSecond: 150, settings: FAST });
+  const market = await Market.open(ground, {
+    blocks: 600,
+    seed: 13,
+    blocksPerSecond: 150,
+    hold: { from: 400 },
+    settings: FAST,
+  });
   const first = market.start();
   await market.unit("lane.main.0", "at work", (unit) => unit.metrics.sentBlocks > 50);
   first.kill("SIGTERM");
@@ -72,6 +78,7 @@ test("SIGTERM under load: ends with exit code 0; the next start goes on from the
   const stoodAt = stored.at(-1)!.next;
   expect(stoodAt.slot).toBeLessThan(market.truth.chain.lastSlot);
 
+  market.release();
   const second = market.start(["--exit-at-end"]);
   const session = await market.logged(second, "Substreams session");
   expect(JSON.parse(session).resolvedStart).toBeGreaterThan(stoodAt.slot - 64);
