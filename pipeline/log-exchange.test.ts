@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { LIMITS } from "./limits.ts";
 import { answerLogRequests, collectLogs } from "./log-exchange.ts";
-import { type LogEntry, LogRing } from "./log-ring.ts";
+import { type LogEntry, type LogQuery, LogRing } from "./log-ring.ts";
 import { type NatsFixture, startNats } from "./nats-fixture.ts";
 
 let nats: NatsFixture;
@@ -23,6 +23,14 @@ const line = (time: number, more: Partial<LogEntry> = {}): LogEntry => ({
   ...more,
 });
 
+/** As the product asks, but with the patience of a busy machine. */
+async function collect(prefix: string, query: LogQuery) {
+  const { connection } = await nats.connect();
+  const requestMany: (typeof connection)["requestMany"] = (subject, payload, options) =>
+    connection.requestMany(subject, payload, { ...options!, stall: 1_000, maxWait: 30_000 });
+  return collectLogs({ requestMany }, prefix, query);
+}
+
 async function process(prefix: string, node: string, ...lines: LogEntry[]) {
   const ring = new LogRing();
   for (const each of lines) ring.add(each);
@@ -38,28 +46,26 @@ test("the latest of all, in order of time; other deployments and silent processe
   await process("one", "a", line(1), line(4), line(6));
   await process("one", "b", line(2), line(5));
   await process("two", "c", line(3));
-  const { nodes, entries } = await collectLogs(connection, "one", { lines: 4 });
+  const { nodes, entries } = await collect("one", { lines: 4 });
   expect(nodes).toEqual(["a", "b"]);
   expect(entries.map((e) => `${e.node}${e.time}`)).toEqual(["b2", "a4", "b5", "a6"]);
 });
 
 test("each process filters for itself", async () => {
-  const { connection } = await nats.connect();
   await process("level", "a", line(1), line(2, { level: "error", message: "broke" }));
-  const { entries } = await collectLogs(connection, "level", { lines: 10, level: "warning" });
+  const { entries } = await collect("level", { lines: 10, level: "warning" });
   expect(entries.map((e) => e.message)).toEqual(["broke"]);
 });
 
 test("nobody there: nothing, and no error", async () => {
-  const { connection } = await nats.connect();
-  expect(await collectLogs(connection, "nobody", { lines: 10 })).toEqual({ nodes: [], entries: [] });
+  expect(await collect("nobody", { lines: 10 })).toEqual({ nodes: [], entries: [] });
 });
 
 test("an answer fits in a message, with its latest lines; a request that is none is not answered", async () => {
   const { connection } = await nats.connect();
   const long = Array.from({ length: LIMITS.logLinesKept }, (_, i) => line(i, { message: `${i} ${"x".repeat(1_000)}` }));
   const answering = await process("long", "a", ...long);
-  const { entries } = await collectLogs(connection, "long", { lines: LIMITS.logLinesKept });
+  const { entries } = await collect("long", { lines: LIMITS.logLinesKept });
   expect(entries.length).toBeGreaterThan(100);
   expect(entries.length).toBeLessThan(LIMITS.logLinesKept);
   expect(entries.at(-1)?.time).toBe(LIMITS.logLinesKept - 1);

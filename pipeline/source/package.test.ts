@@ -269,13 +269,12 @@ describe("where packages come from", () => {
     const status = serve(
       (request) => new Response("secret", { status: Number(new URL(request.url).pathname.slice(1)) }),
     );
-    const limits = { bytesMax: 1_000_000, timeoutMs: 300 };
-    const load = (port: number | undefined, path = "") =>
-      codeOf(() => loadPackage(`http://127.0.0.1:${port}/${path}`, limits));
+    const load = (port: number | undefined, path = "", timeoutMs = 60_000) =>
+      codeOf(() => loadPackage(`http://127.0.0.1:${port}/${path}`, { bytesMax: 1_000_000, timeoutMs }));
     try {
       expect(await load(endless.port)).toMatchObject({ code: "PACKAGE_TOO_LARGE" });
       expect(await load(bomb.port)).toMatchObject({ code: "PACKAGE_TOO_LARGE" });
-      expect(await load(silent.port)).toMatchObject({ code: "PACKAGE_DOWNLOAD", kind: "transient" });
+      expect(await load(silent.port, "", 300)).toMatchObject({ code: "PACKAGE_DOWNLOAD", kind: "transient" });
       expect(await load(status.port, "404?key=hidden")).toMatchObject({
         code: "PACKAGE_MISSING",
         where: `http://127.0.0.1:${status.port}/404`,

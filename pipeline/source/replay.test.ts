@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { Response } from "@substreams/core/proto";
 import { SluiceError } from "../errors.ts";
 import type { Position } from "../position.ts";
+import { systemWorld } from "../world.ts";
 import type { SubstreamsOptions } from "./client.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { PROTOCOLS } from "./rpc.ts";
@@ -232,18 +233,20 @@ describe("following", () => {
   });
 
   test("at a given pace, progress in between", async () => {
-    const { source } = await (async () => {
-      const endpoint = await replay(recording(), { blocksPerSecond: 25, progressMs: 10, endAtEof: true });
-      const opened = openTestSource(endpoint.port, { stopBlock: "1000" });
-      expect((await Array.fromAsync(opened.source.blocks(null, new AbortController().signal))).map(told)).toEqual([
-        ...lines,
-        "end",
-      ]);
-      await endpoint.close();
-      return opened;
-    })();
-    // Ten blocks at 25 a second take nine gaps of 40 ms; each block is a message of its own.
-    expect(source.status.messages).toBeGreaterThan(1 + lines.length + 9);
+    let now = 0;
+    // Only waiting takes time.
+    const world = { ...systemWorld, monotonic: () => now, sleep: async (ms: number) => void (now += ms) };
+    const endpoint = await replay(recording(), { blocksPerSecond: 25, progressMs: 10, endAtEof: true, world });
+    const { source } = openTestSource(endpoint.port, { stopBlock: "1000" });
+    expect((await Array.fromAsync(source.blocks(null, new AbortController().signal))).map(told)).toEqual([
+      ...lines,
+      "end",
+    ]);
+    await endpoint.close();
+    const blocks = lines.filter((line) => line.startsWith("block")).length;
+    expect(now).toBe((blocks - 1) * 40);
+    // The session, then each block as a message of its own, and in each gap progress every 10 ms.
+    expect(source.status.messages).toBe(1 + lines.length + (blocks - 1) * 3);
   });
 });
 

@@ -312,7 +312,8 @@ test(
     await until(() => hub.connections === 2);
     let most = 0;
     while (hub.connections === 2 && (await live.go(2))) most = Math.max(most, hub.waitingMost);
-    expect(hub.connections).toBe(1);
+    // The hub may be some blocks behind the market.
+    await until(() => hub.connections === 1);
     // One block more than what closes it may be waiting.
     expect(most).toBeLessThan(2 * 1024 * 1024);
     const told = await stalled.readAll();
