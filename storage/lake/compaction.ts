@@ -229,7 +229,8 @@ async function merge(store: ObjectStore, duck: Duck, path: string, { date, files
   const expected = union(files);
   const rows = `FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)`;
   const check = (found: FileFacts | null) => differs(expected, found);
-  const merged = await storeSorted({ store, duck, spec, date, rows, path, check });
+  const { source } = files[0]!;
+  const merged = await storeSorted({ store, duck, spec, date, rows, path, label: { source }, check });
   for (const file of files) store.release(file.key);
   return merged;
 }

@@ -206,7 +206,7 @@ async function correctDataset(
         spec,
         date,
         rows: rows.right(),
-        revision,
+        label: { source: options.source, revision },
         path: join(folder, "corrected.parquet"),
         check,
       }),

@@ -110,7 +110,7 @@ async function without(
     ...{ store, duck, path, date: file.date, spec: specOf(file.schema) },
     rows: `FROM ${parquet(await localPath(store, file.key))} WHERE (${where}) IS NOT TRUE`,
     // Rows that come back and are dropped again leave what was left before: another file, though.
-    revision: `of ${file.key}`,
+    label: { source: file.source, revision: `of ${file.key}` },
     check: (found) => (found?.rows === kept ? null : `${found?.rows ?? 0} rows instead of ${kept}`),
   });
   store.release(file.key);

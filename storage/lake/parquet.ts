@@ -9,7 +9,7 @@ import { type DatasetSpec, WIDTH } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "./base58.ts";
-import { lakeColumns, lakeNames, PARQUET_OPTIONS, quoteName, quoteText } from "./columns.ts";
+import { copyOptions, type FileLabel, lakeColumns, lakeNames, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
 import { sha256File, syncFile } from "./files.ts";
 import { sameBytes } from "./interner.ts";
@@ -60,9 +60,15 @@ function dateOf(day: number): string {
 
 /**
  * Writes `rows` of `table` to `path`, sorted by the dataset's order, makes the file durable, and reads it back. Throws
- * `Fatal` when the file does not hold what was written.
+ * `Fatal` when the file does not hold what was written. `label`: null for a file that does not become part of a lake.
  */
-export async function writeParquet(duck: Duck, table: Table, rows: Uint32Array, path: string): Promise<WrittenFile> {
+export async function writeParquet(
+  duck: Duck,
+  table: Table,
+  rows: Uint32Array,
+  path: string,
+  label: FileLabel | null = null,
+): Promise<WrittenFile> {
   const { spec } = table;
   const ordered = orderRows(table, rows);
   const expected = factsOf(table, ordered);
@@ -70,8 +76,7 @@ export async function writeParquet(duck: Duck, table: Table, rows: Uint32Array, 
   await duck.feed(
     lakeColumns(spec),
     [{ table, rows: ordered, chunkRows: groupRows }],
-    `COPY (FROM fed_rows()) TO ${quoteText(path)} (${PARQUET_OPTIONS}, ROW_GROUP_SIZE ${groupRows},
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'})`,
+    `COPY (FROM fed_rows()) TO ${quoteText(path)} (${copyOptions(spec, label, groupRows)})`,
   );
   await syncFile(path);
   const found = await inspectParquet(duck, spec, path);

@@ -15,6 +15,7 @@ import { Duck } from "./duckdb.ts";
 import type { FolderStore } from "./folder-store.ts";
 import { LakeFolder, LIVE, MIDNIGHT, positionOf, rollOf, segmentOf, stepOf, testBlock } from "./lake-fixture.ts";
 import { Manifest } from "./manifest.ts";
+import { LakeReader } from "./reader.ts";
 import { LakeSink } from "./sink.ts";
 
 /** Slot and hash of every trade that the manifest's files hold, by slot. */
@@ -114,6 +115,19 @@ describe("a commit", () => {
     });
     expect(entry.datasets.map((d) => d.name)).toEqual(["trades", "everything"]);
     expect(entry.datasets[0]!.columns["mint"]).toBe("bytes32?");
+  });
+
+  test("of rows that another source has too is a file of its own: neither takes the other's away", async () => {
+    const blocks = [testBlock(5), testBlock(9)];
+    for (const source of ["main", "other"]) {
+      const sink = await lake.open({ lineage: { ...LIVE, source } });
+      await sink.commit(stepOf(null, blocks[1]!, 9, blocks), rollOf(blocks));
+    }
+    const read = await new LakeReader(lake.store).read();
+    expect(read.files.get("trades")!.map(({ source, rows }) => [source, rows])).toEqual([
+      ["main", 2],
+      ["other", 2],
+    ]);
   });
 
   test("without rows is coverage", async () => {

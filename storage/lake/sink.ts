@@ -214,7 +214,8 @@ export class LakeSink implements Sink<Roll> {
   private async writeFile(opened: Opened, table: Table, date: string, rows: Uint32Array): Promise<FileEntry> {
     const dataset = table.spec.name;
     const path = join(opened.folder, `${opened.files++}.parquet`);
-    const written = await writeParquet(opened.duck, table, rows, path);
+    const { source } = this.options.lineage;
+    const written = await writeParquet(opened.duck, table, rows, path, { source });
     const { slot, sha256 } = written;
     const key = fileKey(dataset, date, slot, sha256);
     await putFile(this.options.store, key, path, sha256);

@@ -2,7 +2,7 @@
 import { rm, stat } from "node:fs/promises";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal } from "../../pipeline/errors.ts";
-import { lakeNames, PARQUET_OPTIONS, quoteName, quoteText } from "./columns.ts";
+import { copyOptions, type FileLabel, lakeNames, quoteName, quoteText } from "./columns.ts";
 import type { Duck } from "./duckdb.ts";
 import { type FileEntry, fileKey } from "./entry.ts";
 import { putFile, sha256File, syncFile } from "./files.ts";
@@ -25,27 +25,21 @@ export interface SortedFile {
   readonly rows: string;
   /** Where it is written before it is stored; removed afterwards. */
   readonly path: string;
-  /**
-   * The revision that writes it: told in the file, so that rows as they once were do not become the very file that was
-   * replaced since, whose name is that of a file no longer part of the lake. Absent: none.
-   */
-  readonly revision?: string;
+  readonly label: FileLabel;
   /** What is wrong with what was written; null: nothing. */
   readonly check: (found: FileFacts | null) => string | null;
 }
 
 /** Throws `Fatal` LAKE_FILE_WRONG when the file does not hold what it should; nothing is stored then. */
 export async function storeSorted(file: SortedFile): Promise<FileEntry> {
-  const { store, duck, spec, date, rows, path, revision, check } = file;
-  const told = revision === undefined ? "" : `, revision: ${quoteText(revision)}`;
+  const { store, duck, spec, date, rows, path, label, check } = file;
   const order = spec.order
     .flatMap((name) => lakeNames(spec.columns.find((c) => c.name === name)!))
     .map((name) => `${quoteName(name)} NULLS LAST`);
   await rm(path, { force: true });
   await duck.run(`
     COPY (FROM (${rows}) ORDER BY ${order.join(", ")})
-    TO ${quoteText(path)} (${PARQUET_OPTIONS}, ROW_GROUP_SIZE ${SORTED_GROUP_ROWS},
-      KV_METADATA {dataset: ${quoteText(spec.name)}, version: '${spec.version}'${told}})`);
+    TO ${quoteText(path)} (${copyOptions(spec, label, SORTED_GROUP_ROWS)})`);
   await syncFile(path);
   const { facts, misplaced } = await inspectParquet(duck, spec, path);
   const twice = await duplicatesIn(duck, spec, [path]);

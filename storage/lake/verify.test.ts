@@ -324,6 +324,21 @@ describe("a deep check also finds", () => {
     expect(findings.find((f) => f.kind === "duplicate-rows")!.detail).toBe("1 rows are repeats of others");
   });
 
+  test("a file that two entries name", async () => {
+    const { key } = fileOf(2);
+    const shared = { ...fileOf(2) };
+    const last = entries.at(-1)!;
+    const other = { ...LIVE, source: "other" };
+    const bytes = encodeEntry({
+      ...{ ...last, number: 6, previous: (await new Manifest(lake.store).head())!.sha256, lineage: other },
+      ...{ lineagePrevious: null, from: null, first: { ...last.first, slot: 13 }, files: [shared] },
+    });
+    await lake.store.putIfAbsent(entryKey(6), bytes, sha256Of(bytes));
+    const { findings } = await verify();
+    expect(errors(findings)).toEqual([["file-shared", key]]);
+    expect(findings[0]!.detail).toBe("entries 2 (main) and 6 (other) both name it");
+  });
+
   test("rows that two lineages have written", async () => {
     const backfill = await lake.open({ lineage: { ...LIVE, kind: "backfill", start: 0, stop: 15 } });
     const blocks = [12, 13].map((slot) => testBlock(slot));

@@ -35,6 +35,8 @@ export type FindingKind =
   /** Row count, or the least or greatest slot, time or mint, is not what the entry says. */
   | "file-facts"
   | "file-order"
+  /** Two entries name it: each counts its rows, but they are there once. Older versions of Sluice did so for equal files of two sources. */
+  | "file-shared"
   /** Rows that are in the lake more than once. */
   | "duplicate-rows"
   /** Rows that several sources have: queries that name no source count them for each. Notice. */
@@ -267,6 +269,11 @@ class Verification {
     for (const file of entry.files) {
       this.named.add(file.key);
       const { lineage, number } = entry;
+      const other = this.live.get(file.key);
+      if (other !== undefined) {
+        const detail = `entries ${other.entry} (${other.source}) and ${number} (${lineage.source}) both name it`;
+        this.find("file-shared", file.key, detail);
+      }
       this.live.set(file.key, {
         ...{ ...file, schema: schemas.get(file.dataset)! },
         ...{ source: lineage.source, entry: number },
