@@ -56,7 +56,8 @@ Examples:
   sluice sql "select * from trades where date = '2026-11-21'" --parquet day.parquet --explain-files
   sluice sql - --csv < report.sql > report.csv
 
-Integers of 64 bits and more are text in JSON, because many readers of JSON would round them.`,
+Integers of 64 bits and more are text in JSON, because many readers of JSON would round them. In Parquet, which has none of more
+than 64 bits, sums are DECIMAL(38, 0) and 128-bit columns (prices) text: all are exact.`,
     )
     .action(async (query: string | undefined, options: Options, command: Command) => {
       const { config, json } = context.load(command);

@@ -18,6 +18,7 @@ import { LakeReader, type LakeSnapshot, ofSource } from "../lake/reader.ts";
 import type { ObjectStore } from "../lake/store.ts";
 import { makeWorkFolder } from "../lake/work-folder.ts";
 import { refusal } from "./gate.ts";
+import { writeParquetAnswer } from "./parquet-answer.ts";
 import { fileFilter } from "./prune.ts";
 import { interruptible, mustSelect, sqlError } from "./statement.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
@@ -168,7 +169,7 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       const part = `${path}.part`;
       try {
         const written = await withSession(sql, { writable: [part] }, (connection) =>
-          writeAnswer(connection, sql, part, signal),
+          writeParquetAnswer(connection, sql, part, signal),
         );
         await rename(part, path);
         return written;
@@ -355,22 +356,6 @@ async function answer(
         rows.push(row);
       }
     }
-  });
-}
-
-async function writeAnswer(
-  connection: DuckDBConnection,
-  sql: string,
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly rows: number }> {
-  return interruptible(connection, signal, async () => {
-    await mustSelect(connection, sql);
-    const query = sql.trim().replace(/;\s*$/, "");
-    const copied = await connection.runAndReadAll(
-      `COPY (${query}\n) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`,
-    );
-    return { rows: Number(copied.getRows()[0]![0]) };
   });
 }
 

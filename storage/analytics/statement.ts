@@ -20,14 +20,24 @@ export async function interruptible<T>(
   }
 }
 
-/** One statement, and one that only reads. */
-export async function mustSelect(connection: DuckDBConnection, sql: string): Promise<void> {
+/** A column of an answer, with its SQL type. */
+export interface AnswerColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** One statement, and one that only reads; returns the columns of its answer. */
+export async function mustSelect(connection: DuckDBConnection, sql: string): Promise<AnswerColumn[]> {
   const statements = await connection.extractStatements(sql);
   if (statements.count !== 1) throw sqlError(`one statement is answered at a time, not ${statements.count}`);
   const prepared = await statements.prepare(0);
   try {
-    if (prepared.statementType === StatementType.SELECT) return;
-    throw sqlError(`only SELECT is answered, not ${StatementType[prepared.statementType]}`);
+    if (prepared.statementType !== StatementType.SELECT)
+      throw sqlError(`only SELECT is answered, not ${StatementType[prepared.statementType]}`);
+    return Array.from({ length: prepared.columnCount }, (_, i) => ({
+      name: prepared.columnName(i),
+      type: prepared.columnType(i).toString(),
+    }));
   } finally {
     prepared.destroySync();
   }

@@ -1,0 +1,44 @@
+/**
+ * An answer as a Parquet file. DuckDB writes integers of 128 bits as DOUBLE, which rounds them: here a HUGEINT (also every
+ * sum of integers) is DECIMAL(38, 0), or text where a value has more digits, and a UHUGEINT (a u128) is text, as in Arrow answers.
+ */
+import type { DuckDBConnection } from "@duckdb/node-api";
+import { quoteName, quoteText } from "../lake/columns.ts";
+import { distinctNames } from "./format.ts";
+import { type AnswerColumn, interruptible, mustSelect } from "./statement.ts";
+
+/** Writes the whole answer to `path`. Throws what `interruptible` throws. */
+export async function writeParquetAnswer(
+  connection: DuckDBConnection,
+  sql: string,
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ readonly rows: number }> {
+  return interruptible(connection, signal, async () => {
+    const columns = await mustSelect(connection, sql);
+    const query = sql.trim().replace(/;\s*$/, "");
+    const copy = async (huge: string) => {
+      const to = `TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`;
+      const copied = await connection.runAndReadAll(`COPY (${exactly(query, columns, huge)}\n) ${to}`);
+      return { rows: Number(copied.getRows()[0]![0]) };
+    };
+    try {
+      return await copy("DECIMAL(38, 0)");
+    } catch (error) {
+      const isTooLong = error instanceof Error && /^Conversion Error: .*DECIMAL\(38,0\)/.test(error.message);
+      if (!isTooLong || signal?.aborted === true) throw error;
+      return copy("VARCHAR");
+    }
+  });
+}
+
+/** The query with every column in a type that Parquet has. */
+function exactly(query: string, columns: readonly AnswerColumn[], huge: string): string {
+  const exact = columns.map(({ type }) => type.replaceAll(/\bUHUGEINT\b/g, "VARCHAR").replaceAll(/\bHUGEINT\b/g, huge));
+  if (columns.every(({ type }, i) => type === exact[i])) return query;
+  const names = distinctNames(columns.map(({ name }) => name)).map(quoteName);
+  const cast = names.map((name, i) =>
+    columns[i]!.type === exact[i] ? name : `CAST(${name} AS ${exact[i]}) AS ${name}`,
+  );
+  return `SELECT ${cast.join(", ")} FROM (${query}\n) AS answer(${names.join(", ")})`;
+}
