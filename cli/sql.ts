@@ -13,7 +13,6 @@ import { systemWorld } from "../pipeline/world.ts";
 import type { Analytics, LakeView, Seen } from "../storage/analytics/analytics.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { folders } from "./folders.ts";
-import type { LocalLanes } from "./local-lanes.ts";
 import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, paint } from "./output.ts";
 import type { ShellSettings } from "./sql-shell.ts";
@@ -41,7 +40,7 @@ export function register(program: Command, context: CliContext): void {
     .option("--force", "replace the file of --parquet when it is there")
     .option("--max-rows <n>", "cut the result off after so many rows", "10000")
     .option("--source <name>", "one source of several (default: all that share a lake)")
-    .option("--lake-only", "leave the hot stores out: only what is final and archived")
+    .option("--lake-only", "leave the hot stores out: only events that are final and archived")
     .option("--explain-files", "tell which files of the lake were opened, and which the query ruled out")
     .option("--timing", "tell how long it took")
     .addHelpText(
@@ -223,14 +222,15 @@ export async function openStores(
     import("./programs.ts"),
     import("./lake.ts"),
   ]);
-  const lanes = sources.map((own) => new local.LocalLanes(own["source.name"], folders(own).hot, own.lanes));
+  const asked = lakeOnly ? [] : sources;
+  const lanes = asked.map((own) => new local.LocalLanes(own["source.name"], folders(own).hot, own.lanes));
   const store = await lakeStore(sources[0]!);
   const lake = lakeView(store, onlyThis ? sources[0]!["source.name"] : undefined);
   const close = () => {
     for (const own of lanes) own.close();
   };
   try {
-    await requireStores(sources, lanes, lake);
+    await requireStores(sources, lake);
   } catch (error) {
     close();
     throw error;
@@ -238,7 +238,7 @@ export async function openStores(
   const decoders = await Promise.all(sources.map((own) => programs.decodersFor(own)));
   const analytics = openAnalytics({
     lake,
-    hot: lakeOnly ? [] : lanes,
+    hot: lanes,
     catalog: mergeCatalogs(decoders.map(({ catalog }) => catalog)),
     state: STATE_TABLES.map(({ spec }) => spec),
     workDir: folders(sources[0]!).temp,
@@ -247,13 +247,12 @@ export async function openStores(
 }
 
 /** That there is anything to ask: an empty answer from a folder that is not the right one would be taken for the truth. */
-async function requireStores(
-  sources: readonly Config[],
-  lanes: readonly Pick<LocalLanes, "missing">[],
-  lake: LakeView,
-): Promise<void> {
-  if (sources.some((own, i) => lanes[i]!.missing().length < own.lanes)) return;
-  if ((await lake.read()).head !== null) return;
+async function requireStores(sources: readonly Config[], lake: LakeView): Promise<void> {
+  const { laneFile } = await import("../storage/hot/file.ts");
+  const files = sources.flatMap((own) =>
+    Array.from({ length: own.lanes }, (_, lane) => laneFile(folders(own).hot, lane)),
+  );
+  if (files.some((file) => existsSync(file)) || (await lake.read()).head !== null) return;
   const hot = sources.map((own) => folders(own).hot).join(", ");
   throw new Fatal("STORES_EMPTY", `there is no lake in ${lake.name}, and no hot store in ${hot}`, {
     where: folders(sources[0]!).data,

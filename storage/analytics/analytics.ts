@@ -7,7 +7,7 @@
 import { rename, rm } from "node:fs/promises";
 import type { DuckDBConnection } from "@duckdb/node-api";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
-import { Fatal, Transient } from "../../pipeline/errors.ts";
+import { Fatal, type SluiceError, Transient } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
 import type { Table } from "../../pipeline/wire/table.ts";
@@ -121,7 +121,7 @@ const SQL_LENGTH_MAX = 64 * 1024;
 export interface Analytics {
   /**
    * Answers one SELECT. Throws `Fatal`: SQL_ERROR when the query is at fault, SQL_MEMORY, SQL_STOPPED, LAKE_* when the lake
-   * is damaged; `Transient` HOT_MISSING when it reads what hot stores alone hold, and they are not all here.
+   * is damaged; HOT_LEFT_OUT, or `Transient` HOT_MISSING, when it reads what hot stores alone hold, and they are not all here.
    */
   query(sql: string, options?: QueryOptions): Promise<QueryResult>;
   /**
@@ -198,7 +198,7 @@ class Session {
   private readonly text: string;
   private readonly paths: string[] = [];
   /** Why state cannot be read; null when it can. */
-  private stateless: Transient | null = null;
+  private stateless: SluiceError | null;
   /** Filled while preparing. */
   readonly files: Seen["files"][number][] = [];
 
@@ -208,6 +208,7 @@ class Session {
     this.duck = duck;
     this.sql = sql;
     this.text = sql.toLowerCase();
+    this.stateless = options.hot === undefined || options.hot.length === 0 ? leftOut(options) : null;
   }
 
   async mustBeAllowed(): Promise<void> {
@@ -371,6 +372,14 @@ function tablesIn(parsed: unknown): Set<string> {
   };
   visit(parsed);
   return names;
+}
+
+/** Without hot stores, state is not empty: it is not known. */
+function leftOut({ state = [] }: AnalyticsOptions): Fatal {
+  const names = state.map((spec) => spec.name).join(", ");
+  return new Fatal("HOT_LEFT_OUT", `the hot stores are left out, and ${names} are kept there alone`, {
+    hint: "Ask without --lake-only, or for what the lake has: docs/queries/candles-of-any-length.sql makes candles of its trades.",
+  });
 }
 
 function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
