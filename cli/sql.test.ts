@@ -291,4 +291,19 @@ describe("formats", () => {
     expect(stdout).toContain("18446744073709551615");
     expect(stderr).toBe("answered from an empty lake; lane 0 at nothing\n");
   });
+
+  test("what it was answered from is one line, however many ranges and archives the lake is made of", async () => {
+    const lineage = (kind: string, slot: number, dataset = "all") => ({ source: "main", kind, dataset, slot });
+    const lineages = [
+      lineage("live", 9),
+      lineage("live", 8, "raw_blocks"),
+      lineage("backfill", 3),
+      lineage("backfill", 5),
+    ];
+    const seen = { ...result.seen, lake: { number: 9, sha256: "ab" }, lineages };
+    const query = async () => ({ ...result, seen });
+    expect((await run({ sql: "", analytics: { ...analytics, query }, format: "table" })).stderr).toBe(
+      "answered from the lake at entry 9 (live main up to slot 9, backfill main up to slot 5 in 2 ranges); lane 0 at nothing\n",
+    );
+  });
 });

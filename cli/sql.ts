@@ -186,12 +186,17 @@ function describeFiles({ files }: Seen): string {
 
 function describeSeen({ lake, lineages, hot }: Seen): string {
   // Compaction and re-decoding write anew what these have brought.
-  const rows = lineages.filter(({ kind }) => kind === "live" || kind === "backfill");
-  const upTo = rows.map(({ kind, source, slot }) => `${kind} ${source} up to slot ${slot}`);
+  const rows = lineages.filter(({ kind, dataset }) => dataset === "all" && (kind === "live" || kind === "backfill"));
+  const upTo = [...Map.groupBy(rows, ({ kind, source }) => `${kind} ${source}`)].map(([what, own]) => {
+    const last = `up to slot ${Math.max(...own.map(({ slot }) => slot))}`;
+    return own.length === 1 ? `${what} ${last}` : `${what} ${last} in ${own.length} ranges`;
+  });
   const inLake = lake === null ? "an empty lake" : `the lake at entry ${lake.number} (${upTo.join(", ")})`;
-  const inHot = hot.map(
-    ({ name, position }) => `${name} at ${position === null ? "nothing" : `slot ${position.slot}`}`,
-  );
+  const several = new Set(hot.map(({ source }) => source)).size > 1;
+  const inHot = hot.map(({ source, name, position }) => {
+    const of = several ? `${name} of ${source}` : name;
+    return `${of} at ${position === null ? "nothing" : `slot ${position.slot}`}`;
+  });
   return `answered from ${[inLake, ...inHot].join("; ")}`;
 }
 

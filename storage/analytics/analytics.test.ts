@@ -104,7 +104,7 @@ describe("rows", () => {
     const hot = [hotSource({ trades: tradesAt([11, 12, 25]) }, { source: "a" })];
     const found = await analytics({ lake: lakeView(lake.store, "a"), hot }).query("SELECT slot FROM trades ORDER BY 1");
     expect(found.rows.map(([slot]) => Number(slot))).toEqual([10, 11, 12, 25]);
-    expect(found.seen.lineages).toEqual([{ source: "a", kind: "live", slot: 11 }]);
+    expect(found.seen.lineages).toEqual([{ source: "a", kind: "live", dataset: "all", slot: 11 }]);
     const sql = "SELECT slot FROM trades ORDER BY 1";
     expect(await rows(sql, { lake: lakeView(lake.store, "b") })).toEqual([[20n], [30n]]);
   });
@@ -290,7 +290,7 @@ describe("a result", () => {
     const { seen } = await analytics({ hot: [hotSource({}, { finalSlot: 5 })] }).query("SELECT 1");
     expect(seen).toEqual({
       lake: { number: 2, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
-      lineages: [{ source: "main", kind: "live", slot: 11 }],
+      lineages: [{ source: "main", kind: "live", dataset: "all", slot: 11 }],
       hot: [{ source: "main", name: "lane 0", position: positionOf(testBlock(99)), finalSlot: 5 }],
       files: [],
     });

@@ -105,10 +105,18 @@ export interface QueryResult {
 }
 
 /** What a query was answered from. */
+export interface SeenLineage {
+  readonly source: string;
+  readonly kind: string;
+  /** "all", or the one dataset that it is of. */
+  readonly dataset: string;
+  readonly slot: number;
+}
+
 export interface Seen {
   /** The manifest entry up to which the lake was read; null for an empty lake. */
   readonly lake: { readonly number: number; readonly sha256: string } | null;
-  readonly lineages: readonly { readonly source: string; readonly kind: string; readonly slot: number }[];
+  readonly lineages: readonly SeenLineage[];
   readonly hot: readonly (HotStand & { readonly source: string })[];
   /** Of each dataset that the query names: the lake's files, by key. */
   readonly files: readonly { readonly dataset: string; readonly opened: string[]; readonly ruledOut: string[] }[];
@@ -386,6 +394,7 @@ function seenBy(lake: LakeSnapshot): Pick<Seen, "lake" | "lineages"> {
   const lineages = lake.lineages.map(({ lineage, position }) => ({
     source: lineage.source,
     kind: lineage.kind,
+    dataset: lineage.dataset,
     slot: position.slot,
   }));
   return { lake: lake.head, lineages };

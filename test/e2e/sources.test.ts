@@ -133,7 +133,10 @@ test("sources that share a lake: a lineage each, one answer, and a lake that is 
   const all = await ask("select count(*) as n from trades");
   expect(all.value).toBe(String(trades));
   // In the order of their last entries, which is nobody's to say.
-  for (const source of ["main", "second-one"]) expect(all.stderr).toMatch(new RegExp(`live ${source} up to slot \\d+`));
+  for (const source of ["main", "second-one"]) {
+    expect(all.stderr).toMatch(new RegExp(`live ${source} up to slot \\d+`));
+    expect(all.stderr).toMatch(new RegExp(`lane 0 of ${source} at slot \\d+`));
+  }
   expect((await ask("select count(*) as n from trades", "--lake-only")).value).toBe(String(trades));
   for (const more of [[], ["--lake-only"]]) {
     const own = async (source: string) => (await ask("select count(*) from trades", "--source", source, ...more)).value;
@@ -143,4 +146,20 @@ test("sources that share a lake: a lineage each, one answer, and a lake that is 
   const verified = await ground.run(["verify", "--deep", "--json", ...flags]);
   const { findings } = JSON.parse(verified.stdout) as { findings: unknown[] };
   expect([findings, verified.code]).toEqual([[], 0]);
+}, 180_000);
+
+test("two sources of the same tokens, in one lane, killed in the middle: each is the whole truth", async () => {
+  const entries = [{ name: "main" }, { name: "twin", "lake.dir": ground.path("twin-lake") }];
+  const settings = [`sources=${JSON.stringify(entries)}`, "lanes=1", "archive.rollSeconds=20", "lease.ttlMs=2000"];
+  const market = await Market.open(ground, { blocks: 200, seed: 35, blocksPerSecond: 60, settings });
+  const first = market.start();
+  await market.unit("lane.twin.0", "under way", (unit) => unit.metrics.sentBlocks > 40);
+  first.kill("SIGKILL");
+  await first.exited;
+  await market.disconnect();
+  expect(await market.start(["--exit-at-end"]).exited).toBe(0);
+  const flags = [...market.settings(), ...market.whole].map((s) => s.split(/=(.*)/s, 2));
+  for (const own of sourceConfigs(loadConfig({ flags: Object.fromEntries(flags) }).values)) {
+    expect([own["source.name"], (await holdAgainst(own, market.truth)).differences]).toEqual([own["source.name"], []]);
+  }
 }, 180_000);
