@@ -116,11 +116,43 @@ describe("what names the token", () => {
     expect(checked("accounts.mint")).toEqual([["accounts.mint", 3]]);
   });
 
+  test("is proposed where nobody says: fields called so first, then accounts called so", () => {
+    const proposed = (events: readonly object[], instructions: readonly object[] = []) =>
+      checkIdl(idlOf([struct("E", events)], { instructions }), "idl.json", {}).yaml.match(/# mint: (\S+)/)?.[1];
+    const owner = { name: "owner", type: "pubkey" };
+    const buy = { name: "buy", args: [], accounts: [{ name: "authority" }, { name: "baseMint" }] };
+    expect(proposed([owner, { name: "tokenMint", type: "pubkey" }], [buy])).toBe("tokenMint");
+    expect(proposed([owner], [buy])).toBe("accounts.base_mint");
+    expect(proposed([owner])).toBe("owner");
+    expect(proposed([{ name: "amount", type: "u64" }])).toBeUndefined();
+  });
+
   test("what no event has is said, with what there is", () => {
     const hint = expect.stringContaining("Fields with addresses: tokenMint, owner");
     expect(checked("token_mnt")).toEqual(["EVENT_MINT", hint]);
     expect(checked("amount")).toEqual(["EVENT_MINT", hint]);
   });
+});
+
+test("a program without Anchor, described by shank: its instructions begin with a number", () => {
+  const swap = {
+    name: "Swap",
+    accounts: [],
+    args: [{ name: "amount", type: "u64" }],
+    discriminant: { type: "u8", value: 9 },
+  };
+  const idl = {
+    version: "0.1.0",
+    name: "amm",
+    instructions: [swap],
+    metadata: { origin: "shank", address: SPINPET.programId },
+  };
+  expect(checkIdl(idl, "idl.json", { instructions: true }).datasets).toMatchObject([
+    { dataset: "ix_swap", discriminator: "09", columns: [{ name: "amount" }, { name: "remaining_accounts" }] },
+  ]);
+  expect(reasons({ ...idl, instructions: [{ ...swap, discriminant: { type: "u16", value: 300 } }] })).toContain(
+    "one byte or more",
+  );
 });
 
 /** Every place in a JSON value, as a path. */

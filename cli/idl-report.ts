@@ -76,7 +76,8 @@ export function checkIdl(idl: unknown, location: string, options: IdlCheckOption
     const hint = "Programs without events can be decoded by their instructions: add --instructions.";
     throw new Fatal("IDL_EVENT", "the IDL describes no events", { where: location, hint });
   }
-  const yaml = yamlFor({ location, address, options, datasets, broken });
+  const accounts = tokenAccounts(bare.instructions ?? []);
+  const yaml = yamlFor({ location, address, options, datasets, broken, accounts });
   return { location, name: bare.name, programId: address, datasets, broken, yaml };
 }
 
@@ -94,7 +95,15 @@ function unknownMint(mint: string, datasets: readonly DatasetReport[]): Fatal {
 function addressFields(datasets: readonly DatasetReport[]): string[] {
   const events = datasets.filter(({ kind }) => kind === "event");
   const columns = events.flatMap((event) => event.columns.filter((column) => column.type === "bytes32"));
-  return [...new Set(columns.map((column) => column.field ?? column.name))];
+  const fields = [...new Set(columns.map((column) => column.field ?? column.name))];
+  const isLikely = (field: string) => /mint|token$/i.test(field) && !/authority/i.test(field);
+  return [...fields.filter(isLikely), ...fields.filter((field) => !isLikely(field))];
+}
+
+/** Accounts of the IDL's instructions that are called like tokens: events may leave it to them to say. */
+function tokenAccounts(instructions: readonly InstructionSpec[]): string[] {
+  const names = instructions.flatMap(({ forms }) => forms.flatMap(({ accounts }) => accounts));
+  return [...new Set(names.filter((name) => /(^|_)mint$/.test(name)))].map((name) => `accounts.${name}`);
 }
 
 function declaredAddress(idl: unknown): string | null {
@@ -149,7 +158,9 @@ export function printIdlReport(report: IdlReport, { stdout }: Pick<CommandIo, "s
   const events = datasets.filter(({ kind }) => kind === "event").length;
   const instructions = datasets.length - events;
   stdout.write(`${paint(stdout, "bold", name)} ${programId ?? "(the IDL names no address: set `id`)"}\n`);
-  stdout.write(`${events} events${instructions > 0 ? `, ${instructions} instructions` : ""} can be decoded\n`);
+  const counted = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const also = instructions > 0 ? `, ${counted(instructions, "instruction")}` : "";
+  stdout.write(`${counted(events, "event")}${also} can be decoded\n`);
   const common = EVENT_COLUMNS.map((column) => column.name).join(", ");
   stdout.write(`Every row begins with: ${common}\n`);
   for (const { name: own, kind, discriminator, dataset, mint, columns } of datasets) {
@@ -166,15 +177,27 @@ export function printIdlReport(report: IdlReport, { stdout }: Pick<CommandIo, "s
   stdout.write(`\n# for sluice.yaml\n${report.yaml}`);
 }
 
+function mintHint(fields: readonly string[], accounts: readonly string[]): string[] {
+  const [first] = [...fields.filter((field) => /mint/i.test(field)), ...accounts, ...fields];
+  if (first === undefined) return [];
+  const ways = [
+    ...(fields.length === 0 ? [] : [`a field: ${fields.join(", ")}`]),
+    ...(accounts.length === 0 ? [] : [`an account of the instruction that emits the event: ${accounts.join(", ")}`]),
+  ];
+  return [`    # mint: ${first}     # what names the token, ${ways.join("; or ")}`];
+}
+
 interface Yaml {
   readonly location: string;
   readonly address: string | null;
   readonly options: IdlCheckOptions;
   readonly datasets: readonly DatasetReport[];
   readonly broken: IdlReport["broken"];
+  /** That could name a token, as `mint` takes them. */
+  readonly accounts: readonly string[];
 }
 
-function yamlFor({ location, address, options, datasets, broken }: Yaml): string {
+function yamlFor({ location, address, options, datasets, broken, accounts }: Yaml): string {
   const events = datasets.filter(({ kind }) => kind === "event");
   const lines = ["programs:", `  - idl: ${JSON.stringify(location)}`];
   if (address === null)
@@ -182,10 +205,8 @@ function yamlFor({ location, address, options, datasets, broken }: Yaml): string
   else if (options.id !== undefined) lines.push(`    id: ${options.id}`);
   if (options.prefix !== undefined) lines.push(`    prefix: ${options.prefix}`);
   const mint = events.find((event) => event.mint !== null)?.mint ?? null;
-  const addresses = addressFields(datasets);
   if (mint !== null) lines.push(`    mint: ${mint}`);
-  else if (addresses.length > 0)
-    lines.push(`    # mint: ${addresses[0]}     # the field that names the token: ${addresses.join(", ")}`);
+  else lines.push(...mintHint(addressFields(datasets), accounts));
   if (broken.some(({ kind }) => kind === "event"))
     lines.push(`    only: [${events.map(({ name }) => name).join(", ")}]`);
   const instructions = datasets.filter(({ kind }) => kind === "instruction").map(({ name }) => name);

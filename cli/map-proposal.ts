@@ -112,16 +112,23 @@ function find(fields: readonly Named[], pattern: RegExp): string | undefined {
   return fields.find((f) => isAddress(f) && pattern.test(f.field.name))?.path;
 }
 
+/** The second is what a row is about where neither of the two is a currency: what was got, or the base of a pool. */
+const PAIRS = [
+  [/^(quote|pc).*mint/i, /^(base|coin).*mint/i],
+  [
+    /^(input|in|from|source|token_?0|token_?a).*mint|^mint_?(in|0|a)$/i,
+    /^(output|out|to|destination|token_?1|token_?b).*mint|^mint_?(out|1|b)$/i,
+  ],
+] as const;
+
 function mintOf(own: readonly Named[], notes: string[]): unknown {
   const mints = own.filter((f) => isAddress(f) && /mint/i.test(f.field.name)).map((f) => f.path);
-  const pair = [
-    /^(input|in|from|source|base|coin|token_?0|token_?a).*mint|^mint_?(in|0|a)$/i,
-    /^(output|out|to|destination|quote|pc|token_?1|token_?b).*mint|^mint_?(out|1|b)$/i,
-  ];
-  const [first, second] = pair.map((pattern) => mints.find((name) => pattern.test(name)));
+  const [first, second] = PAIRS.map((pair) => pair.map((pattern) => mints.find((name) => pattern.test(name)))).find(
+    ([one, other]) => one !== undefined && other !== undefined,
+  ) ?? [undefined, undefined];
   if (first !== undefined && second !== undefined) {
     notes.push(
-      "a row touches two tokens: `token` takes the one that is not SOL, USDC or USDT; others are first, second, both",
+      "a row touches two tokens: `token` takes the one that is not SOL, USDC or USDT, else the second; others are first, second, both",
     );
     return { of: [first, second], rule: "token" };
   }
@@ -131,9 +138,17 @@ function mintOf(own: readonly Named[], notes: string[]): unknown {
   return only;
 }
 
+/** Names that say nothing of what is in the list: then the package of the type does, "dex.pool.creations.v1". */
+const EMPTY_NAMES = new Set(["data", "items", "rows", "records", "list", "output", "outputs", "elements", "values"]);
+
 /** "transactions.swaps" makes "swaps"; what two lists would share is set apart by the list above. */
 function datasetName(root: MessageType, path: readonly FieldInfo[], names: Set<string>): string {
   const parts = path.length === 0 ? [root.name] : path.map((field) => field.name);
+  if (EMPTY_NAMES.has(parts.at(-1)!.toLowerCase())) {
+    const said = root.typeName.split(".").slice(0, -1);
+    const words = said.filter((part) => !/^(v\d+|sf|solana)$/.test(part));
+    if (words.length > 0) parts.splice(-1, 1, words.join("_"));
+  }
   for (let from = parts.length - 1; ; from--) {
     const name = snakeCase(parts.slice(Math.max(0, from)).join("_"));
     const own = ["blocks", "mints", "orders", "candles", "user_events", "trades", "quarantine"].includes(name)

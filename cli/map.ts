@@ -8,7 +8,7 @@ export function register(program: Command, context: CliContext): void {
     .command("map")
     .description("propose how a module's output becomes rows: lines for `maps` in sluice.yaml")
     .option("--package <location>", "a .spkg file or an https URL (default: source.package)")
-    .option("--module <name>", "the module (default: source.module)")
+    .option("--module <name>", "the module (default: the only map of --package; without that, source.module)")
     .addHelpText(
       "after",
       `
@@ -20,15 +20,16 @@ Modules whose output is sf.solana.type.v1.Block or sf.substreams.solana.v1.Trans
     )
     .action(async (options: { package?: string; module?: string }, command: Command) => {
       const { config, json } = context.load(command);
-      const [{ openPackage, outputType }, { proposeMaps, proposalYaml }, { Fatal }] = await Promise.all([
+      const [{ onlyMap, openPackage, outputType }, { proposeMaps, proposalYaml }, { Fatal }] = await Promise.all([
         import("./maps.ts"),
         import("./map-proposal.ts"),
         import("../pipeline/errors.ts"),
       ]);
       const location = options.package ?? config["source.package"];
       if (location === "") throw new Fatal("USAGE", "which package? Give --package, or set source.package");
-      const module = options.module ?? config["source.module"];
-      const type = outputType(await openPackage(location, null), module);
+      const from = await openPackage(location, null);
+      const module = options.module ?? (options.package === undefined ? config["source.module"] : onlyMap(from));
+      const type = outputType(from, module);
       const proposals = proposeMaps(type);
       if (json) context.stdout.write(`${toJson({ type: type.typeName, proposals })}\n`);
       else

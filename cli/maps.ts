@@ -7,7 +7,7 @@ import type { MapSetting } from "../pipeline/config-maps.ts";
 import type { ColumnType } from "../pipeline/datasets/dataset.ts";
 import { Fatal } from "../pipeline/errors.ts";
 import { selectModule } from "../pipeline/source/module.ts";
-import { parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
+import { mapModules, parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
 import { PACKAGE_LIMITS, readPackage } from "../pipeline/source/package-file.ts";
 import type { MapDataset, MapSpec } from "../stages/decode/map/map-spec.ts";
 import { DEX_SWAPS } from "../stages/decode/programs/dex-swaps.ts";
@@ -54,6 +54,17 @@ async function mappedBy(
 
 export async function openPackage(location: string, kept: string | null): Promise<SubstreamsPackage> {
   return parsePackage(await keptBytes(location, kept, (from) => readPackage(from, PACKAGE_LIMITS)), location);
+}
+
+/** The name of the map of a package that has one. Throws `Fatal` USAGE with what there is. */
+export function onlyMap(from: SubstreamsPackage): string {
+  const maps = mapModules(from.modules);
+  if (maps.length === 1) return maps[0]!.name;
+  const outputs = maps.map(({ name }) => `${name} (${selectModule(from, { module: name }).typeName})`);
+  throw new Fatal("USAGE", `which module? The package has ${maps.length} maps`, {
+    where: from.where,
+    hint: `Give --module: ${outputs.join(", ") || "there is none"}.`,
+  });
 }
 
 /** The type of a module's output, from the package's own descriptors. Throws `Fatal` MODULE_* or MAP_TYPE. */

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { ScalarType } from "@bufbuild/protobuf";
 import bs58 from "bs58";
 import { proposeMaps } from "../cli/map-proposal.ts";
-import { openPackage, outputType } from "../cli/maps.ts";
+import { onlyMap, openPackage, outputType } from "../cli/maps.ts";
 import { mapModules } from "../pipeline/source/package.ts";
 import type { RowBatch } from "../pipeline/wire/batch.ts";
 import { decodeMessage, encodeMessage, rowCodec } from "../pipeline/wire/message.ts";
@@ -332,6 +332,19 @@ recorded("packages", () => {
     expect(openPackage(join(DATA, "spkg", "spkg1-v0.0.0.spkg"), null)).rejects.toThrow("holds no modules");
   });
 
+  test("the only map of a package needs no name; of several, all are named with their outputs", async () => {
+    const pools = await openPackage(join(DATA, "spkg", "tl-solana-dex-pool-creations-v1.0.3.spkg"), null);
+    expect(onlyMap(pools)).toBe("map_block");
+    const [proposal] = proposeMaps(outputType(pools, onlyMap(pools)));
+    // A list called "data" says nothing; and the base is what a pool is about.
+    expect(proposal!.setting).toMatchObject({
+      ...{ dataset: "dex_pool_creations", rows: "data" },
+      mint: { of: ["quote_mint", "base_mint"], rule: "token" },
+    });
+    const many = await openPackage(join(DATA, "spkg", "complex-substreams-v0.1.0.spkg"), null);
+    expect(() => onlyMap(many)).toThrow("17 maps");
+  });
+
   test("an output of proto2 with all its fields, by the package's own descriptors", async () => {
     const from = await openPackage(join(DATA, "spkg", "tl-solana-liquidity-providers-v2.0.5.spkg"), null);
     const type = outputType(from, "map_block");
@@ -362,8 +375,8 @@ recorded("packages", () => {
       maps: [{ type, datasets: [{ ...rest, instructionPath: instruction } as unknown as MapDataset] }],
     });
     const rows = rowsOf(stage.apply(batchOf([output], type.typeName)));
-    expect(rows["data"]).toHaveLength(1);
-    expect(rows["data"]![0]).toMatchObject({
+    expect(rows["liquidity_providers"]).toHaveLength(1);
+    expect(rows["liquidity_providers"]![0]).toMatchObject({
       ...{ signature, mint: keyOf(3), program: bs58.decode(JUPITER_V6.programId), instruction_path: "4.2" },
       ...{ block_slot: 9n, mint_a: sol, token_a_amount: 0.1, is_inner_instruction: true, lp_wallet: "" },
     });

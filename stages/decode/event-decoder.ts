@@ -99,6 +99,6 @@ function noLayout(where: string): Fatal {
 export function noMint(field: string, where: string): Fatal {
   return new Fatal("EVENT_MINT", `no layout has the mint field ${field}`, {
     where,
-    hint: "Name a field of the event.",
+    hint: "Name a field of the event, or accounts.NAME of the instruction; `sluice idl check` lists an IDL's fields.",
   });
 }

@@ -101,6 +101,12 @@ test("amounts of any unsigned width, absent ones null", () => {
   expect(decode({ ...mapping, baseAmount: "amount" }, {}).trade?.["base_amount"]).toBeNull();
 });
 
+test("a field that is nearly there is proposed", () => {
+  expect(() => decode({ user: "user", price: "resrve" }, {})).toThrow(
+    "there is no field resrve (did you mean reserve?)",
+  );
+});
+
 test("a narrow amount does not keep bytes of a wider one before it", () => {
   const mapping: TradeMapping = { user: "user", price: "tokens", quoteAmount: "sol" };
   const { trades } = decode(mapping, { tokens: 2n ** 64n - 1n, sol: 1n }, { tokens: 5n, sol: 2n });

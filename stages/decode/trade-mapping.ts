@@ -1,4 +1,6 @@
 /** Trade mappings resolved against one layout: from a located event straight into a row of `trades`. */
+
+import { closest } from "../../pipeline/closest.ts";
 import { PRICE_SCALE } from "../../pipeline/datasets/trades.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { ColumnBuilder } from "../../pipeline/wire/column.ts";
@@ -183,7 +185,7 @@ export class FieldFinder {
 
   find(path: string, fits: (leaf: Leaf) => boolean, what: string): number {
     const index = this.layout.indexOf(path);
-    if (index < 0) throw this.broken(`there is no field ${path}`);
+    if (index < 0) throw this.unknown(path);
     if (!fits(this.layout.leaves[index]!)) throw this.broken(`${path} is not ${what}`);
     return index;
   }
@@ -220,6 +222,14 @@ export class FieldFinder {
       `an unsigned integer of at most ${maxSize} bytes`,
     );
     return { leaf, size: this.layout.leaves[leaf]!.codec.fixed! };
+  }
+
+  private unknown(path: string): Fatal {
+    const near = closest(
+      path,
+      this.layout.leaves.map((leaf) => leaf.path),
+    );
+    return this.broken(`there is no field ${path}${near === null ? "" : ` (did you mean ${near}?)`}`);
   }
 
   broken(message: string): Fatal {

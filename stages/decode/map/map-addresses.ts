@@ -33,6 +33,7 @@ export class Picker {
   /** A field of the row message; where it has none of that name, a path from the output. */
   value(path: string): Pick<unknown> {
     const own = this.rowType.fields.list().some((field) => field.name === path.split(".")[0]);
+    if (!own && !path.includes(".")) resolvePath(this.rowType, path, this.where);
     const steps = resolvePath(own ? this.rowType : this.type, path, this.where);
     const { level, rest } = own ? { level: this.levels.length, rest: steps } : leave(this.levels, steps);
     if (rest.some(({ field }) => field.repeated)) throw notThere(path, "it passes a list", this.where);

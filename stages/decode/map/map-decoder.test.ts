@@ -313,6 +313,7 @@ describe("rows", () => {
     ["rows that are no message", { rows: "transactions.signature" }, "proposes"],
     ["a parent that is not there", { parents: ["transactions.sig"] }, "It has: signature"],
     ["a mint through a list", { mint: "transactions.instructions.index", rows: "transactions.meta" }, "proposes"],
+    ["a mint that the row lacks", { mint: "mnt" }, 'Did you mean "mint"?'],
     ["a table of what has none", { table: { name: "t", columns: {} } }, "proposes"],
   ])("%s is refused with what there is", (_, change, hint) => {
     try {
