@@ -7,7 +7,7 @@ import { tiersOf } from "./tiers.ts";
 let market: Market;
 beforeAll(async () => {
   market = await Market.make({ seed: 18, blocks: 300, lanes: 2 });
-}, 60_000);
+}, 300_000);
 afterAll(() => market.dispose());
 
 test("events of each lane, the lake by age, and no copies of a lake in a folder", async () => {

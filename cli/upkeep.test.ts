@@ -44,7 +44,7 @@ test("compact: a dry run, then the real one, then nothing is left; the lake is s
   expect(sluice("compact").stdout).toContain("1 run merged");
   expect(sluice("compact").stdout).toBe("nothing to merge\n");
   expect(sluice("verify", "--deep", "--since", "2023-11-15").code).toBe(0);
-}, 60_000);
+}, 300_000);
 
 test("collect: leaves alone what is younger than asked; a wrong option is said", async () => {
   sluice("compact");
@@ -52,7 +52,7 @@ test("collect: leaves alone what is younger than asked; a wrong option is said",
   const wrong = sluice("collect", "--older-than-hours", "0");
   expect(wrong.code).not.toBe(0);
   expect(wrong.stderr).toContain("--older-than-hours");
-}, 60_000);
+}, 300_000);
 
 test("a folder without a lake is named, and not made", async () => {
   for (const command of ["compact", "collect", "catalogue"]) {
@@ -60,4 +60,4 @@ test("a folder without a lake is named, and not made", async () => {
     expect([command, code, stderr.includes("LAKE_MISSING")]).toEqual([command, 1, true]);
   }
   expect(await Bun.file(join(lake.root, "slip")).exists()).toBe(false);
-}, 60_000);
+}, 300_000);

@@ -257,7 +257,7 @@ describe("when the server dies", () => {
     await broker.publish(name, [messageOf(subject(0), 3, small(3))], lastSeq);
     const taken = await take(broker, name, subject(0), 3);
     expect(taken.map((d) => d.header.next.slot)).toEqual([1, 2, 3]);
-  }, 60_000);
+  }, 300_000);
 });
 
 describe("connect", () => {

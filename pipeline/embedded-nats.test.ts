@@ -77,7 +77,7 @@ describe("one server", () => {
     const next = await ensureEmbeddedNats(folder, hasty);
     expect(next.pid).not.toBe(pid);
     expect(servers()).toEqual([next.pid]);
-  }, 60_000);
+  }, 300_000);
 });
 
 test("a stranger with the pid that the server once had is left alone", async () => {

@@ -16,8 +16,8 @@ let broker: Broker;
 beforeAll(async () => {
   nats = await startNats();
   broker = await nats.connect();
-}, 60_000);
-afterAll(() => nats.dispose(), 60_000);
+}, 300_000);
+afterAll(() => nats.dispose(), 300_000);
 
 const TTL_MS = 2_000;
 
@@ -69,7 +69,7 @@ test("two of three stream, the third waits and says so, and comes when one has e
   await until(() => third.events.includes("open"));
   expect(first.events).toEqual(["open"]);
   await Promise.all([first, third, elsewhere].map((one) => one.stop()));
-}, 60_000);
+}, 300_000);
 
 test("a unit finds its own slot again after a crash; who is stopped while waiting ends in peace", async () => {
   const crashed = open("ingest.x", "https://three", 1);
@@ -80,7 +80,7 @@ test("a unit finds its own slot again after a crash; who is stopped while waitin
   expect(await waiting.stop()).toBeNull();
   expect([waiting.events, waiting.status.state]).toEqual([["waiting for a stream"], "idle"]);
   await Promise.all([crashed.stop(), again.stop()]);
-}, 60_000);
+}, 300_000);
 
 test("a slot that somebody else has taken ends the stream", async () => {
   const one = open("ingest.z", "https://four", 1);
@@ -88,4 +88,4 @@ test("a slot that somebody else has taken ends the stream", async () => {
   for await (const key of await one.bucket.keys()) await one.bucket.put(key, new TextEncoder().encode("ingest.thief"));
   expect(await one.reading).toBe("STREAM_SLOT");
   expect(one.events).toEqual(["open", "closed"]);
-}, 60_000);
+}, 300_000);

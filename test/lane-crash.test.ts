@@ -85,7 +85,7 @@ test("killed at odd moments, it goes on from what it reported", async () => {
   expect(last === reported || last === reported + 1).toBe(true);
   expect(dumpOf(store)).toEqual(await undisturbed(last));
   await store.close();
-}, 60_000);
+}, 300_000);
 
 test("a lane that slept while another took over is fenced and writes nothing", async () => {
   const file = join(folder, "lane.sqlite");
@@ -114,4 +114,4 @@ test("a lane that slept while another took over is fenced and writes nothing", a
   await perform(store, last + 2);
   expect(dumpOf(store)).toEqual(await undisturbed(last + 2));
   await store.close();
-}, 60_000);
+}, 300_000);

@@ -179,4 +179,4 @@ test("forks, restarts, finality and batches leave no trace", async () => {
     ),
     { numRuns: 60 },
   );
-}, 60_000);
+}, 300_000);

@@ -42,7 +42,7 @@ test("every command that it names is there, with its options", async () => {
     return options.filter((option) => !text.includes(option)).map((option) => `${command} ${option}`);
   });
   expect(missing).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test("every setting, variable, error code and file that it names is there", () => {
   const sections = Object.keys(KNOBS).map((name) => name.split(".")[0]!);

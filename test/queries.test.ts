@@ -31,7 +31,7 @@ beforeAll(async () => {
     state: STATE_TABLES.map(({ spec }) => spec),
     workDir: join(market.folder, "sql"),
   });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   lanes.close();
   await market.dispose();

@@ -83,7 +83,7 @@ test("every type comes back as it was, in the order of the chain", async () => {
     }),
     { numRuns: 15 },
   );
-}, 60_000);
+}, 300_000);
 
 test("says where the lineage stands, and hands out each slot whole and once", async () => {
   await lake.fill([
@@ -118,7 +118,7 @@ test("a slot with more rows than are held ahead comes whole", async () => {
     for (const other of slots.slice(i + 1)) expect(own.isDisjointFrom(other)).toBe(true);
   const ordered = tradeTable(rows);
   expect(rowsOf(pieces, "trades")).toEqual(rows.map((_, i) => plain(ordered, i)));
-}, 60_000);
+}, 300_000);
 
 test("rows of some lanes only, by the rule that deals them out", async () => {
   const slots = Array.from({ length: 60 }, (_, i) => 10 + i);

@@ -186,7 +186,7 @@ describe("compaction", () => {
       }),
       { numRuns: 5 },
     );
-  }, 60_000);
+  }, 300_000);
 });
 
 describe("collection", () => {

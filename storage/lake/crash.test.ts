@@ -208,7 +208,7 @@ test("the final rows, exactly once, in the same files, wherever it crashes", asy
   );
   // Without enough deaths this test would have shown nothing.
   expect(deaths).toBeGreaterThan(10);
-}, 120_000);
+}, 300_000);
 
 test("every single write of a run can be the last one of its process", async () => {
   const script = fc
@@ -229,4 +229,4 @@ test("every single write of a run can be the last one of its process", async () 
     await lake.dispose();
   }
   await calm.dispose();
-}, 120_000);
+}, 300_000);

@@ -16,7 +16,7 @@ import { systemWorld } from "../../pipeline/world.ts";
 import { type Message, Terminal } from "./live-client.ts";
 import { LiveMarket, until } from "./live-ground.ts";
 
-const MINUTES = 180_000;
+const MINUTES = 300_000;
 const folder = mkdtempSync(join(tmpdir(), "sluice-hostile-"));
 /** How far the clock of the tokens is ahead. */
 let aheadMs = 0;

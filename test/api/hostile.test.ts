@@ -46,7 +46,7 @@ beforeAll(async () => {
   const options = { backend, reads, version: "0.1.0", obeyWithinMs: 0 };
   routes = await allRoutes(options);
   api = await startApi({ ...options, host: "127.0.0.1", port: 0, log: () => undefined });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await api.stop();
   reads.close();
@@ -165,7 +165,7 @@ test("requests made from the document: what is valid is answered as declared, wh
       { numRuns: 25 },
     );
   }
-}, 120_000);
+}, 300_000);
 
 test("the table of hostile values, in every parameter of every route", async () => {
   for (const [path, , { parameters = [], requestBody }] of await operations()) {
@@ -178,7 +178,7 @@ test("the table of hostile values, in every parameter of every route", async () 
       }
     }
   }
-}, 120_000);
+}, 300_000);
 
 test("bodies of /api/details", async () => {
   const headers = { "content-type": "application/json" };

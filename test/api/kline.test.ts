@@ -19,7 +19,7 @@ beforeAll(async () => {
   await live.go(25);
   const answer = (await (await fetch(`${url}/api/mints`)).json()) as Message;
   mint = answer.data.mints[0];
-}, 180_000);
+}, 300_000);
 afterAll(async () => {
   await stop();
   await live.dispose();
@@ -93,7 +93,7 @@ test.each([[["websocket"]], [["polling"]], [["polling", "websocket"]]])(
     });
     client.socket.close();
   },
-  60_000,
+  300_000,
 );
 
 test("bad requests have their codes, and the client stays", async () => {
@@ -121,7 +121,7 @@ test("bad requests have their codes, and the client stays", async () => {
   expect(client.of("subscription_confirmed").length).toBe(100);
   expect(client.socket.connected).toBe(true);
   client.socket.close();
-}, 60_000);
+}, 300_000);
 
 test("the namespace / accepts and does nothing", async () => {
   const client = await connect(["websocket"], "/");
@@ -193,4 +193,4 @@ test("what is pushed is what happened: candles and events, each once, beside the
   });
   feed.disconnect();
   client.socket.close();
-}, 180_000);
+}, 300_000);

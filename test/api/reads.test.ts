@@ -14,7 +14,7 @@ let reads: JoinedReads;
 beforeAll(async () => {
   market = await Market.make({ seed: 11, blocks: 700, lanes: 3 });
   reads = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: market.lake });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   reads.close();
   await market.dispose();
@@ -190,7 +190,7 @@ describe("what has aged out is read from the lake", () => {
       const sources = await tradesAreTrue();
       expect(sources.has("lake")).toBe(true);
       expect(sources.has("lake+hot")).toBe(true);
-    }, 30_000);
+    }, 300_000);
   }
 
   for (const interval of ["s1", "s30"] as const) {
@@ -201,7 +201,7 @@ describe("what has aged out is read from the lake", () => {
       const sources = await candlesAreTrue(interval);
       expect(sources).toContain("lake");
       expect(sources).toContain("lake+hot");
-    }, 30_000);
+    }, 300_000);
   }
 });
 
@@ -211,7 +211,7 @@ describe("a deployment that began in the middle of the chain", () => {
     whole = { market, reads };
     market = await Market.make({ seed: 12, blocks: 700, lanes: 2, hotFrom: 353 });
     reads = new JoinedReads({ folder: market.folder, lanes: 2, source: SOURCE, lake: market.lake });
-  }, 60_000);
+  }, 300_000);
   afterAll(async () => {
     reads.close();
     await market.dispose();
@@ -236,5 +236,5 @@ describe("a deployment that began in the middle of the chain", () => {
       const { data } = await reads.candles(bs58.decode(mint!), 30, range);
       expect(data.rows.map(candleFields)).toEqual(expected.slice(i));
     }
-  }, 60_000);
+  }, 300_000);
 });

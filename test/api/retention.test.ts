@@ -17,7 +17,7 @@ let reads: JoinedReads;
 beforeAll(async () => {
   market = await Market.make({ seed: 17, blocks: 600, lanes: 2 });
   reads = new JoinedReads({ folder: market.folder, lanes: 2, source: SOURCE, lake: market.lake });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   reads.close();
   await market.dispose();

@@ -26,7 +26,7 @@ beforeAll(async () => {
   stores = new JoinedReads({ folder: market.folder, lanes: 3, source: SOURCE, lake: market.lake });
   const options = { backend: new FakeBackend(), stores, version: "0.1.0" };
   api = await startApi({ ...options, host: "127.0.0.1", port: 0, log: silentLog });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await api.stop();
   stores.close();

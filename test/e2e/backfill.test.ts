@@ -156,7 +156,7 @@ test("a budget that is used up in the middle: what came is kept, and is not aske
   expect(rest.code).toBe(0);
   expect(told(rest.stdout).result.blocks).toBeLessThan(160 - 80 + 10);
   await isTheTruth(market);
-}, 120_000);
+}, 300_000);
 
 test("slots without a block are covered as well, and asked for once", async () => {
   const market = await Market.open(ground, { blocks: 60, seed: 75, settings: FAST });
@@ -174,7 +174,7 @@ test("slots without a block are covered as well, and asked for once", async () =
   expect(report.coverage).toMatchObject({ trades: [{ first: firstSlot - 50, last: lastSlot }] });
   const again = await ground.run(args(firstSlot - 50, firstSlot));
   expect(told(again.stdout).plan.segments).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 test("a decoder that the chain has overtaken is told of, in the log and at the end", async () => {
   const upgrade = 370_500_080;
@@ -190,7 +190,7 @@ test("a decoder that the chain has overtaken is told of, in the log and at the e
   expect(alarms).toMatchObject([{ kind: "unknown_layout", program: "spinpet" }]);
   expect(alarms[0]!.slot).toBeGreaterThanOrEqual(upgrade);
   expect(stderr).toContain("fit no known layout");
-}, 120_000);
+}, 300_000);
 
 test("refused before it begins: more than the limit, no end to lead up to, an odd range", async () => {
   const market = await Market.open(ground, { blocks: 60, seed: 73, settings: FAST });
@@ -213,4 +213,4 @@ test("refused before it begins: more than the limit, no end to lead up to, an od
   expect(dry.stdout).toContain("from a sample of the beginning, which was paid for");
   expect(dry.stdout).toMatch(/blocks to receive +about \d+/);
   expect((await ground.run(["verify", ...flags(market)])).code).toBe(1);
-}, 120_000);
+}, 300_000);

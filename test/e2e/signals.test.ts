@@ -31,7 +31,7 @@ test.each(COMMANDS.flatMap((args) => SIGNALS.map((signal) => ({ signal, args }))
     const { code } = await command.finished;
     expect({ code, left: processesOf(data) }).toEqual({ code: 0, left: [] });
   },
-  120_000,
+  300_000,
 );
 
 test("a command that does not listen", async () => {
@@ -41,4 +41,4 @@ test("a command that does not listen", async () => {
   if (command.child.exitCode === null) process.kill(-command.child.pid, "SIGTERM");
   await command.finished;
   expect(processesOf(data)).toEqual([]);
-}, 120_000);
+}, 300_000);

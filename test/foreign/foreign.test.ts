@@ -32,7 +32,7 @@ let market: Market;
 beforeAll(async () => {
   writeFileSync(canary, `${SECRET}\n`);
   market = await Market.make({ seed: 5, blocks: 60, lanes: 2 });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await market.dispose();
   rmSync(folder, { recursive: true });
@@ -90,7 +90,7 @@ describe("an honest question", () => {
       "interval,n",
       expect.stringMatching(/^1,\d+$/),
     ]);
-  }, 60_000);
+  }, 300_000);
 
   test("for what a lane holds that is not here is refused, and may be answered later", async () => {
     const lake = await LakeFolder.make();
@@ -104,7 +104,7 @@ describe("an honest question", () => {
     const sql = "SELECT count(*) AS n FROM trades WHERE slot < 3";
     expect((await whole(foreign.ask({ sql, format: "json", key: "a" }))).body).toContain('"2"');
     await lake.dispose();
-  }, 60_000);
+  }, 300_000);
 
   test("comes as Arrow that others read, in pieces; and who has read the end may ask again at once", async () => {
     const foreign = queries(GATED);
@@ -127,7 +127,7 @@ describe("an honest question", () => {
     const plain = (value: unknown) => (typeof value === "bigint" ? String(value) : value);
     const read = Array.from({ length: rows }, (_, row) => columns.map((values) => plain(values[row])));
     expect(read).toEqual(expected.map((row) => Object.values(row)));
-  }, 60_000);
+  }, 300_000);
 
   test("whose answer nobody takes keeps no process, and holds up no other question", async () => {
     const foreign = queries(GATED, { atOnce: 1 });
@@ -139,14 +139,14 @@ describe("an honest question", () => {
     if (typeof second === "string") throw new Error(second);
     await second.body.cancel();
     expect((await textOf(ignored.body)).length).toBeGreaterThan(9_000 * 40);
-  }, 60_000);
+  }, 300_000);
 
   test("with a mistake is told what is wrong, and no place of this machine", async () => {
     const wrong = await outcome(queries(GATED).ask({ sql: "SELECT nothing FROM trades", format: "json", key: "a" }));
     expect(wrong.code).toBe("SQL_ERROR");
     expect(wrong.message).toContain("nothing");
     expect(wrong.message).not.toContain(folder);
-  }, 60_000);
+  }, 300_000);
 
   test("of the same asker waits its turn, of too many as well; its length has an end", async () => {
     const foreign = queries(GATED, { atOnce: 2, sqlBytes: 100 });
@@ -156,7 +156,7 @@ describe("an honest question", () => {
     expect((await ask("a")).code).toBe("answered");
     const long = foreign.ask({ sql: `SELECT ${"1 + ".repeat(50)} 1`, format: "json", key: "a" });
     expect((await outcome(long)).code).toBe("SQL_LIMIT");
-  }, 60_000);
+  }, 300_000);
 });
 
 describe("the gate alone", () => {
@@ -212,7 +212,7 @@ describe("the process alone", () => {
     expect(readdirSync(folder).sort()).toEqual(["canary.csv", "work"]);
     const after = await foreign.ask({ sql: "SELECT 1 AS one", format: "json", key: "a" });
     expect(JSON.parse(await textOf(after.body))).toEqual([{ one: 1 }]);
-  }, 240_000);
+  }, 300_000);
 
   test("ends with what it was given of time, processor and memory", async () => {
     const foreign = queries(UNGATED, { wallMs: 4_000, cpuSeconds: 3, rssBytes: 700e6 });
@@ -220,7 +220,7 @@ describe("the process alone", () => {
       const { code } = await outcome(foreign.ask({ sql, format: "json", key: "a" }));
       expect([sql, ["SQL_LIMIT", "SQL_MEMORY", "SQL_ERROR"].includes(code)]).toEqual([sql, true]);
     }
-  }, 120_000);
+  }, 300_000);
 
   test("has nothing of our environment", async () => {
     process.env["SLUICE_CANARY"] = SECRET;
@@ -241,5 +241,5 @@ describe("the process alone", () => {
     } finally {
       delete process.env["SLUICE_CANARY"];
     }
-  }, 60_000);
+  }, 300_000);
 });
