@@ -93,7 +93,8 @@ function spawn(options: ChildOptions, stdout: "ignore" | "pipe") {
 }
 
 function wrap(child: ReturnType<typeof spawn>): Child {
-  const stopAfterMs = 15_000;
+  // Longer than an orderly stop may take: who does not come to its end leaves by itself before that.
+  const stopAfterMs = 30_000;
   return {
     pid: child.pid,
     exited: child.exited,

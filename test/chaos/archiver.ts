@@ -61,7 +61,7 @@ const FAULT_SHARE = 0.2;
 /** Every way to fail, those that cost a time-out less often than the others. */
 const WAYS = [...FAULTS, ...Array.from({ length: 4 }, () => FAULTS.filter((way) => !way.startsWith("timeout"))).flat()];
 /** A life that reaches no further step within this has nothing to do, or hangs. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 export async function runArchiverChaos(options: ArchiverChaosOptions): Promise<ArchiverChaosResult> {
   const { seed, kills, lake, say } = options;

@@ -38,7 +38,7 @@ const PAUSE_MS = { min: 50, max: 2_000 };
 const BLOCKS_PER_SECOND = 60;
 const BLOCKS_PER_KILL = 75;
 /** When no unit has come further than ever before for so long, none will, however busy the machine is. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const data = await mkdtemp(join(tmpdir(), "sluice-chaos-"));

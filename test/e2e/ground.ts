@@ -143,7 +143,7 @@ async function killAll(folder: string): Promise<void> {
 }
 
 /** Where nothing at all has moved for so long, nothing will, however busy the machine is. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 120_000;
 
 type Found<T> = T | null | undefined | false;
 
