@@ -161,14 +161,14 @@ describe("the source", () => {
     expect(await attempts()).toBe(1);
     const detail = "ingest.main has failed (SUBSTREAMS_AUTH)";
     const checks = expect.arrayContaining([expect.objectContaining({ name: "units", ok: false, detail })]);
-    expect(await api("GET", "/health")).toMatchObject({ code: 503, body: { status: "unhealthy", checks } });
+    await api.says("GET", "/health", { code: 503, body: { status: "unhealthy", checks } });
 
-    expect(await api("POST", "/api/indexer/stop")).toMatchObject({ code: 200 });
+    await api.says("POST", "/api/indexer/stop", { code: 200 });
     const failed = { success: false, error: { code: "INDEXER_FAILED" } };
-    expect(await api("POST", "/api/indexer/start")).toMatchObject({ code: 503, body: failed });
+    await api.says("POST", "/api/indexer/start", { code: 503, body: failed });
     await until(
       "a second attempt",
-      async () => (await readFile(stages.log, "utf8")).match(/"level":"error"/g)?.length === 2,
+      async () => (await readFile(stages.log, "utf8")).split('"level":"error"').length > 2,
     );
     // The process lives on for the units that can work.
     expect(await stages.stop()).toBe(0);

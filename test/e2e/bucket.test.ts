@@ -58,8 +58,8 @@ test("away in the middle: rows and answers go on, files wait, and the lake catch
   market.release();
   const api = await apiOf(ground, market.settings());
   for (const lane of [0, 1]) await market.unit(`lane.main.${lane}`, "at the end", (unit) => unit.ended);
-  expect(await api("GET", "/v1/stages")).toMatchObject({ code: 200 });
-  expect(await api("GET", "/v1/mints?limit=5")).toMatchObject({ code: 200 });
+  await api.says("GET", "/v1/stages", { code: 200 });
+  await api.says("GET", "/v1/mints?limit=5", { code: 200 });
   const away = await ships((status) => status.failure !== null && status.waiting > 0);
   expect(away.ended).toBe(false);
   expect(away.state).toBe("running");

@@ -2,7 +2,7 @@
  * What the end-to-end tests stand on: a folder of their own, commands run as users run them, and an end that leaves no
  * process and no file behind, whatever a test did or failed to do.
  */
-import { afterEach, beforeEach } from "bun:test";
+import { afterEach, beforeEach, expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -180,11 +180,37 @@ export interface Answer {
 /** Starts `sluice api` in a process of its own and gives a way to ask it. */
 export async function apiOf(ground: Ground, settings: readonly string[]) {
   const url = await urlOfApi(ground, settings);
-  return async (method: "GET" | "POST", path: string): Promise<Answer> => {
+  const ask = async (method: "GET" | "POST", path: string): Promise<Answer> => {
     const answer = await fetch(`${url}${path}`, { method });
     const isJson = answer.headers.get("content-type")?.includes("json") === true;
     return { code: answer.status, body: isJson ? await answer.json() : await answer.text() };
   };
+  /**
+   * What it comes to say to who asks again: reports take a second, and on a busy machine it may first say that the broker
+   * is silent, or that nobody has obeyed yet.
+   */
+  const says = async (method: "GET" | "POST", path: string, expected: object): Promise<Answer> => {
+    let last: Answer | null = null;
+    const agreed = until(`the wanted answer to ${method} ${path}`, async () => {
+      last = await ask(method, path);
+      return agrees(last, expected) && last;
+    });
+    return agreed.catch((error: Error) => {
+      // The difference is what is of interest.
+      expect(last).toMatchObject(expected);
+      throw error;
+    });
+  };
+  return Object.assign(ask, { says });
+}
+
+function agrees(answer: Answer, expected: object): boolean {
+  try {
+    expect(answer).toMatchObject(expected);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Starts `sluice api` in a process of its own and gives its URL. */

@@ -49,25 +49,26 @@ test("two sources that work beside two that do not", async () => {
   expect((await failed("ingest.unknown-program"))?.message).toContain("cannot be opened");
 
   const api = await apiOf(ground, market.settings());
-  const all = (await api("GET", "/api/indexer/status")).body as { sources: { source: string; running: boolean }[] };
-  expect(all.sources.map(({ source, running }) => [source, running])).toEqual([
-    ["broken", false],
-    ["main", true],
-    ["second-one", true],
-    ["unknown-program", false],
-  ]);
-  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({
-    body: { running: true, lastBlock: second.truth.chain.lastSlot },
-  });
-  expect(await api("GET", "/api/indexer/status?source=nobody")).toMatchObject({ code: 404 });
-  expect(await api("GET", "/health")).toMatchObject({ code: 200, body: { status: "degraded" } });
-  expect((await api("GET", "/metrics")).body).toMatch(/sluice_source_state\{source="second-one".*state="ended"\} 1/);
+  const sources = [
+    { source: "broken", running: false },
+    { source: "main", running: true },
+    { source: "second-one", running: true },
+    { source: "unknown-program", running: false },
+  ];
+  await api.says("GET", "/api/indexer/status", { body: { sources } });
+  const tells = (source: string, more: object) =>
+    api.says("GET", `/api/indexer/status?source=${source}`, { body: more });
+  await tells("second-one", { running: true, lastBlock: second.truth.chain.lastSlot });
+  await api.says("GET", "/api/indexer/status?source=nobody", { code: 404 });
+  await api.says("GET", "/health", { code: 200, body: { status: "degraded" } });
+  const ended = /sluice_source_state\{source="second-one".*state="ended"\} 1/;
+  await api.says("GET", "/metrics", { body: expect.stringMatching(ended) });
 
-  expect((await api("POST", "/api/indexer/stop?source=main")).code).toBe(200);
-  expect(await api("GET", "/api/indexer/status?source=main")).toMatchObject({ body: { running: false } });
-  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({ body: { running: true } });
-  expect((await api("POST", "/api/indexer/stop")).code).toBe(200);
-  expect(await api("GET", "/api/indexer/status?source=second-one")).toMatchObject({ body: { running: false } });
+  await api.says("POST", "/api/indexer/stop?source=main", { code: 200 });
+  await tells("main", { running: false });
+  await tells("second-one", { running: true });
+  await api.says("POST", "/api/indexer/stop", { code: 200 });
+  await tells("second-one", { running: false });
 
   expect(await stages.stop()).toBe(0);
   const flags = [...market.settings(), ...throughSlot(market.truth.chain.lastSlot)].map((s) => s.split(/=(.*)/s, 2));
@@ -100,10 +101,10 @@ test("a source that cannot be opened, put right in its file and in the settings,
   const before = (await market.held()).find((unit) => unit.unit === "decode.main");
   await writeFile(spkg, buildDemoPackage());
   const api = await apiOf(ground, [...market.settings(), `sources=${JSON.stringify([{ name: "main" }, late])}`]);
-  expect(await api("POST", "/api/indexer/start?source=late")).toMatchObject({ code: 503 });
+  await api.says("POST", "/api/indexer/start?source=late", { code: 503 });
   await failure("MODULE_UNKNOWN");
   await write({});
-  expect(await api("POST", "/api/indexer/start?source=late")).toMatchObject({ code: 200 });
+  await api.says("POST", "/api/indexer/start?source=late", { code: 200 });
   for (const unit of ["ingest.late", "decode.late", "lane.late.0", "archive.late"]) {
     await market.unit(unit, "at its end", ({ ended }) => ended);
   }
