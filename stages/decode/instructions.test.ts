@@ -132,6 +132,17 @@ describe("rows", () => {
     expect(rows["ix_buy_exact_in"]![0]).toMatchObject({ payer: PAYER, pools_pool_state: null, mint: null });
   });
 
+  test("bytes after the arguments, which any caller may append, are counted and alarm nobody", () => {
+    const longer = concat([buy, new Uint8Array(3)]);
+    const tx = transaction({ instructions: [call(longer, [0, 2, 3]), call(buy, [0, 2, 3])] });
+    const { rows, health } = decodeTransactions({ programs: [legacy({ instructions: "all" })] }, [tx]);
+    expect(rows["ix_buy_exact_in"]!.map((row) => row["amount_in"])).toEqual([9n, 9n]);
+    expect(health.programs["shop"]!.datasets["ix_buy_exact_in"]).toMatchObject({
+      ...{ decoded: 2, eventsWithBytesLeftOver: 1, bytesLeftOver: 3 },
+    });
+    expect([rows["quarantine"] ?? [], health.alarms]).toEqual([[], []]);
+  });
+
   test("the current form names discriminators itself; nothing has rows unless asked for", () => {
     const data = concat([Uint8Array.from(NAMED), littleEndian(3n, 8)]);
     const tx = transaction({ instructions: [call(data, [0, 2, 3, 1])] });

@@ -146,7 +146,15 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
         dataset: null,
         counts: () => ({ ...watchedCounts(health), understood: health.decoded + health.unwanted }),
       },
-      ...Array.from(datasets, ([dataset, parts]) => ({ program, dataset, counts: () => watchedCounts(sumOf(parts)) })),
+      ...Array.from(datasets, ([dataset, parts]) => {
+        // Whoever calls a program may append bytes to its arguments: that tells nothing of the program.
+        const free = this.programs.some(({ instructions }) => instructions.some((i) => i.dataset?.name === dataset));
+        const counts = () => {
+          const counted = watchedCounts(sumOf(parts));
+          return free ? { ...counted, grown: 0 } : counted;
+        };
+        return { program, dataset, counts };
+      }),
     ]);
   }
 

@@ -246,6 +246,10 @@ export class TransactionDecoder {
     } else {
       health.instructionsDecoded++;
       countRow(health, form.instruction.health, place);
+      if (form.leftOver > 0) {
+        form.instruction.health.eventsWithBytesLeftOver++;
+        form.instruction.health.bytesLeftOver += form.leftOver;
+      }
       this.writer.instruction(place, form, chosen, bytes);
     }
     place.eventIndex++;

@@ -11,6 +11,7 @@ import { anchorHash, discriminatorOf } from "../program-decoder.ts";
 import { decodeTransactions } from "../stage-fixture.ts";
 import { RECORDED } from "./ages-fixture.ts";
 import { MOONSHOT } from "./moonshot.ts";
+import { PUMPFUN } from "./pumpfun.ts";
 import { PUMPFUN_AMM } from "./pumpfun-amm.ts";
 import { RAYDIUM_LAUNCHPAD } from "./raydium-launchpad.ts";
 
@@ -109,6 +110,17 @@ test("a launchpad's trades are about the launched token, whatever it is paid in"
   const { rows } = decodeTransactions({ programs: [RAYDIUM_LAUNCHPAD] }, [tx]);
   expect(rows["launchpad_trade"]!.map((row) => row["mint"])).toEqual([COIN]);
   expect(rows["trades"] ?? []).toEqual([]);
+});
+
+test.each([
+  ["pumpfun", PUMPFUN, "buy", "pump_ix_buy"],
+  ["pumpfun_amm", PUMPFUN_AMM, "buy_exact_quote_in", "pump_amm_ix_buy_exact_quote_in"],
+] as const)("%s: buys say whether their volume is tracked, since they can", (_, program, name, dataset) => {
+  const args = [u64(1n, 2n), concat([u64(1n, 2n), Uint8Array.of(1)])];
+  const txs = args.map((bytes) => call(program, name, [0, ...filled(16)], bytes, []));
+  const { rows, health } = decodeTransactions({ programs: [program] }, txs);
+  expect(rows[dataset]!.map((row) => row["track_volume"])).toEqual([null, true]);
+  expect(health.programs[program.name]!.datasets[dataset]).toMatchObject({ decoded: 2, bytesLeftOver: 0 });
 });
 
 describe("arguments of Moonshot's swaps", () => {

@@ -117,8 +117,11 @@ const unwanted: readonly EventName[] = [
   "AdminSetCoinCreatorFeeEditableEvent",
 ].map((name) => ({ name }));
 
-const instruction = (name: string, accounts: string, args: string) =>
-  anchorInstruction(name, accounts, [u64s(args)], { dataset: `pump_amm_ix_${name}`, mint: "base_mint" });
+const instruction = (name: string, accounts: string, args: string, later: readonly BorshField[] = []) =>
+  anchorInstruction(name, accounts, grown(u64s(args), ...(later.length === 0 ? [] : [later])), {
+    dataset: `pump_amm_ix_${name}`,
+    mint: "base_mint",
+  });
 
 export const PUMPFUN_AMM: ProgramSpec = {
   name: "pumpfun_amm",
@@ -196,8 +199,8 @@ export const PUMPFUN_AMM: ProgramSpec = {
   ],
   unwanted,
   instructions: [
-    instruction("buy", swapAccounts, "base_amount_out max_quote_amount_in"),
-    instruction("buy_exact_quote_in", swapAccounts, "spendable_quote_in min_base_amount_out"),
+    instruction("buy", swapAccounts, "base_amount_out max_quote_amount_in", bools("track_volume")),
+    instruction("buy_exact_quote_in", swapAccounts, "spendable_quote_in min_base_amount_out", bools("track_volume")),
     instruction("sell", swapAccounts, "base_amount_in min_quote_amount_out"),
     instruction("buy_v2", swapAccountsV2, "base_amount_out max_quote_amount_in"),
     instruction("buy_exact_quote_in_v2", swapAccountsV2, "spendable_quote_in min_base_amount_out"),

@@ -102,7 +102,8 @@ const swapAccountsV3 =
 const swap = (name: string, args: string) => {
   const accounts = name.endsWith("_v2") ? swapAccountsV2 : name.endsWith("_v3") ? swapAccountsV3 : swapAccounts;
   const mint = accounts === swapAccounts ? "mint" : "base_mint";
-  return anchorInstruction(name, accounts, [u64s(args)], { dataset: `pump_ix_${name}`, mint });
+  const layouts = grown(u64s(args), ...(/^buy(_exact_sol_in)?$/.test(name) ? [bools("track_volume")] : []));
+  return anchorInstruction(name, accounts, layouts, { dataset: `pump_ix_${name}`, mint });
 };
 
 export const PUMPFUN: ProgramSpec = {
