@@ -2,8 +2,7 @@
  * Errors as they leave the API. Texts of errors that were not written for clients stay here: they go to the log under the
  * id that the answer names. Two shapes: problem+json (RFC 9457) under `/v1`, `{success: false, error}` elsewhere.
  */
-import { randomUUID } from "node:crypto";
-import { classify, describe, Poison, stackOf, Transient } from "../pipeline/errors.ts";
+import { classify, describe, Poison, type SluiceError, stackOf, Transient } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { toJson } from "./json.ts";
 
@@ -21,6 +20,8 @@ const PUBLIC = {
   BODY_TOO_LARGE: 413,
   RATE_LIMITED: 429,
   TOO_MANY_CONNECTIONS: 503,
+  HOT_MISSING: 503,
+  LANE_ELSEWHERE: 503,
   SQL_REFUSED: 400,
   SQL_ERROR: 400,
   SQL_LIMIT: 422,
@@ -33,11 +34,12 @@ type PublicCode = keyof typeof PUBLIC;
 
 /** What to say of errors whose own texts are not for clients, by code. */
 const EXPLAINED: Readonly<Record<string, string>> = {
-  HOT_MISSING: "What was asked for is in a lane that is not on this host, or indexing has not begun.",
   LAKE_ENTRY_MISSING: "An entry of the lake's manifest is missing, and nothing is told from a part of the lake.",
   LAKE_BUSY: "Too many old ranges are being read at once.",
 };
 const RETRY_AFTER_SECONDS = 2;
+/** A lane changes its host when one dies or is stopped, which takes a lease's time; until then another host must be asked. */
+const RETRY_ELSEWHERE_SECONDS = 30;
 
 /** What a client is told of an error. */
 export interface PublicError {
@@ -45,9 +47,11 @@ export interface PublicError {
   /** Stable: match on it, not on the message. */
   readonly code: string;
   readonly message: string;
-  /** Names the entry in the server's log. */
+  /** Of the request: names the entry in the server's log. */
   readonly id: string;
   readonly retryAfterSeconds: number | null;
+  /** What may be done at this path instead; null where that is not the trouble. */
+  readonly allow: string | null;
 }
 
 /** A refusal that says after how many seconds to come back. */
@@ -57,6 +61,20 @@ class Later extends Poison {
     super(code, message);
     this.seconds = seconds;
   }
+}
+
+/** A refusal of a method that the path does not have. */
+class WrongMethod extends Poison {
+  readonly allow: string;
+  constructor(allow: string) {
+    super("METHOD_NOT_ALLOWED", `here only ${allow} may be asked`);
+    this.allow = allow;
+  }
+}
+
+/** A request for a path that is there, in a way that is not. `allow`: the methods that are. */
+export function refusedMethod(allow: string): Poison {
+  return new WrongMethod(allow);
 }
 
 /** A request that can never succeed as it is. */
@@ -74,12 +92,11 @@ export function unavailable(code: PublicCode, message: string): Transient {
   return new Transient(code, message);
 }
 
-/** What may be told of an error. What may not is logged. */
-export function publicError(error: unknown, log: Log): PublicError {
+/** What may be told of an error. What may not is logged, under `id`. */
+export function publicError(error: unknown, log: Log, id: string): PublicError {
   const known = classify(error);
   const told = Object.hasOwn(PUBLIC, known.code) ? PUBLIC[known.code as PublicCode] : undefined;
   const status = told ?? (known.kind === "transient" ? 503 : 500);
-  const id = randomUUID();
   if (told === undefined)
     log(status === 503 ? "warning" : "error", describe(known), { id, code: known.code, stack: stackOf(known) });
   return {
@@ -87,14 +104,20 @@ export function publicError(error: unknown, log: Log): PublicError {
     code: known.code,
     message: told === undefined ? generic(status, known.code) : known.message,
     id,
-    retryAfterSeconds:
-      known instanceof Later ? known.seconds : status === 503 || status === 429 ? RETRY_AFTER_SECONDS : null,
+    retryAfterSeconds: retryAfter(known, status),
+    allow: known instanceof WrongMethod ? known.allow : null,
   };
+}
+
+function retryAfter(error: SluiceError, status: number): number | null {
+  if (error instanceof Later) return error.seconds;
+  if (status !== 503 && status !== 429) return null;
+  return error.code === "LANE_ELSEWHERE" ? RETRY_ELSEWHERE_SECONDS : RETRY_AFTER_SECONDS;
 }
 
 /** The answer to an error, in the shape that belongs to the path, or with the body given. */
 export function errorResponse(error: PublicError, path: string, body?: unknown): Response {
-  const { status, code, message, id, retryAfterSeconds } = error;
+  const { status, code, message, id, retryAfterSeconds, allow } = error;
   const isProblem = body === undefined && path.startsWith("/v1/");
   const told = body ?? (isProblem ? problemOf(error) : { success: false, error: { code, message, id } });
   const headers: Record<string, string> = {
@@ -102,6 +125,7 @@ export function errorResponse(error: PublicError, path: string, body?: unknown):
     "cache-control": "no-store",
   };
   if (retryAfterSeconds !== null) headers["retry-after"] = String(retryAfterSeconds);
+  if (allow !== null) headers["allow"] = allow;
   if (status === 401) headers["www-authenticate"] = 'Bearer realm="sluice"';
   return new Response(toJson(told), { status, headers });
 }
@@ -116,6 +140,7 @@ const TITLES: Readonly<Record<number, string>> = {
   403: "Forbidden",
   404: "Not found",
   405: "Method not allowed",
+  410: "Gone",
   413: "Content too large",
   422: "Unprocessable content",
   429: "Too many requests",

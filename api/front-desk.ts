@@ -23,6 +23,9 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
 const UNKNOWN = () => "";
 
+/** A request, and what is known of it before it was let in. */
+type Arrived = Omit<Asking, "id" | "at" | "asker">;
+
 export class FrontDesk {
   private readonly access: Access;
   private readonly responder: Responder;
@@ -55,8 +58,9 @@ export class FrontDesk {
     try {
       const caller = this.admit(request, route);
       const at = requestTime(request.headers, this.world.now());
-      const response = this.responder.repeat(kept, request, at, () => this.ownHeaders(request, caller.quota));
-      if (response === null) return this.serve(route, { request, path: null, kept, body: undefined }, caller, started);
+      const own = () => this.ownHeaders(request, requestId(request), caller.quota);
+      const response = this.responder.repeat(kept, request, at, own);
+      if (response === null) return this.serve(route, { request, path: null, kept }, caller, started);
       this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
       return response;
     } catch (error) {
@@ -64,7 +68,7 @@ export class FrontDesk {
     }
   }
 
-  async answer(route: Route, asking: Omit<Asking, "at" | "asker">): Promise<Response> {
+  async answer(route: Route, asking: Arrived): Promise<Response> {
     const { request } = asking;
     const started = this.world.monotonic();
     let caller: Caller;
@@ -83,18 +87,14 @@ export class FrontDesk {
   }
 
   /** For a request that was let in. */
-  private async serve(
-    route: Route,
-    asking: Omit<Asking, "at" | "asker">,
-    caller: Caller,
-    started: number,
-  ): Promise<Response> {
+  private async serve(route: Route, asking: Arrived, caller: Caller, started: number): Promise<Response> {
     const { request } = asking;
     const at = requestTime(request.headers, this.world.now());
     const asker = caller.token ?? (this.peers.get(request) ?? UNKNOWN)();
-    const response = await this.responder.respond(route, { ...asking, at, asker });
+    const id = requestId(request);
+    const response = await this.responder.respond(route, { ...asking, id, at, asker });
     this.traffic.observe(route, response.status, (this.world.monotonic() - started) / 1_000);
-    return this.finish(response, request, caller.quota);
+    return this.finish(response, request, id, caller.quota);
   }
 
   /** For what answers by itself: judged like any other request. Undefined: it has become a socket. */
@@ -106,22 +106,22 @@ export class FrontDesk {
     try {
       const { quota } = this.access.admit(request, audience, this.peers.get(request) ?? UNKNOWN);
       const response = await handle();
-      return response === undefined ? undefined : this.finish(response, request, quota);
+      return response === undefined ? undefined : this.finish(response, request, requestId(request), quota);
     } catch (error) {
       return this.refuse(error, null, request);
     }
   }
 
-  /** A page of another origin asks whether it may ask. */
-  preflight(request: Request): Response {
+  /** A page of another origin asks whether it may ask; or somebody what may be asked at all: `allow`. */
+  preflight(request: Request, allow: string): Response {
     try {
       this.access.admit(request, "anyone", this.peers.get(request) ?? UNKNOWN);
     } catch (error) {
       return this.refuse(error, null, request);
     }
     const allowed = this.access.corsHeaders(request.headers);
-    const headers = allowed === null ? { allow: "GET, HEAD, POST, OPTIONS" } : PREFLIGHT;
-    return this.finish(new Response(null, { status: 204, headers }), request);
+    const headers = allowed === null ? { allow } : PREFLIGHT;
+    return this.finish(new Response(null, { status: 204, headers }), request, requestId(request));
   }
 
   /** For a request that reached no route. Who may not even come in is told no more than that. */
@@ -135,13 +135,14 @@ export class FrontDesk {
   }
 
   refuse(error: unknown, route: Route | null, request: Request): Response {
-    return this.finish(this.responder.refuse(error, route, request.url), request);
+    const id = requestId(request);
+    return this.finish(this.responder.refuse(error, route, request.url, id), request, id);
   }
 
-  private finish(response: Response, request: Request, quota: Quota | null = null): Response {
+  private finish(response: Response, request: Request, id: string, quota: Quota | null = null): Response {
     const { headers } = response;
     secure(headers);
-    const own = this.ownHeaders(request, quota);
+    const own = this.ownHeaders(request, id, quota);
     for (const name in own) headers.set(name, own[name]!);
     return response;
   }
@@ -150,16 +151,21 @@ export class FrontDesk {
    * What is told to this client alone: the id of its request, how many more it may make, and whether other pages may read
    * the answer.
    */
-  private ownHeaders(request: Request, quota: Quota | null): Record<string, string> {
-    const id = request.headers.get("x-request-id");
+  private ownHeaders(request: Request, id: string, quota: Quota | null): Record<string, string> {
     const cors = this.access.corsHeaders(request.headers);
     return {
-      "x-request-id": id !== null && REQUEST_ID.test(id) ? id : randomUUID(),
+      "x-request-id": id,
       "cross-origin-resource-policy": cors === null ? "same-origin" : "cross-origin",
       ...cors,
       ...(quota === null ? {} : quotaHeaders(quota)),
     };
   }
+}
+
+/** The client's own, where it is one; else a new one. */
+function requestId({ headers }: Request): string {
+  const own = headers.get("x-request-id");
+  return own !== null && REQUEST_ID.test(own) ? own : randomUUID();
 }
 
 /** As the IETF's draft on RateLimit header fields has them. */

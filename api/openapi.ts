@@ -3,24 +3,30 @@ import { type TSchema, Type as t } from "@sinclair/typebox";
 import type { Param } from "./params.ts";
 import type { Route } from "./routes/route.ts";
 
-export const ErrorSchema = t.Object({
-  success: t.Literal(false),
-  error: t.Object({
-    code: t.String({ description: "stable: match on it, not on the message" }),
-    message: t.String(),
-    id: t.String({ description: "names the entry in the server's log" }),
-  }),
-});
+export const ErrorSchema = t.Object(
+  {
+    success: t.Literal(false),
+    error: t.Object({
+      code: t.String({ description: "stable: match on it, not on the message" }),
+      message: t.String(),
+      id: t.String({ description: "as x-request-id; names the entry in the server's log" }),
+    }),
+  },
+  { title: "Error" },
+);
 
 /** RFC 9457. */
-export const ProblemSchema = t.Object({
-  type: t.String(),
-  title: t.String(),
-  status: t.Integer(),
-  detail: t.String(),
-  code: t.String({ description: "stable: match on it, not on the detail" }),
-  id: t.String({ description: "names the entry in the server's log" }),
-});
+export const ProblemSchema = t.Object(
+  {
+    type: t.String(),
+    title: t.String(),
+    status: t.Integer(),
+    detail: t.String(),
+    code: t.String({ description: "stable: match on it, not on the detail" }),
+    id: t.String({ description: "as x-request-id; names the entry in the server's log" }),
+  },
+  { title: "Problem" },
+);
 
 export function openApiOf(routes: readonly Route[], version: string): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
@@ -28,10 +34,15 @@ export function openApiOf(routes: readonly Route[], version: string): Record<str
     const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
   }
+  const schemas: Schemas = {};
   return {
     openapi: "3.1.0",
-    info: { title: "Sluice", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    info: { title: "Sluice", version, description: ABOUT, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    servers: [{ url: "/", description: "where this document came from" }],
+    tags: Object.entries(TAGS).map(([name, { description }]) => ({ name, description })),
+    paths: named(paths, schemas),
     components: {
+      schemas,
       securitySchemes: {
         token: {
           type: "http",
@@ -40,9 +51,52 @@ export function openApiOf(routes: readonly Route[], version: string): Record<str
         },
       },
     },
-    paths,
   };
 }
+
+const ABOUT = `Tokens, trades, candles and orders of a Solana token market, and the pipeline that indexes them.
+
+The live feed is no part of this document: \`GET /v1/live\` (WebSocket and Server-Sent Events) and Socket.IO at \`/kline\`,
+see docs/live.md. What else cannot be read here: docs/api.md.`;
+
+/** In the order in which they are shown; a route belongs to the first whose paths fit. */
+const TAGS: Readonly<Record<string, { readonly paths: RegExp; readonly description: string }>> = {
+  tokens: { paths: /^\/v1\/(mints|candles|users)/, description: "What new clients should use" },
+  query: { paths: /^\/api\/query$/, description: "SQL over lake and hot stores" },
+  pipeline: { paths: /^\/v1\/(stages|lake|quarantine|openapi)/, description: "Stages, lake and quarantine" },
+  control: {
+    paths: /^\/api\/(indexer|sync)\//,
+    description: "Whether it runs, how far it is, what it logs; start and stop",
+  },
+  health: { paths: /^\/(health|ready|metrics|api\/cluster)/, description: "For probes and Prometheus" },
+  spinpet: { paths: /^\/api\//, description: "As clients of the spinpet server know it" },
+  aliases: {
+    paths: /\/indexer\//,
+    description: "Other addresses of the same, for clients that have them in their settings",
+  },
+};
+
+type Schemas = Record<string, unknown>;
+
+/** Schemas that have a title become components of that name, told once and referred to. */
+function named(value: unknown, schemas: Schemas): unknown {
+  if (Array.isArray(value)) return value.map((entry) => named(entry, schemas));
+  if (typeof value !== "object" || value === null) return value;
+  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, named(inner, schemas)]));
+  const { title } = copy;
+  if (typeof title !== "string") return copy;
+  schemas[title] = copy;
+  return { $ref: `#/components/schemas/${title}` };
+}
+
+/** "getV1MintsByMintTrades": what generated clients call it. */
+function operationId({ method, path }: Route): string {
+  const words = path.split(/[/_.-]/).filter((word) => word !== "");
+  const name = words.map((word) => (word.startsWith(":") ? `By${capital(word.slice(1))}` : capital(word)));
+  return method.toLowerCase() + name.join("");
+}
+
+const capital = (word: string) => word.slice(0, 1).toUpperCase() + word.slice(1);
 
 function operationOf(route: Route): Record<string, unknown> {
   const { answers, contentType, summary, audience, body, version } = route;
@@ -52,6 +106,10 @@ function operationOf(route: Route): Record<string, unknown> {
   const text = { description: "OK", content: { [contentType ?? "application/json"]: {} } };
   const parameters = parametersOf(route);
   return {
+    operationId: operationId(route),
+    tags: Object.keys(TAGS)
+      .filter((tag) => TAGS[tag]!.paths.test(route.path))
+      .slice(0, 1),
     summary,
     // Where no token is set, or this caller needs none, none is sent.
     security: audience === "anyone" ? [] : [{ token: [] }, {}],

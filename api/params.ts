@@ -65,9 +65,8 @@ export function choice<const T extends string>(
   choices: readonly T[],
   fallback: NoInfer<T> | null,
 ): Param<T> {
-  const literals = choices.map((word) => t.Literal(word));
   return {
-    schema: t.Union(literals, fallback === null ? {} : { default: fallback }),
+    schema: t.Unsafe<T>({ type: "string", enum: choices, ...(fallback !== null && { default: fallback }) }),
     required: fallback === null,
     doc,
     read(text, name) {
@@ -95,8 +94,11 @@ export function text(doc: string, limits: { min: number; max: number }): Param<s
 
 /** A parameter that may be left out. */
 export function optional<T>(param: Param<T>): Param<T | null> {
+  // What is left out is left out: no default stands for it.
+  const { default: _, ...schema } = param.schema;
   return {
     ...param,
+    schema: schema as TSchema,
     required: false,
     read: (value, name) => (value === undefined ? null : param.read(value, name)),
   };
@@ -116,6 +118,21 @@ export function readParams<P extends Params>(
   }
   return values as ValuesOf<P>;
 }
+
+/** Throws `Poison` BAD_REQUEST for a parameter that is not among `params`, or stands in the path already. */
+export function refuseUnknown(query: URLSearchParams, params: Params, path: Readonly<Record<string, string>>): void {
+  const known = Object.keys(params).filter((name) => !Object.hasOwn(path, name));
+  for (const name of query.keys()) {
+    if (known.includes(name)) continue;
+    const shown = JSON.stringify(name.length > NAME_SHOWN ? `${name.slice(0, NAME_SHOWN)}...` : name);
+    throw bad(
+      `there is no parameter ${shown} here; ${known.length === 0 ? "there are none" : `there are ${known.join(", ")}`}`,
+    );
+  }
+}
+
+/** Characters of an unknown name that are told back. */
+const NAME_SHOWN = 32;
 
 export function bad(message: string) {
   return refused("BAD_REQUEST", message);

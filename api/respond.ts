@@ -8,7 +8,7 @@ import { AnswerCache, type Kept } from "./answer-cache.ts";
 import { errorResponse, publicError } from "./errors.ts";
 import { JSON_HEADERS } from "./headers.ts";
 import { toJson } from "./json.ts";
-import { readParams } from "./params.ts";
+import { bad, readParams, refuseUnknown } from "./params.ts";
 import { type Asked, MadeStream, MadeText, type Route } from "./routes/route.ts";
 import { pathOf } from "./transport.ts";
 
@@ -17,7 +17,8 @@ export interface Asking {
   /** Parameters of the path; null where the same URL was read before. */
   readonly path: Readonly<Record<string, string>> | null;
   readonly kept?: Kept;
-  readonly body: unknown;
+  /** Of the request: errors are told and logged under it. */
+  readonly id: string;
   /** ms since the Unix epoch. */
   readonly at: number;
   /** Name of the token, or address. */
@@ -36,13 +37,13 @@ export class Responder {
     try {
       return await this.answer(route, asking);
     } catch (error) {
-      return this.refuse(error, route, asking.request.url);
+      return this.refuse(error, route, asking.request.url, asking.id);
     }
   }
 
   /** The answer to an error. `route` null: none was found or reached. */
-  refuse(error: unknown, route: Route | null, url: string): Response {
-    const told = publicError(error, this.log);
+  refuse(error: unknown, route: Route | null, url: string, id: string): Response {
+    const told = publicError(error, this.log, id);
     return errorResponse(told, pathOf(url), route?.errorBody?.(told));
   }
 
@@ -66,9 +67,10 @@ export class Responder {
     return again;
   }
 
-  private answer(route: Route, { request, path, kept, body, at, asker }: Asking): Response | Promise<Response> {
+  private async answer(route: Route, { request, path, kept, at, asker }: Asking): Promise<Response> {
     const { url } = request;
     const params = kept?.params ?? paramsOf(route, path ?? {}, url);
+    const body = route.method === "POST" ? await bodyOf(request) : undefined;
     const asked: Asked = { params, body, at, asker };
     if (route.version === undefined) return this.make(route, asked);
     const version = route.version(asked);
@@ -105,9 +107,24 @@ export class Responder {
 const keyOf = (url: string) => url.slice(url.indexOf("/", 8));
 
 function paramsOf(route: Route, path: Readonly<Record<string, string>>, url: string): Asked["params"] {
-  if (route.params === undefined) return {};
-  const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
-  return readParams(route.params, path, new URLSearchParams(query));
+  const query = new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "");
+  // A misspelt name must not become another question. Existing clients of other paths may send what they like.
+  if (isOwnFace(route)) refuseUnknown(query, route.params ?? {}, path);
+  return route.params === undefined ? {} : readParams(route.params, path, query);
+}
+
+/** Routes that are ours alone: under `/v1/`, and not there for clients of another system. */
+const isOwnFace = ({ path, errorBody }: Route) => path.startsWith("/v1/") && errorBody === undefined;
+
+/** As JSON, whatever the client calls it: `curl -d` says that it sends a form. Undefined where there is none. */
+async function bodyOf(request: Request): Promise<unknown> {
+  const text = await request.text();
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw bad(`the body is not JSON: ${(error as Error).message}`);
+  }
 }
 
 /** Clients may keep it and must ask whether it still holds. */

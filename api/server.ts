@@ -10,7 +10,7 @@ import { classify, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { Access, type AccessOptions, type AccessSettings } from "./access/access.ts";
-import { refused } from "./errors.ts";
+import { refused, refusedMethod } from "./errors.ts";
 import { FrontDesk } from "./front-desk.ts";
 import { Responder } from "./respond.ts";
 import { allRoutes, type RouteOptions } from "./routes/index.ts";
@@ -86,18 +86,37 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
 
 const NO_TOKENS: AccessOptions["tokens"] = { path: "", entries: () => [], find: () => null };
 
-type App = { fetch(request: Request): Response | Promise<Response> };
+interface App {
+  fetch(request: Request): Response | Promise<Response>;
+  readonly allowed: ReturnType<typeof methodsAt>;
+}
 
 function appOf(routes: readonly Route[], desk: FrontDesk): App {
+  const allowed = methodsAt(routes);
   const app = new Elysia({ aot: false }).onError({ as: "global" }, ({ error, code, request }) =>
-    desk.refuseUnrouted(translated(error, code), request),
+    desk.refuseUnrouted(translated(error, code, allowed(pathOf(request.url))), request),
   );
   for (const route of routes) {
-    app.route(route.method, route.path, ({ request, params, body }) =>
-      desk.answer(route, { request, path: params as Record<string, string>, body }),
-    );
+    const handle = ({ request, params }: { request: Request; params: Record<string, string> }) =>
+      desk.answer(route, { request, path: params });
+    // A body is read as what the route takes, once the request was let in: any answer here keeps the framework from it.
+    app.route(route.method, route.path, handle, { parse: () => "unread" });
   }
-  return app;
+  return { fetch: (request) => app.fetch(request), allowed };
+}
+
+/** Tells what may be asked at a path: methods as the header Allow has them; null where nothing is. */
+function methodsAt(routes: readonly Route[]): (path: string) => string | null {
+  const known = routes.map(
+    ({ method, path }) => [new RegExp(`^${path.replaceAll(/:\w+/g, "[^/]+")}/?$`), method] as const,
+  );
+  return (path) => {
+    const methods = known.filter(([pattern]) => pattern.test(path)).map(([, method]) => method);
+    if (methods.length === 0) return null;
+    return [...new Set(methods.flatMap((method) => (method === "GET" ? [method, "HEAD"] : [method]))), "OPTIONS"].join(
+      ", ",
+    );
+  };
 }
 
 interface Answering {
@@ -119,7 +138,7 @@ async function answer({ app, transports, server, desk }: Answering, request: Req
   if (transport !== undefined) {
     return desk.handOver(request, transport.audience, () => transport.handle(request, server));
   }
-  if (method === "OPTIONS") return desk.preflight(request);
+  if (method === "OPTIONS") return desk.preflight(request, app.allowed(path) ?? "GET, HEAD, POST, OPTIONS");
   if (method !== "HEAD") return app.fetch(request);
   // HEAD is GET without the body, which Bun leaves out by itself.
   const asked = new Request(request.url, { headers: request.headers });
@@ -127,12 +146,12 @@ async function answer({ app, transports, server, desk }: Answering, request: Req
   return app.fetch(asked);
 }
 
-/** Elysia's own errors, in our terms. A body is parsed before any handler runs, and handlers throw no SyntaxError. */
-function translated(error: unknown, code: string | number): unknown {
+/** Elysia's own errors, in our terms. `allow`: what may be asked at the path; null for nothing. */
+function translated(error: unknown, code: string | number, allow: string | null): unknown {
+  if (code === "NOT_FOUND" && allow !== null) return refusedMethod(allow);
   if (code === "NOT_FOUND") return refused("NOT_FOUND", "there is no such route; GET /v1/openapi.json lists them");
   if (error instanceof Error && error.message.includes("maxRequestBodySize")) {
     return refused("BODY_TOO_LARGE", `the body is larger than ${BODY_BYTES_MAX} bytes`);
   }
-  if (code === "PARSE" || error instanceof SyntaxError) return refused("BAD_REQUEST", "the body is not valid");
   return error;
 }

@@ -63,10 +63,13 @@ test("every route says who may use it, and what changes something needs control"
   const open = routes.filter((route) => route.audience === "anyone").map((route) => route.path);
   expect(open.toSorted()).toEqual([
     "/",
+    "/api-docs/openapi.json",
     "/api/cluster/health",
     "/assets/:name",
+    "/docs",
     "/health",
     "/ready",
+    "/swagger-ui",
     "/v1/openapi.json",
   ]);
 });

@@ -19,16 +19,27 @@ const HERE = new URL("./", import.meta.url);
 /** Stands in the page where its modules are announced, so that the browser asks for all of them at once. */
 const MODULES = "<!-- modules -->";
 
-export async function readAssets(): Promise<{ readonly page: string; readonly parts: readonly Asset[] }> {
+export interface Assets {
+  /** The dashboard. */
+  readonly page: string;
+  /** The API's reference. */
+  readonly reference: string;
+  readonly parts: readonly Asset[];
+}
+
+export async function readAssets(): Promise<Assets> {
   const modules = await Promise.all((await moduleFiles()).map(readModule));
-  const announced = modules.map(({ name }) => `<link rel="modulepreload" href="/assets/${name}">`).join("\n");
+  const ofPage = modules.filter(({ name }) => !name.startsWith("reference"));
+  const announced = ofPage.map(({ name }) => `<link rel="modulepreload" href="/assets/${name}">`).join("\n");
   const parts = [
     asset("page.css", "text/css; charset=utf-8", await text("page.css")),
+    asset("reference.css", "text/css; charset=utf-8", await text("reference.css")),
     asset("icon.svg", "image/svg+xml", await text("icon.svg")),
     asset("lightweight-charts.js", SCRIPT, await chartLibrary()),
     ...modules,
   ];
-  return { page: (await text("index.html")).replace(MODULES, announced), parts };
+  const page = (await text("index.html")).replace(MODULES, announced);
+  return { page, reference: await text("reference.html"), parts };
 }
 
 const SCRIPT = "text/javascript; charset=utf-8";

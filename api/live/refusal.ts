@@ -1,4 +1,5 @@
 /** What clients of the feed are told when something that they asked for cannot be. */
+import { randomUUID } from "node:crypto";
 import { classify, type SluiceError } from "../../pipeline/errors.ts";
 import type { Log } from "../../pipeline/log.ts";
 import { publicError, refused } from "../errors.ts";
@@ -29,7 +30,7 @@ function keptText(oldest: Place | null, head: Place | null): string {
 
 /** As a message on a socket. */
 export function errorMessage({ error, ...reach }: Refusal, request: unknown, log: Log): string {
-  const { code, message, id } = publicError(error, log);
+  const { code, message, id } = publicError(error, log, randomUUID());
   return toJson({
     type: "error",
     code,

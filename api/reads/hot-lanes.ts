@@ -1,6 +1,6 @@
 /** The lanes of this host: one reader a file, opened when it is needed and again when the file was replaced. */
 import { statSync } from "node:fs";
-import { classify, Transient } from "../../pipeline/errors.ts";
+import { Transient } from "../../pipeline/errors.ts";
 import { laneOf } from "../../pipeline/shards.ts";
 import type { World } from "../../pipeline/world.ts";
 import { laneFile } from "../../storage/hot/file.ts";
@@ -29,25 +29,17 @@ export class HotLanes {
     this.world = options.world;
   }
 
-  /** The reader of a token's lane. Throws `Transient` HOT_MISSING when the lane is not here. */
+  /** The reader of a token's lane. Throws `Transient`: LANE_ELSEWHERE when only other lanes are here, HOT_MISSING when none is. */
   ofMint(mint: Uint8Array): HotReader {
     return this.reader(this.count === 1 ? 0 : laneOf(base58(mint, 0, 32), this.count));
   }
 
   /** Readers of all lanes that are here. */
   all(): HotReader[] {
-    const found: HotReader[] = [];
-    for (let lane = 0; lane < this.count; lane++) {
-      try {
-        found.push(this.reader(lane));
-      } catch (error) {
-        if (classify(error).code !== "HOT_MISSING") throw error;
-      }
-    }
-    return found;
+    return Array.from({ length: this.count }, (_, lane) => this.found(lane)).filter((reader) => reader !== null);
   }
 
-  /** Readers of all lanes. Throws `Transient` HOT_MISSING when one is not here: a part is no answer. */
+  /** Readers of all lanes. Throws as `ofMint` when one is not here: a part is no answer. */
   everyLane(): HotReader[] {
     return Array.from({ length: this.count }, (_, lane) => this.reader(lane));
   }
@@ -58,6 +50,13 @@ export class HotLanes {
   }
 
   private reader(lane: number): HotReader {
+    const found = this.found(lane);
+    if (found === null) throw this.notHere(lane);
+    return found;
+  }
+
+  /** Null when the lane has no file here. */
+  private found(lane: number): HotReader | null {
     const file = laneFile(this.folder, lane);
     const now = this.world.monotonic();
     const known = this.open.get(lane);
@@ -69,10 +68,29 @@ export class HotLanes {
       known.reader.close();
     }
     const inode = inodeOf(file);
-    if (inode === null) throw notHere(lane, file);
+    if (inode === null) return null;
     const reader = this.opened(file);
     this.open.set(lane, { reader, inode, checkedAt: now });
     return reader;
+  }
+
+  private notHere(lane: number): Transient {
+    const file = laneFile(this.folder, lane);
+    const lanes = Array.from({ length: this.count }, (_, other) => laneFile(this.folder, other));
+    if (lanes.some((other) => inodeOf(other) !== null)) {
+      return new Transient(
+        "LANE_ELSEWHERE",
+        `lane ${lane} of ${this.count} is needed for this and is not on this host: ask the API of the host that runs it`,
+        {
+          where: file,
+          hint: "Run the API where all lanes are, or one on each host behind a proxy that knows the lanes.",
+        },
+      );
+    }
+    return new Transient("HOT_MISSING", "nothing is indexed on this host yet: `sluice stages` begins", {
+      where: file,
+      hint: "Run the API on a host that runs lanes, or start `sluice stages` here.",
+    });
   }
 
   /** Throws `Fatal` LANES_CHANGED: tokens would be looked for in lanes that are not theirs. */
@@ -87,11 +105,4 @@ export class HotLanes {
 
 function inodeOf(file: string): number | null {
   return statSync(file, { throwIfNoEntry: false })?.ino ?? null;
-}
-
-function notHere(lane: number, file: string): Transient {
-  return new Transient("HOT_MISSING", `lane ${lane} is not on this host, or has not begun`, {
-    where: file,
-    hint: "Run the API on the host that runs the lane, or start `sluice stages` here.",
-  });
 }

@@ -97,8 +97,9 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
   };
   routes.push(openApi);
   const document = openApiOf(routes, version);
-  // The page is for people: it is no part of the document.
-  return [...routes, ...(await pageRoutes())];
+  // Where clients of the spinpet server look for it. Pages are for people: they are no part of the document.
+  const asBefore: Route = { ...openApi, path: "/api-docs/openapi.json", summary: "The same as /v1/openapi.json" };
+  return [...routes, asBefore, ...(await pageRoutes())];
 }
 
 /** Two faces of the same reads: `/api` as existing clients know it, and `/v1`. */

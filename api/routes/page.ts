@@ -1,4 +1,4 @@
-/** `/` and `/assets/...`: the dashboard. It may run its own scripts only, and talk to this server only. */
+/** `/`, `/docs` and `/assets/...`: the dashboard, and the API's reference. They may run their own scripts only, and talk to this server only. */
 import { type Asset, readAssets } from "../dashboard/assets.ts";
 import { refused } from "../errors.ts";
 import { text } from "../params.ts";
@@ -16,7 +16,7 @@ const POLICY = [
 ].join("; ");
 
 export async function pageRoutes(): Promise<Route[]> {
-  const { page, parts } = await readAssets();
+  const { page, reference, parts } = await readAssets();
   const byName = new Map(parts.map((part) => [part.name, part]));
   const found = (name: string): Asset => {
     const part = byName.get(name);
@@ -29,13 +29,17 @@ export async function pageRoutes(): Promise<Route[]> {
     uncounted: true,
     contentType: "text/html; charset=utf-8",
   } as const;
+  const shown = (path: string, summary: string, body: string): Route => ({
+    ...about,
+    path,
+    summary,
+    handle: () => ({ status: 200, body, headers: { "content-security-policy": POLICY } }),
+  });
   return [
-    {
-      ...about,
-      path: "/",
-      summary: "The dashboard",
-      handle: () => ({ status: 200, body: page, headers: { "content-security-policy": POLICY } }),
-    },
+    shown("/", "The dashboard", page),
+    shown("/docs", "The API's reference", reference),
+    // Where clients of the spinpet server look for it.
+    shown("/swagger-ui", "The same as /docs", reference),
     route({
       ...about,
       path: "/assets/:name",

@@ -12,24 +12,27 @@ const Lag = t.Object({
   headSeconds: t.Union([t.Number(), t.Null()], { description: "seconds between block time and now" }),
   headBlocks: t.Union([t.Integer(), t.Null()], { description: "the same in slots of 0.4 s" }),
 });
-const Unit = t.Object({
-  unit: t.String(),
-  stage: t.String(),
-  source: t.String(),
-  node: t.String(),
-  state: t.String(),
-  since: t.Integer({ description: "ms since the Unix epoch" }),
-  position: Ref,
-  finalSlot: t.Integer(),
-  blockTime: t.Integer({ description: "Unix seconds; 0 before the first block" }),
-  lag: Lag,
-  busy: t.Number({ description: "share of the last second at work, 0 to 1" }),
-  blocked: t.Boolean({ description: "waiting for room in a full stream" }),
-  ended: t.Boolean(),
-  metrics: t.Record(t.String(), t.Number(), { description: "counters since the process started; times in ms" }),
-  errors: t.Array(t.Record(t.String(), t.Unknown())),
-  details: t.Record(t.String(), t.Unknown()),
-});
+const Unit = t.Object(
+  {
+    unit: t.String(),
+    stage: t.String(),
+    source: t.String(),
+    node: t.String(),
+    state: t.String(),
+    since: t.Integer({ description: "ms since the Unix epoch" }),
+    position: Ref,
+    finalSlot: t.Integer(),
+    blockTime: t.Integer({ description: "Unix seconds; 0 before the first block" }),
+    lag: Lag,
+    busy: t.Number({ description: "share of the last second at work, 0 to 1" }),
+    blocked: t.Boolean({ description: "waiting for room in a full stream" }),
+    ended: t.Boolean(),
+    metrics: t.Record(t.String(), t.Number(), { description: "counters since the process started; times in ms" }),
+    errors: t.Array(t.Record(t.String(), t.Unknown())),
+    details: t.Record(t.String(), t.Unknown()),
+  },
+  { title: "Unit" },
+);
 const Node = t.Object({
   node: t.String(),
   host: t.String(),
@@ -40,19 +43,22 @@ const Node = t.Object({
   stages: t.Array(t.String()),
   rssBytes: t.Integer(),
 });
-const Stages = t.Object({
-  at: t.Integer({ description: "ms since the Unix epoch" }),
-  source: t.String(),
-  wanted: t.Boolean(),
-  running: t.Boolean(),
-  startedAt: t.Union([t.Integer(), t.Null()]),
-  uptime: t.Integer({ description: "ms" }),
-  lastBlock: t.Integer(),
-  totalBlocks: t.Integer(),
-  limiter: t.Object({ stage: t.String(), unit: t.Union([t.String(), t.Null()]), reason: t.String() }),
-  units: t.Array(Unit),
-  nodes: t.Array(Node),
-});
+const Stages = t.Object(
+  {
+    at: t.Integer({ description: "ms since the Unix epoch" }),
+    source: t.String(),
+    wanted: t.Boolean(),
+    running: t.Boolean(),
+    startedAt: t.Union([t.Integer(), t.Null()]),
+    uptime: t.Integer({ description: "ms" }),
+    lastBlock: t.Integer(),
+    totalBlocks: t.Integer(),
+    limiter: t.Object({ stage: t.String(), unit: t.Union([t.String(), t.Null()]), reason: t.String() }),
+    units: t.Array(Unit),
+    nodes: t.Array(Node),
+  },
+  { title: "Stages" },
+);
 
 /** Names one source of several. */
 export const SourceParam = optional(

@@ -231,7 +231,7 @@ function dashboard(chromium: string): void {
     });
     await page.getByRole("button", { name: "Stop…" }).click();
     await page.getByRole("button", { name: "Stop", exact: true }).click();
-    await waitForText(page, "dialog [role=alert]", "a token is needed (TOKEN_NEEDED)");
+    await waitForText(page, "dialog [role=alert]", "A token is needed (TOKEN_NEEDED)");
     await page.getByLabel("Token with the scope control").fill("slc_test");
     await page.keyboard.press("Enter");
     await page.locator("dialog").waitFor({ state: "hidden" });

@@ -1,7 +1,7 @@
 /** The pipeline as a picture: what each part does now, where blocks flow, and which part holds the others back. */
 import { h, setAttribute, setText } from "./dom.ts";
 import { count, rate } from "./format.ts";
-import { type Part as Panel, panel } from "./panel.ts";
+import { type Part as Panel, panel, sentence } from "./panel.ts";
 import { type Part, type PartName, partsOf } from "./pipeline-model.ts";
 import type { Store } from "./store.ts";
 
@@ -42,7 +42,8 @@ export function pipelinePanel(store: Store): Panel {
     show({ answer, samples }) {
       for (const part of partsOf(answer, samples)) boxes.get(part.name)!.update(part);
       const { stage, unit, reason } = answer.limiter;
-      setText(limiter, stage === "none" ? sentence(reason) : `Limited by ${unit ?? stage}: ${reason}`);
+      const remedy = answer.units.length === 0 ? ". `sluice stages` starts them." : "";
+      setText(limiter, stage === "none" ? sentence(reason) + remedy : `Limited by ${unit ?? stage}: ${reason}`);
       setAttribute(limiter, "data-limited", String(stage !== "none" && stage !== "source"));
     },
   });
@@ -98,8 +99,4 @@ function box(name: PartName) {
 
 function lagText(blocks: number): string {
   return blocks === 0 ? "in step" : `${count(blocks)} behind`;
-}
-
-function sentence(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }

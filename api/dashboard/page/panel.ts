@@ -23,6 +23,9 @@ export interface Part {
   readonly stop: () => void;
 }
 
+/** Where no hot store is: that is how every deployment begins. */
+const NOT_BEGUN = "Nothing is indexed here yet. It appears by itself once `sluice stages` runs.";
+
 let panels = 0;
 
 export function panel<T>(options: PanelOptions<T>): Part {
@@ -40,14 +43,16 @@ export function panel<T>(options: PanelOptions<T>): Part {
   const stop = resource.watch(() => {
     const { data, error, at } = resource.current;
     const freshness = resource.freshness;
-    const nothing = data === null ? null : (empty?.(data) ?? null);
-    setAttribute(element, "data-state", nothing !== null && freshness === "ready" ? "empty" : freshness);
+    const isToCome = error instanceof Problem && error.code === "HOT_MISSING";
+    const nothing = data === null ? (isToCome ? NOT_BEGUN : null) : (empty?.(data) ?? null);
+    const isEmpty = nothing !== null && (freshness === "ready" || data === null);
+    setAttribute(element, "data-state", isEmpty ? "empty" : freshness);
     setAttribute(element, "aria-busy", freshness === "loading" ? "true" : null);
     skeleton.hidden = freshness !== "loading";
     body.hidden = data === null || nothing !== null;
     trouble.hidden = freshness !== "error" && nothing === null;
-    retry.hidden = freshness !== "error";
-    setText(message, data === null ? explain(error) : (nothing ?? ""));
+    retry.hidden = freshness !== "error" || isEmpty;
+    setText(message, nothing ?? (data === null ? explain(error) : ""));
     setText(age, freshness === "stale" ? `${ago((Date.now() - at) / 1000)} old` : "");
     age.title = error === null ? "" : explain(error);
     if (data !== null && data !== shown && nothing === null) show(data);
@@ -59,7 +64,12 @@ export function panel<T>(options: PanelOptions<T>): Part {
 /** An error for the eyes of people. */
 export function explain(error: Error | null): string {
   if (error === null) return "";
-  return error instanceof Problem && error.status !== 0 ? `${error.message} (${error.code})` : error.message;
+  return error instanceof Problem && error.status !== 0 ? `${sentence(error.message)} (${error.code})` : error.message;
+}
+
+/** With a capital letter at its beginning. */
+export function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }
 
 export function group(element: HTMLElement, parts: readonly Part[]): Part {

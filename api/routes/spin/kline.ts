@@ -22,16 +22,19 @@ const interval: Param<KlineInterval> = {
   },
 };
 
-const Kline = t.Object({
-  time: t.Integer({ description: "start, Unix seconds" }),
-  open: t.Number({ description: "SOL per token" }),
-  high: t.Number(),
-  low: t.Number(),
-  close: t.Number(),
-  volume: t.Number({ description: "SOL swapped" }),
-  is_final: t.Boolean({ description: "it will not change any more" }),
-  update_count: t.Integer({ description: "trades folded in" }),
-});
+const Kline = t.Object(
+  {
+    time: t.Integer({ description: "start, Unix seconds" }),
+    open: t.Number({ description: "SOL per token" }),
+    high: t.Number(),
+    low: t.Number(),
+    close: t.Number(),
+    volume: t.Number({ description: "SOL swapped" }),
+    is_final: t.Boolean({ description: "it will not change any more" }),
+    update_count: t.Integer({ description: "trades folded in" }),
+  },
+  { title: "SpinpetKline" },
+);
 
 export function klineRoutes(reads: TokenReads): Route[] {
   return [

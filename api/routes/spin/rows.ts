@@ -54,27 +54,30 @@ export type UriDataOf = (mint: Row) => UriData;
 const text = t.Union([t.String(), t.Null()]);
 const whole = t.Union([t.Integer(), t.Null()]);
 
-export const OrderSchema = t.Object({
-  order_type: t.Integer({ description: "1 long, 2 short" }),
-  mint: t.String(),
-  user: t.String(),
-  lock_lp_start_price: t.String(),
-  lock_lp_end_price: t.String(),
-  lock_lp_sol_amount: t.Integer(),
-  lock_lp_token_amount: t.Integer(),
-  start_time: t.Integer(),
-  end_time: t.Integer(),
-  margin_sol_amount: t.Integer(),
-  borrow_amount: t.Integer(),
-  position_asset_amount: t.Integer(),
-  borrow_fee: t.Integer(),
-  order_pda: t.String(),
-  latest_price: text,
-  latest_trade_time: whole,
-  name: text,
-  symbol: text,
-  image: text,
-});
+export const OrderSchema = t.Object(
+  {
+    order_type: t.Integer({ description: "1 long, 2 short" }),
+    mint: t.String(),
+    user: t.String(),
+    lock_lp_start_price: t.String(),
+    lock_lp_end_price: t.String(),
+    lock_lp_sol_amount: t.Integer(),
+    lock_lp_token_amount: t.Integer(),
+    start_time: t.Integer(),
+    end_time: t.Integer(),
+    margin_sol_amount: t.Integer(),
+    borrow_amount: t.Integer(),
+    position_asset_amount: t.Integer(),
+    borrow_fee: t.Integer(),
+    order_pda: t.String(),
+    latest_price: text,
+    latest_trade_time: whole,
+    name: text,
+    symbol: text,
+    image: text,
+  },
+  { title: "SpinpetOrder" },
+);
 
 /** An order with what is known of its token. */
 export function orderBody(order: Row, mint: Row | null, uriDataOf: UriDataOf) {
@@ -102,32 +105,35 @@ export function orderBody(order: Row, mint: Row | null, uriDataOf: UriDataOf) {
   };
 }
 
-export const DetailSchema = t.Object({
-  mint_account: t.String(),
-  payer: text,
-  curve_account: text,
-  pool_token_account: text,
-  pool_sol_account: text,
-  fee_recipient: text,
-  base_fee_recipient: text,
-  params_account: text,
-  name: text,
-  symbol: text,
-  uri: text,
-  swap_fee: whole,
-  borrow_fee: whole,
-  fee_discount_flag: whole,
-  create_timestamp: whole,
-  latest_price: text,
-  latest_trade_time: whole,
-  total_sol_amount: t.Integer(),
-  total_margin_sol_amount: t.Integer(),
-  total_force_liquidations: t.Integer(),
-  total_close_profit: t.Integer(),
-  created_by: text,
-  last_updated_at: text,
-  uri_data: t.Union([t.Record(t.String(), t.Unknown()), t.Null()]),
-});
+export const DetailSchema = t.Object(
+  {
+    mint_account: t.String(),
+    payer: text,
+    curve_account: text,
+    pool_token_account: text,
+    pool_sol_account: text,
+    fee_recipient: text,
+    base_fee_recipient: text,
+    params_account: text,
+    name: text,
+    symbol: text,
+    uri: text,
+    swap_fee: whole,
+    borrow_fee: whole,
+    fee_discount_flag: whole,
+    create_timestamp: whole,
+    latest_price: text,
+    latest_trade_time: whole,
+    total_sol_amount: t.Integer(),
+    total_margin_sol_amount: t.Integer(),
+    total_force_liquidations: t.Integer(),
+    total_close_profit: t.Integer(),
+    created_by: text,
+    last_updated_at: text,
+    uri_data: t.Union([t.Record(t.String(), t.Unknown()), t.Null()]),
+  },
+  { title: "SpinpetDetail" },
+);
 
 export function detailBody(mint: Row, uriDataOf: UriDataOf) {
   const createdBy = addressText(mint["created_by"]);

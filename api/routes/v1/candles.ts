@@ -12,22 +12,25 @@ const CANDLES_MAX = 5_000;
 const INTERVALS = Object.keys(CANDLE_SECONDS) as CandleInterval[];
 const TIME = { min: 0, max: 253_402_300_799, default: 0 };
 
-const Candles = t.Object({
-  mint: t.String(),
-  interval: t.String(),
-  columns: t.Array(t.String(), { description: "what the numbers of a row are" }),
-  rows: t.Array(t.Array(t.Number()), {
-    description:
-      "oldest first: start (Unix seconds), open, high, low, close (SOL per token), volume (SOL), trades. Numbers carry " +
-      "all their digits: exact for who reads them as decimals.",
-  }),
-  final_time: t.Union([t.Integer(), t.Null()], {
-    description: "candles that ended by this time (Unix seconds) will not change",
-  }),
-  next_to: t.Union([t.Integer(), t.Null()], {
-    description: "there are older ones: ask for them with `to` set to this",
-  }),
-});
+const Candles = t.Object(
+  {
+    mint: t.String(),
+    interval: t.String(),
+    columns: t.Array(t.String(), { description: "what the numbers of a row are" }),
+    rows: t.Array(t.Array(t.Number()), {
+      description:
+        "oldest first: start (Unix seconds), open, high, low, close (SOL per token), volume (SOL), trades. Numbers carry " +
+        "all their digits: exact for who reads them as decimals.",
+    }),
+    final_time: t.Union([t.Integer(), t.Null()], {
+      description: "candles that ended by this time (Unix seconds) will not change",
+    }),
+    next_to: t.Union([t.Integer(), t.Null()], {
+      description: "there are older ones: ask for them with `to` set to this",
+    }),
+  },
+  { title: "Candles" },
+);
 
 export function candleRoutes(reads: TokenReads): Route[] {
   return [

@@ -8,34 +8,40 @@ import { ok, type Route, route } from "../route.ts";
 const RANGES_MAX = 50;
 
 const Nullable = (description: string) => t.Union([t.Integer(), t.Null()], { description });
-const Dataset = t.Object({
-  dataset: t.String(),
-  files: t.Integer(),
-  rows: t.Integer(),
-  bytes: t.Integer(),
-  from_time: Nullable("block time of the oldest row, Unix seconds"),
-  to_time: Nullable("block time of the newest row, Unix seconds"),
-  covered_slots: t.Integer({ description: "slots in all ranges together" }),
-  range_count: t.Integer({ description: "1: no gap between the first slot covered and the last" }),
-  ranges: t.Array(t.Tuple([t.Integer(), t.Integer()]), {
-    description: `slots covered, with rows or without: first and last of each range; the newest ${RANGES_MAX}`,
-  }),
-});
-const Lake = t.Object({
-  head: t.Union([t.Object({ entry: t.Integer(), sha256: t.String() }), t.Null()], {
-    description: "the manifest's last entry; null for an empty lake",
-  }),
-  lineages: t.Array(
-    t.Object({
-      kind: t.String(),
-      source: t.String(),
-      dataset: t.String(),
-      entry: t.Integer({ description: "its last one" }),
-      slot: t.Integer({ description: "up to which it has come" }),
+const Dataset = t.Object(
+  {
+    dataset: t.String(),
+    files: t.Integer(),
+    rows: t.Integer(),
+    bytes: t.Integer(),
+    from_time: Nullable("block time of the oldest row, Unix seconds"),
+    to_time: Nullable("block time of the newest row, Unix seconds"),
+    covered_slots: t.Integer({ description: "slots in all ranges together" }),
+    range_count: t.Integer({ description: "1: no gap between the first slot covered and the last" }),
+    ranges: t.Array(t.Array(t.Integer(), { minItems: 2, maxItems: 2 }), {
+      description: `slots covered, with rows or without: first and last of each range; the newest ${RANGES_MAX}`,
     }),
-  ),
-  datasets: t.Array(Dataset),
-});
+  },
+  { title: "LakeDataset" },
+);
+const Lake = t.Object(
+  {
+    head: t.Union([t.Object({ entry: t.Integer(), sha256: t.String() }), t.Null()], {
+      description: "the manifest's last entry; null for an empty lake",
+    }),
+    lineages: t.Array(
+      t.Object({
+        kind: t.String(),
+        source: t.String(),
+        dataset: t.String(),
+        entry: t.Integer({ description: "its last one" }),
+        slot: t.Integer({ description: "up to which it has come" }),
+      }),
+    ),
+    datasets: t.Array(Dataset),
+  },
+  { title: "Lake" },
+);
 
 export function lakeRoutes(stores: StoreReads): Route[] {
   return [

@@ -10,21 +10,24 @@ import { addressText, placeBody } from "./shapes.ts";
 /** Bytes of a payload that are told; `sluice sql` has them all. */
 const PREVIEW_BYTES = 64;
 
-const Payload = t.Object({
-  slot: t.Integer(),
-  time: t.Integer({ description: "Unix seconds" }),
-  tx_index: t.Integer(),
-  event_index: t.Integer(),
-  signature: t.String(),
-  instruction_path: t.String(),
-  ordinal: t.Integer(),
-  program: t.Union([t.String(), t.Null()]),
-  reason: t.String({ description: "unknown_length, bad_value, bytes_left_over, truncated_payload or bad_block" }),
-  detail: t.String(),
-  discriminator: t.Union([t.String(), t.Null()], { description: "hex" }),
-  payload_bytes: t.Integer(),
-  payload_start: t.String({ description: `hex of the first ${PREVIEW_BYTES} bytes` }),
-});
+const Payload = t.Object(
+  {
+    slot: t.Integer(),
+    time: t.Integer({ description: "Unix seconds" }),
+    tx_index: t.Integer(),
+    event_index: t.Integer(),
+    signature: t.String(),
+    instruction_path: t.String(),
+    ordinal: t.Integer(),
+    program: t.Union([t.String(), t.Null()]),
+    reason: t.String({ description: "unknown_length, bad_value, bytes_left_over, truncated_payload or bad_block" }),
+    detail: t.String(),
+    discriminator: t.Union([t.String(), t.Null()], { description: "hex" }),
+    payload_bytes: t.Integer(),
+    payload_start: t.String({ description: `hex of the first ${PREVIEW_BYTES} bytes` }),
+  },
+  { title: "QuarantinedPayload" },
+);
 
 export function quarantineRoutes(stores: StoreReads): Route[] {
   return [

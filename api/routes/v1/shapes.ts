@@ -47,40 +47,46 @@ export function pageBody<T>(
   return { data: entries.map(shape), next_cursor: next, ...standingBody(standing) };
 }
 
-export const Mint = t.Object({
-  mint: Address,
-  name: Nullable(t.String()),
-  symbol: Nullable(t.String()),
-  uri: Nullable(t.String()),
-  metadata: Nullable(t.Record(t.String(), t.Unknown(), { description: "what `uri` says, once it was fetched" })),
-  created_by: Nullable(Address),
-  created_at: Nullable(Seconds),
-  first_slot: t.Integer(),
-  price: Nullable(Price),
-  latest_trade_at: Nullable(Seconds),
-  swap_fee: Nullable(t.Integer({ description: "1/100000" })),
-  borrow_fee: Nullable(t.Integer({ description: "1/100000" })),
-  fee_discount_flag: Nullable(t.Integer()),
-  curve_account: Nullable(Address),
-  pool_token_account: Nullable(Address),
-  pool_sol_account: Nullable(Address),
-  fee_recipient: Nullable(Address),
-  base_fee_recipient: Nullable(Address),
-  params_account: Nullable(Address),
-  total_sol_amount: Amount,
-  total_margin_sol_amount: Amount,
-  total_force_liquidations: Amount,
-  total_close_profit: Amount,
-  updated_at: Seconds,
-});
+export const Mint = t.Object(
+  {
+    mint: Address,
+    name: Nullable(t.String()),
+    symbol: Nullable(t.String()),
+    uri: Nullable(t.String()),
+    metadata: Nullable(t.Record(t.String(), t.Unknown(), { description: "what `uri` says, once it was fetched" })),
+    created_by: Nullable(Address),
+    created_at: Nullable(Seconds),
+    first_slot: t.Integer(),
+    price: Nullable(Price),
+    latest_trade_at: Nullable(Seconds),
+    swap_fee: Nullable(t.Integer({ description: "1/100000" })),
+    borrow_fee: Nullable(t.Integer({ description: "1/100000" })),
+    fee_discount_flag: Nullable(t.Integer()),
+    curve_account: Nullable(Address),
+    pool_token_account: Nullable(Address),
+    pool_sol_account: Nullable(Address),
+    fee_recipient: Nullable(Address),
+    base_fee_recipient: Nullable(Address),
+    params_account: Nullable(Address),
+    total_sol_amount: Amount,
+    total_margin_sol_amount: Amount,
+    total_force_liquidations: Amount,
+    total_close_profit: Amount,
+    updated_at: Seconds,
+  },
+  { title: "Mint" },
+);
 
-export const Ranked = t.Composite([
-  Mint,
-  t.Object({
-    trades_1h: t.Integer({ description: "in the hour up to the newest block" }),
-    volume_24h: Amount,
-  }),
-]);
+export const Ranked = t.Composite(
+  [
+    Mint,
+    t.Object({
+      trades_1h: t.Integer({ description: "in the hour up to the newest block" }),
+      volume_24h: Amount,
+    }),
+  ],
+  { title: "RankedMint" },
+);
 
 /** What a token's `uri` says, as far as it is known. */
 export type MetadataOf = (row: Row) => Readonly<Record<string, unknown>> | null;
@@ -128,16 +134,19 @@ const PLACE = {
   ordinal: t.Integer(),
 };
 
-export const Trade = t.Object({
-  ...PLACE,
-  mint: Address,
-  kind: t.String({ description: "the event it came from" }),
-  user: Address,
-  is_buy: Nullable(t.Boolean({ description: "null where the event is not a swap" })),
-  base_amount: Nullable(Amount),
-  quote_amount: Nullable(Amount),
-  price: Price,
-});
+export const Trade = t.Object(
+  {
+    ...PLACE,
+    mint: Address,
+    kind: t.String({ description: "the event it came from" }),
+    user: Address,
+    is_buy: Nullable(t.Boolean({ description: "null where the event is not a swap" })),
+    base_amount: Nullable(Amount),
+    quote_amount: Nullable(Amount),
+    price: Price,
+  },
+  { title: "Trade" },
+);
 
 export function tradeBody(row: Row): Static<typeof Trade> {
   return {
@@ -152,22 +161,25 @@ export function tradeBody(row: Row): Static<typeof Trade> {
   };
 }
 
-export const Order = t.Object({
-  order: Address,
-  mint: Address,
-  user: Address,
-  side: t.Union([t.Literal("long"), t.Literal("short")]),
-  start_price: Price,
-  end_price: Price,
-  locked_sol: Amount,
-  locked_tokens: Amount,
-  opened_at: Seconds,
-  due_at: Seconds,
-  margin_sol: Amount,
-  borrowed: Amount,
-  position: Amount,
-  borrow_fee: t.Integer({ description: "1/100000" }),
-});
+export const Order = t.Object(
+  {
+    order: Address,
+    mint: Address,
+    user: Address,
+    side: t.Union([t.Literal("long"), t.Literal("short")]),
+    start_price: Price,
+    end_price: Price,
+    locked_sol: Amount,
+    locked_tokens: Amount,
+    opened_at: Seconds,
+    due_at: Seconds,
+    margin_sol: Amount,
+    borrowed: Amount,
+    position: Amount,
+    borrow_fee: t.Integer({ description: "1/100000" }),
+  },
+  { title: "Order" },
+);
 
 export function orderBody(row: Row): Static<typeof Order> {
   return {
@@ -188,12 +200,15 @@ export function orderBody(row: Row): Static<typeof Order> {
   };
 }
 
-export const Event = t.Object({
-  ...PLACE,
-  mint: Nullable(Address),
-  event: t.String({ description: "dataset of the event" }),
-  fields: t.Record(t.String(), t.Unknown(), { description: "the event's own columns; wide integers are text" }),
-});
+export const Event = t.Object(
+  {
+    ...PLACE,
+    mint: Nullable(Address),
+    event: t.String({ description: "dataset of the event" }),
+    fields: t.Record(t.String(), t.Unknown(), { description: "the event's own columns; wide integers are text" }),
+  },
+  { title: "Event" },
+);
 
 const COMMON = new Set(EVENT_COLUMNS.map((column) => column.name));
 

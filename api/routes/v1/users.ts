@@ -1,4 +1,4 @@
-/** `/v1/users/:user`: what is open for a user, and what has happened to them. */
+/** `/v1/users/:user`: the orders that are open for a user, and what has happened to them. */
 import { Type as t } from "@sinclair/typebox";
 import { afterEvent, afterOffset, eventCursor, offsetCursor } from "../../cursor.ts";
 import { address, choice, integer, optional } from "../../params.ts";
@@ -12,19 +12,22 @@ const mint = optional(address("of this token only"));
 const limit = integer("entries of a page", { min: 1, max: 500, default: 50 });
 const order = choice("newest or oldest first", ["desc", "asc"], "desc");
 
-const History = t.Object({
-  slot: t.Integer(),
-  time: t.Integer({ description: "Unix seconds" }),
-  tx_index: t.Integer(),
-  event_index: t.Integer(),
-  signature: t.String(),
-  instruction_path: t.String(),
-  ordinal: t.Integer(),
-  user: t.String({ description: "owner of the order, or payer where no order is concerned" }),
-  mint: t.String(),
-  event: t.String({ description: "dataset of the event" }),
-  fields: t.Union([t.Record(t.String(), t.Unknown()), t.Null()], { description: "the event's own columns" }),
-});
+const History = t.Object(
+  {
+    slot: t.Integer(),
+    time: t.Integer({ description: "Unix seconds" }),
+    tx_index: t.Integer(),
+    event_index: t.Integer(),
+    signature: t.String(),
+    instruction_path: t.String(),
+    ordinal: t.Integer(),
+    user: t.String({ description: "owner of the order, or payer where no order is concerned" }),
+    mint: t.String(),
+    event: t.String({ description: "dataset of the event" }),
+    fields: t.Union([t.Record(t.String(), t.Unknown()), t.Null()], { description: "the event's own columns" }),
+  },
+  { title: "UserEvent" },
+);
 
 export function userRoutes(reads: TokenReads): Route[] {
   const version = () => reads.version(null);
@@ -50,7 +53,8 @@ export function userRoutes(reads: TokenReads): Route[] {
     route({
       method: "GET",
       path: "/v1/users/:user/events",
-      summary: "Events that concern a user in chain order, as far back as the hot store keeps them",
+      summary:
+        "What happened to a user's orders, in chain order, as far back as the hot store keeps it. Plain swaps are not among it: ask /api/query for trades",
       audience: "read",
       params: { user, mint, order, limit, cursor: eventCursor },
       answers: { 200: listed(History) },
