@@ -109,7 +109,8 @@ function dashboard(chromium: string): void {
   });
 
   test("rates follow the reports, and what is in trouble stands out", async () => {
-    const page = await look("/");
+    // Of `/health`, as long as a unit has failed.
+    const page = await look("/", {}, (message) => /status of 503/.test(message));
     await waitForText(page, ".part-ingest .state", "running");
     const steady = setInterval(() => ground.report(25), 300);
     try {
