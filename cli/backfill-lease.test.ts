@@ -17,7 +17,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => nats.dispose(), 300_000);
 
-const config = loadConfig({ flags: { "lease.ttlMs": 2_000 } }).values;
+const config = loadConfig({ flags: { "lease.ttlMs": 4_000 } }).values;
 const of = (source: string) => ({ world: systemWorld, control, config, source });
 const never = new AbortController().signal;
 
@@ -41,6 +41,6 @@ test("a second one is refused while the first is at work; then it may; another s
 }, 300_000);
 
 test("the right of one that was killed runs out", async () => {
-  await control.leases(2_000).create("backfill.c", new TextEncoder().encode("gone"));
+  await control.leases(4_000).create("backfill.c", new TextEncoder().encode("gone"));
   expect(await onlyOne(of("c"), never, async () => "next")).toBe("next");
 }, 300_000);

@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => nats.dispose(), 300_000);
 
-const TTL_MS = 2_000;
+const TTL_MS = 4_000;
 
 /** A stream that is open until it is stopped. */
 function open(holder: string, endpoint: string, maxStreams = 2) {

@@ -18,7 +18,8 @@ const ground = useGround();
 const server = new S3Server();
 afterAll(() => server.stop());
 
-const SETTINGS = ["lanes=2", "lease.ttlMs=2000", "archive.rollSeconds=10"];
+/** A lease that a busy machine lost would open a second session. */
+const SETTINGS = ["lanes=2", "lease.ttlMs=10000", "archive.rollSeconds=10"];
 const fileOf = (lane: number) => laneFile(ground.path("data", "hot"), lane);
 const flags = (market: Market) => [...market.settings(), ...market.whole].flatMap((setting) => ["--set", setting]);
 
@@ -128,7 +129,7 @@ test("a host with an empty folder joins: a lake in a bucket and a NATS elsewhere
   const nats = await startNatsServer(ground, ['jetstream { store_dir: "%store" }']);
   const lake = [`lake.url=s3://cold/lake`, `lake.s3.endpoint=${server.url}`, "lake.s3.createBucket=true"];
   const keys = ["lake.s3.accessKeyId=a", "lake.s3.secretAccessKey=b"];
-  const settings = [...SETTINGS, `nats.url=${nats.url}`, ...lake, ...keys];
+  const settings = [...SETTINGS, "lease.ttlMs=2000", `nats.url=${nats.url}`, ...lake, ...keys];
   const market = await Market.open(ground, { blocks: 420, seed: 43, blocksPerSecond: 100, settings });
   const first = market.start();
   await market.unit("archive.main", "with files in the bucket", ({ details }) => {
