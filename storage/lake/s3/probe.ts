@@ -64,8 +64,8 @@ async function ensureBucket(
     return false;
   } catch (error) {
     const { code, status } = answerOf(error);
-    // Whoever may read and write objects need not be allowed to ask for the bucket.
-    if (status === 403 && !/Invalid|Signature|Token/.test(code)) return false;
+    // Whoever may read and write objects need not be allowed to ask for the bucket; and why a HEAD is wrong only the next request says.
+    if (status === 400 || (status === 403 && !/Invalid|Signature|Token/.test(code))) return false;
     if (status !== 404) throw error;
   }
   if (!createBucket) throw s3Error({ name: "NoSuchBucket", $metadata: { httpStatusCode: 404 } }, `s3://${bucket}`);

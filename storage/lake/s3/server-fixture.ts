@@ -13,6 +13,8 @@ interface Stored {
 export interface S3ServerOptions {
   /** Honour `If-None-Match: *`. Default true. */
   readonly conditional?: boolean;
+  /** Requests that are signed for another are refused. */
+  readonly region?: string;
   readonly tls?: { readonly key: string; readonly cert: string };
   /** Keys of a page of a listing. */
   readonly pageKeys?: number;
@@ -53,7 +55,7 @@ export class S3Server {
     const body = new Uint8Array(await request.arrayBuffer());
     const { bucket, key } = placeOf(url, request.headers.get("host") ?? "");
     this.requests.push(`${request.method} ${bucket}/${key}`);
-    const refusal = refusalOf(request, body);
+    const refusal = refusalOf(request, body, this.o.region);
     if (refusal !== null) return refusal;
     const objects = this.buckets.get(bucket);
     if (key === "" && request.method === "PUT") return this.create(bucket);
@@ -132,10 +134,13 @@ function placeOf(url: URL, host: string): { bucket: string; key: string } {
   return slash < 0 ? { bucket: path, key: "" } : { bucket: path.slice(0, slash), key: path.slice(slash + 1) };
 }
 
-function refusalOf(request: Request, body: Uint8Array): Response | null {
-  const signature = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/\d{8}\//.exec(request.headers.get("authorization") ?? "");
+function refusalOf(request: Request, body: Uint8Array, region?: string): Response | null {
+  const scope = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/\d{8}\/([^/]+)\//;
+  const signature = scope.exec(request.headers.get("authorization") ?? "");
   if (signature === null) return failure(403, "AccessDenied", request.method);
   if (signature[1] === "unknown") return failure(403, "InvalidAccessKeyId", request.method);
+  if (region !== undefined && signature[2] !== region)
+    return failure(400, "AuthorizationHeaderMalformed", request.method);
   const declared = request.headers.get("x-amz-content-sha256") ?? "";
   const wrong = /^[0-9a-f]{64}$/.test(declared) && declared !== sha256Of(body);
   return wrong ? failure(400, "XAmzContentSHA256Mismatch", request.method) : null;

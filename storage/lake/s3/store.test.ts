@@ -112,6 +112,19 @@ describe("the probe", () => {
   });
 });
 
+test("the probe says that it is the wrong region, which a HEAD cannot", async () => {
+  const far = new S3Server({ region: "eu-north-9" });
+  far.buckets.set("far-away", new Map());
+  const bucket = parseBucketUrl("s3://far-away");
+  const options = { ...TEST_S3, endpoint: far.url, bucket, world: HASTY, createBucket: false };
+  await expect(probeBucket(options)).rejects.toMatchObject({
+    ...{ kind: "fatal", code: "LAKE_S3_CREDENTIALS" },
+    hint: expect.stringContaining("lake.s3.region"),
+  });
+  expect(await probeBucket({ ...options, region: "eu-north-9" })).toEqual({ created: false, conditionalWrites: true });
+  await far.stop();
+});
+
 describe("the way to the bucket", () => {
   test("names the bucket in the path or in the host", async () => {
     const asked = async (changes: Partial<S3Options>): Promise<string> => {
