@@ -139,7 +139,8 @@ export interface SwapSide {
 
 /**
  * Price of one whole base token in whole quote tokens: a field that is already an integer multiple of 1e-28, or the ratio
- * of two unsigned fields in base units of the given decimals, rounded down.
+ * of two unsigned fields in base units of the given decimals, rounded down. `baseMint` names the base token where those of its
+ * decimals count that the transaction's token balances tell; `baseDecimals` is then for where they do not.
  */
 export type PriceMapping =
   | string
@@ -148,6 +149,8 @@ export type PriceMapping =
       readonly base: string;
       readonly quoteDecimals: number;
       readonly baseDecimals: number;
+      /** A field, or `accounts.NAME`. */
+      readonly baseMint?: string;
     };
 
 /** Dataset of an event: its name without a trailing "Event", in snake_case, unless it names another. */

@@ -51,7 +51,7 @@ export interface UintField {
 type Side = boolean | { readonly leaf: number; readonly buy: number } | null;
 
 /** A leaf that is the price already, or how to compute it; null when there is none. */
-type Price = UintField | ((bytes: Uint8Array) => bigint | null);
+type Price = UintField | ((bytes: Uint8Array, around: Surroundings) => bigint | null);
 
 class LayoutTrade implements TradeWriter {
   readonly mint = null;
@@ -83,7 +83,7 @@ class LayoutTrade implements TradeWriter {
     if (this.quoteMint >= 0 && !isSol({ in: bytes, at: this.layout.at[this.quoteMint]! })) return false;
     if (!this.user(bytes, around, this.foundUser)) return false;
     if (typeof this.price !== "function") return this.layout.at[this.price.leaf] !== ABSENT;
-    this.computed = this.price(bytes);
+    this.computed = this.price(bytes, around);
     return this.computed !== null;
   }
 
@@ -149,12 +149,15 @@ function priceOf(layout: Layout, mapping: PriceMapping, fields: FieldFinder): Pr
   if (typeof mapping === "string") return fields.uint(mapping, 16);
   const quote = fields.uint(mapping.quote, 16);
   const base = fields.uint(mapping.base, 16);
-  const up = PRICE_SCALE * 10n ** BigInt(mapping.baseDecimals);
+  const mint = mapping.baseMint === undefined ? null : fields.address(mapping.baseMint);
+  const found: Found = { in: new Uint8Array(ADDRESS_BYTES), at: 0 };
   const down = 10n ** BigInt(mapping.quoteDecimals);
-  return (bytes) => {
+  return (bytes, around) => {
     const quoteUnits = readUint(layout, quote, bytes);
     const baseUnits = readUint(layout, base, bytes);
     if (quoteUnits === null || baseUnits === null || baseUnits === 0n) return null;
+    const told = mint?.(bytes, around, found) === true ? around.decimals(found) : null;
+    const up = PRICE_SCALE * 10n ** BigInt(told ?? mapping.baseDecimals);
     const price = (quoteUnits * up) / (baseUnits * down);
     return price < U128_END ? price : null;
   };

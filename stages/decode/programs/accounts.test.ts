@@ -5,7 +5,15 @@
 import { describe, expect, test } from "bun:test";
 import bs58 from "bs58";
 import { WRAPPED_SOL } from "../address-source.ts";
-import { concat, type FixtureTransaction, keyOf, littleEndian } from "../block-fixture.ts";
+import {
+  concat,
+  type FixtureTransaction,
+  keyOf,
+  littleEndian,
+  messageField,
+  textField,
+  varintField,
+} from "../block-fixture.ts";
 import type { ProgramSpec } from "../program.ts";
 import { anchorHash, discriminatorOf } from "../program-decoder.ts";
 import { decodeTransactions } from "../stage-fixture.ts";
@@ -121,6 +129,20 @@ test.each([
   const { rows, health } = decodeTransactions({ programs: [program] }, txs);
   expect(rows[dataset]!.map((row) => row["track_volume"])).toEqual([null, true]);
   expect(health.programs[program.name]!.datasets[dataset]).toMatchObject({ decoded: 2, bytesLeftOver: 0 });
+});
+
+test.each([
+  ["that the transaction tells", 6],
+  ["of most, where it tells none", 9],
+])("a price on Moonshot goes by the token's decimals: those %s", (_, decimals) => {
+  const payload = new Uint8Array(Buffer.from(RECORDED.moonshotTrade, "base64"));
+  const tx = call(MOONSHOT, "buy", [0, ...filled(5), COIN_KEY, ...filled(4)], u64(1n, 1n, 0n), [payload]);
+  const amount = messageField(3, [varintField(2, decimals)]);
+  const told = messageField(7, [varintField(1, REST), textField(2, bs58.encode(COIN)), amount]);
+  const { rows } = decodeTransactions({ programs: [MOONSHOT] }, [decimals === 9 ? tx : { ...tx, moreMeta: told }]);
+  // 1,639,908 lamports for 5,430,576,418,647 base units.
+  const price = (1_639_908n * 10n ** 28n * 10n ** BigInt(decimals)) / (5_430_576_418_647n * 10n ** 9n);
+  expect(rows["trades"]).toMatchObject([{ mint: COIN, price }]);
 });
 
 describe("arguments of Moonshot's swaps", () => {

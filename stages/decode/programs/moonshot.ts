@@ -34,7 +34,10 @@ export const MOONSHOT: ProgramSpec = {
         isBuy: { field: "type", equals: "Buy" },
         baseAmount: "amount",
         quoteAmount: "collateral_amount",
-        price: { quote: "collateral_amount", base: "amount", quoteDecimals: 9, baseDecimals: 9 },
+        price: {
+          ...{ quote: "collateral_amount", base: "amount", quoteDecimals: 9, baseDecimals: 9 },
+          baseMint: "accounts.mint",
+        },
         quoteMint: "cost_token",
       },
     },
