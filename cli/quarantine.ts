@@ -88,7 +88,7 @@ collect\` takes the old ones a day later. Copies in the hot stores age out by th
     )
     .action(async (options: Choice & { all?: boolean; yes?: boolean }, command: Command) => {
       const { config, json } = context.load(command);
-      const selection = selectionOf(options);
+      const selection = await selectionOf(options, config);
       if (Object.keys(selection).length === 0 && options.all !== true) {
         throw new Fatal("USAGE", "it is not said what to drop", {
           hint: "Give --reason, --program, --before or --since, or --all.",
@@ -101,7 +101,7 @@ collect\` takes the old ones a day later. Copies in the hot stores age out by th
 
 function chosen(command: Command): Command {
   return command
-    .option("--program <address>", "payloads of this program")
+    .option("--program <name>", "payloads of this program: its name, or its address")
     .option("--reason <reason>", "set aside for this reason")
     .option("--before <slot>", "in blocks before this slot")
     .option("--since <slot>", "in this slot and later")
@@ -110,16 +110,32 @@ function chosen(command: Command): Command {
 }
 
 /** Throws `Fatal` USAGE for options that are no choice. */
-function selectionOf({ program, reason, before, since, batches }: Choice): Selection {
+async function selectionOf(
+  { program, reason, before, since, batches, source }: Choice,
+  config: Config,
+): Promise<Selection> {
   if (batches === true && (program ?? reason) !== undefined) {
     throw new Fatal("USAGE", "batches have no program and no such reason", { hint: "Use --before or --since." });
   }
+  const first = since === undefined ? 0 : wholeNumber("--since", since, 0);
   return {
-    ...(program === undefined ? {} : { program }),
+    ...(program === undefined ? {} : { program: await addressOf(program, sourcesOfLake(config, source)) }),
     ...(reason === undefined ? {} : { reason: oneOf("--reason", reason, REASONS) }),
-    ...(before === undefined ? {} : { before: wholeNumber("--before", before, 0) }),
-    ...(since === undefined ? {} : { since: wholeNumber("--since", since, 0) }),
+    ...(before === undefined ? {} : { before: wholeNumber("--before", before, first + 1) }),
+    ...(since === undefined ? {} : { since: first }),
   };
+}
+
+async function addressOf(program: string, sources: readonly Config[]): Promise<string> {
+  const [{ decodersFor }, { programAddress }] = await Promise.all([
+    import("./programs.ts"),
+    import("./program-named.ts"),
+  ]);
+  const decoders = await Promise.all(sources.map((own) => decodersFor(own)));
+  return programAddress(
+    decoders.flatMap(({ programs }) => programs),
+    program,
+  );
 }
 
 interface Listing {
@@ -130,7 +146,7 @@ interface Listing {
 }
 
 async function listPayloads({ config, options, limit, json }: Listing, { stdout }: CommandIo): Promise<void> {
-  const selection = selectionOf(options);
+  const selection = await selectionOf(options, config);
   const { analytics, close } = await openStores(sourcesOfLake(config, options.source), {
     onlyThis: options.source !== undefined,
   });
@@ -141,7 +157,8 @@ async function listPayloads({ config, options, limit, json }: Listing, { stdout 
       return;
     }
     if (groups.length === 0) {
-      stdout.write("nothing is in quarantine\n");
+      const isPart = Object.keys(selection).length > 0;
+      stdout.write(isPart ? "nothing like that is in quarantine\n" : "nothing is in quarantine\n");
       return;
     }
     const counts = groups.map((g) => [g.program, g.reason, formatNumber(g.payloads), `${g.firstSlot}-${g.lastSlot}`]);
@@ -155,7 +172,7 @@ async function listPayloads({ config, options, limit, json }: Listing, { stdout 
 }
 
 async function listBatches({ config, options, limit, json }: Listing, { stdout }: CommandIo): Promise<void> {
-  const all = await chosenBatches(config, options, selectionOf(options));
+  const all = await chosenBatches(config, options, await selectionOf(options, config));
   const newest = all.slice(-limit).reverse();
   if (json) {
     stdout.write(`${toJson({ batches: newest.map(batchFacts), total: all.length })}\n`);

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LakeFolder } from "../storage/lake/lake-fixture.ts";
-import type { VerifyReport } from "../storage/lake/verify.ts";
+import type { VerifyReport } from "../storage/lake/verify-report.ts";
 import { BufferOutput } from "./output.ts";
 import { type VerifyCommandOptions, verify } from "./verify.ts";
 

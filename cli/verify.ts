@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { Fatal } from "../pipeline/errors.ts";
 import type { ObjectStore } from "../storage/lake/store.ts";
-import type { Finding, Since, VerifyOptions, VerifyReport } from "../storage/lake/verify.ts";
+import type { Finding, Since, VerifyOptions, VerifyReport } from "../storage/lake/verify-report.ts";
 import { type CliContext, wholeNumber } from "./context.ts";
 import { sourcesOfLake } from "./one-source.ts";
 import { type CommandIo, EXIT, paint, table, toJson } from "./output.ts";
@@ -106,6 +106,10 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
     ["bytes", formatNumber(report.bytes)],
     ["checked", checkedText(report)],
     ...lineages.map(({ lineage, slot }): [string, string] => [lineage, `up to slot ${slot}`]),
+    ...report.revisions.map(({ lineage, dataset, rowsBefore, rowsAfter }): [string, string] => [
+      lineage,
+      `${formatNumber(rowsBefore)} rows of ${dataset} became ${formatNumber(rowsAfter)}`,
+    ]),
     ...Object.entries(coverage).map(([dataset, ranges]): [string, string] => [
       `slots of ${dataset}`,
       ranges.map(({ first, last }) => `${first}-${last}`).join(", "),

@@ -1,21 +1,18 @@
 /** What `sluice redecode` does: finds the program, decodes anew, says what has changed, and makes the hot stores anew if asked. */
 
-import { closest } from "../../pipeline/closest.ts";
 import type { Config } from "../../pipeline/config.ts";
-import type { Deployment } from "../../pipeline/deployment.ts";
-import { Fatal } from "../../pipeline/errors.ts";
-import type { ProgramSpec } from "../../stages/decode/program.ts";
 import type { SlotRange } from "../../storage/lake/coverage.ts";
 import { connectBroker, openDeployment } from "../deployment.ts";
 import { folders } from "../folders.ts";
 import { lakeWriter } from "../lake.ts";
 import { type CommandIo, table, toJson } from "../output.ts";
+import { programNamed } from "../program-named.ts";
 import { formatNumber, ProgressLine } from "../progress-line.ts";
 import { rebuild } from "../rebuild/command.ts";
 import { stopWhenTold } from "../signals.ts";
 import { type Redecoded, redecode } from "./redecode.ts";
 import { removals } from "./removal.ts";
-import { renewingEvents } from "./renew.ts";
+import { whileArchiveRests } from "./renew.ts";
 
 export interface RedecodeCommand {
   readonly config: Config;
@@ -39,10 +36,11 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
   const line = new ProgressLine(io.stderr);
   try {
     const deployment = await openDeployment(config, connection);
-    const program = programNamed(deployment, options.program);
+    const program = programNamed(deployment.programs, options.program);
     const { store, close } = await lakeWriter(config);
-    const run = () =>
+    const run = (beforeChange: () => Promise<void>) =>
       redecode({
+        beforeChange,
         ...{ deployment, store, program, dryRun, workDir: folders(config).temp, signal: stop.signal },
         ...{ from: options.from, to: options.to, keptOnly: options.keptOnly, allowRemoval: options.allowRemoval },
         onProgress: (text) => line.show(() => text),
@@ -50,7 +48,8 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
     let done: Redecoded;
     try {
       const renews = options.rebuild && !dryRun && options.to === null;
-      done = renews ? await renewingEvents(deployment, stop.signal, run) : await run();
+      const nothing = async () => undefined;
+      done = renews ? await whileArchiveRests(deployment, stop.signal, run) : await run(nothing);
     } finally {
       line.end();
       await close();
@@ -69,17 +68,6 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
   } finally {
     await connection.close();
   }
-}
-
-/** By name or address. Throws `Fatal` USAGE. */
-function programNamed({ programs }: Deployment, name: string): ProgramSpec {
-  const found = programs.find((program) => program.name === name || program.programId === name);
-  if (found !== undefined) return found;
-  const known = programs.map((program) => program.name);
-  const near = closest(name, known);
-  throw new Fatal("USAGE", `no program ${JSON.stringify(name.slice(0, 60))} is configured`, {
-    hint: `${near === null ? "" : `Did you mean "${near}"? `}Programs: ${known.join(", ") || "none"}.`,
-  });
 }
 
 /** Ranges that are written out; of more the rest is counted. */

@@ -16,7 +16,7 @@ import { includes, type SlotRange, without } from "../../storage/lake/coverage.t
 import { Duck } from "../../storage/lake/duckdb.ts";
 import { KnownBlocks } from "../../storage/lake/known-blocks.ts";
 import { Manifest } from "../../storage/lake/manifest.ts";
-import { coverageOf, historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
+import { coverageOf, LakeReader, type LakeSnapshot, ofSource } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
 import { archivedBlocks, blockDecoder, type HeldBlock, streamedBlocks } from "./blocks.ts";
@@ -38,6 +38,8 @@ export interface RedecodeOptions {
   readonly dryRun: boolean;
   /** Do it also where many rows go and nothing comes of their events. */
   readonly allowRemoval: boolean;
+  /** Called once it is known that nothing is refused, before the first change. */
+  readonly beforeChange: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
@@ -57,14 +59,13 @@ export interface Redecoded {
 export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
   const { deployment: d, store, program, signal, onProgress } = options;
   const lake = await new LakeReader(store).read();
-  const live = historyOf(lake, d.source);
-  if (live === null) throw nothingThere(store, d.source);
-  // Also what was brought by a backfill.
+  const own = ofSource(lake, d.source);
+  // Of the live archive and of backfills.
+  const covered = coverageOf(lake, d.source, QUARANTINE.name);
+  if (covered.length === 0) throw nothingThere(store, d.source);
   const entries = (await Array.fromAsync(new Manifest(store).after(null))).map(({ entry }) => entry);
   const known = new KnownBlocks(entries, d.source);
-  const files = [...lake.files].map(([name, all]) => [name, all.filter((file) => file.source === d.source)] as const);
-  const history = { ...live, files: new Map(files) };
-  const range = rangeOf(options, history);
+  const range = rangeOf(options, { first: covered[0]!.first, last: covered.at(-1)!.last });
   const folder = await makeWorkFolder(options.workDir);
   const duck = await Duck.open({ memoryMb: 512, threads: 2, spillDir: folder });
   try {
@@ -76,17 +77,20 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
     });
     const blocksRead = new BlocksRead(known);
     if (!options.keptOnly) {
-      const take = (blocks: readonly HeldBlock[]) => decode(blocksRead.admit(blocks));
-      await streamedBlocks(d).read(range, take, signal);
+      const take = (ofLake: boolean) => (blocks: readonly HeldBlock[]) =>
+        decode(blocksRead.admit(blocks, ofLake).filter(({ block }) => block.slot <= range.last));
+      // As far as a block that shows of which chain those before it are.
+      const last = known.nextKnown(range.last) ?? range.last;
+      await streamedBlocks(d).read({ first: range.first, last }, take(false), signal);
       // What the stream holds no more, the lake may.
       const archived = archivedBlocks(lake, known, store, d.source, options.workDir);
-      for (const rest of without(range, blocksRead.spans)) await archived.read(rest, take, signal);
+      for (const rest of without(range, blocksRead.seen)) await archived.read(rest, take(true), signal);
     }
     await decoded.end();
-    const whole = blocksRead.slots;
+    const whole = blocksRead.slots.flatMap((part) => clip(part, range));
     const healed = new RowFiles(duck, folder, "kept");
     const reread = new RowFiles(duck, folder, "reread");
-    const kept = await readKept(options, history, range, whole, healed, reread);
+    const kept = await readKept(options, own, range, whole, healed, reread);
     const correction: Correction = {
       program: program.programId,
       whole,
@@ -105,10 +109,10 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
       });
     // Before the first file is replaced: what is removed by mistake is hard to get back.
     if (!options.dryRun && !options.allowRemoval) mustNotRemove(await correct(true));
+    if (!options.dryRun) await options.beforeChange();
     const corrected = await correct(options.dryRun);
-    const covered = coverageOf(lake, d.source, QUARANTINE.name).flatMap((part) => clip(part, range));
     const blocks = blocksRead.spans.flatMap((part) => clip(part, range));
-    const notRead = covered.flatMap((part) => without(part, blocksRead.spans));
+    const notRead = covered.flatMap((part) => clip(part, range)).flatMap((part) => without(part, blocksRead.spans));
     return { program: program.name, range, blocks, notRead, kept, corrected };
   } finally {
     duck.close();
@@ -119,7 +123,7 @@ export async function redecode(options: RedecodeOptions): Promise<Redecoded> {
 /** Reads payloads of slots whose blocks are not at hand. */
 async function readKept(
   { deployment: d, store, program, workDir, signal, onProgress }: RedecodeOptions,
-  history: LakeHistory,
+  { files }: LakeSnapshot,
   range: SlotRange,
   whole: readonly SlotRange[],
   healed: RowFiles,
@@ -129,7 +133,10 @@ async function readKept(
   const counts = { read: 0, healed: 0, needBlock: 0 };
   const pieces = readChainRows({
     ...{ store, workDir, datasets: [QUARANTINE], aboveSlot: range.first - 1 },
-    history: { ...history, firstSlot: range.first, position: { ...history.position, slot: range.last } },
+    history: {
+      ...{ position: { slot: range.last, hash: "", cursor: "", moduleHash: "" }, recent: [], time: 0 },
+      ...{ firstSlot: range.first, files },
+    },
   });
   for await (const { tables } of pieces) {
     if (signal.aborted) throw new Shutdown();
@@ -166,12 +173,11 @@ function joined(...all: readonly ReadonlyMap<string, readonly string[]>[]): Map<
   return parts;
 }
 
-function rangeOf({ from, to }: RedecodeOptions, { position, files }: LakeHistory): SlotRange {
-  const slots = [...files.values()].flat().map((file) => file.slot.min);
-  const first = from ?? Math.min(position.slot, ...slots);
-  const last = Math.min(to ?? position.slot, position.slot);
+function rangeOf({ from, to }: RedecodeOptions, lake: SlotRange): SlotRange {
+  const first = Math.max(from ?? lake.first, lake.first);
+  const last = Math.min(to ?? lake.last, lake.last);
   if (first <= last) return { first, last };
-  throw new Fatal("USAGE", `the lake ends at slot ${position.slot}, before ${first}`, {
+  throw new Fatal("USAGE", `the lake has slots ${lake.first} to ${lake.last}, none of ${from ?? ""}-${to ?? ""}`, {
     hint: "Only what is archived can be put right; later blocks are decoded by the stages, with the settings they run with.",
   });
 }

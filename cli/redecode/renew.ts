@@ -14,8 +14,12 @@ const HAND_OVER_MS = 45_000;
 /** A stream that has not moved for so long will not. */
 const PATIENCE_MS = 60_000;
 
-/** Runs `action` while nobody archives, after EVENTS and LANES were begun anew. */
-export async function renewingEvents<T>(d: Deployment, signal: AbortSignal, action: () => Promise<T>): Promise<T> {
+/** Runs `action` while nobody archives. It is handed what begins EVENTS and LANES anew, to be called before it changes the lake. */
+export async function whileArchiveRests<T>(
+  d: Deployment,
+  signal: AbortSignal,
+  action: (renewEvents: () => Promise<void>) => Promise<T>,
+): Promise<T> {
   const n = names(d.config["nats.prefix"], d.source);
   const node = `redecode-${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   const ttlMs = d.config["lease.ttlMs"];
@@ -24,10 +28,11 @@ export async function renewingEvents<T>(d: Deployment, signal: AbortSignal, acti
   await lease.claim(HAND_OVER_MS, signal);
   const renewing = setInterval(() => void lease.renew(), ttlMs / 4);
   try {
-    await renew(d, { ...n.events, by: "decode", consumers: [n.unit("shard"), n.unit("archive")] }, signal);
     const lanes = Array.from({ length: d.config.lanes }, (_, lane) => n.unit("lane", lane));
-    await renew(d, { stream: n.lanes.stream, subject: n.lanes.subject(0), by: "shard", consumers: lanes }, signal);
-    return await action();
+    return await action(async () => {
+      await renew(d, { ...n.events, by: "decode", consumers: [n.unit("shard"), n.unit("archive")] }, signal);
+      await renew(d, { stream: n.lanes.stream, subject: n.lanes.subject(0), by: "shard", consumers: lanes }, signal);
+    });
   } finally {
     clearInterval(renewing);
     await lease.release();

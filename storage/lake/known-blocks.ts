@@ -20,6 +20,13 @@ export class KnownBlocks {
     return this.hashes.get(slot);
   }
 
+  /** The first slot from here on of which `hashAt` tells; undefined when there is none. */
+  nextKnown(slot: number): number | undefined {
+    let next: number | undefined;
+    for (const known of this.hashes.keys()) if (known >= slot && (next === undefined || known < next)) next = known;
+    return next;
+  }
+
   /** Whether rows of this slot were made of the output of a module with another hash. */
   isOfOtherModule(slot: number, moduleHash: string): boolean {
     return [...this.events].some(([hash, ranges]) => hash !== moduleHash && includes(ranges, slot));
@@ -31,9 +38,9 @@ export class KnownBlocks {
   }
 
   private add(entry: ManifestEntry): void {
-    const { lineage, blocks, first, last, to } = entry;
+    const { lineage, blocks, first, last, recent, to } = entry;
     if (blocks === 0 || !addsCoverage(lineage)) return;
-    for (const { slot, hash } of [first, last]) if (hash !== "") this.hashes.set(slot, hash);
+    for (const { slot, hash } of [first, last, ...recent]) if (hash !== "") this.hashes.set(slot, hash);
     const modules = { all: this.events, [RAW_BLOCKS.name]: this.raw }[lineage.dataset];
     modules?.set(to.moduleHash, cover(modules.get(to.moduleHash) ?? [], slotsOf(entry)));
   }

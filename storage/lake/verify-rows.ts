@@ -8,7 +8,7 @@ import { specOf } from "./entry.ts";
 import { differs, duplicatesIn, inspectParquet } from "./parquet.ts";
 import type { LakeFile } from "./reader.ts";
 import type { ObjectStore } from "./store.ts";
-import type { FindingKind, VerifyOptions } from "./verify.ts";
+import type { FindingKind, VerifyOptions } from "./verify-report.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
 export type OnFinding = (kind: FindingKind, where: string, detail: string) => void;

@@ -6,12 +6,14 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Transient } from "../../pipeline/errors.ts";
 import { quoteText } from "./columns.ts";
+import { dropRows } from "./drop-rows.ts";
 import { Duck } from "./duckdb.ts";
 import { encodeEntry, type ManifestEntry } from "./entry.ts";
 import { LakeFolder, LIVE, rollOf, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
 import { checkpointKey, entryKey, Manifest } from "./manifest.ts";
 import { sha256Of } from "./store.ts";
-import { type Finding, type VerifyOptions, verifyLake } from "./verify.ts";
+import { verifyLake } from "./verify.ts";
+import type { Finding, VerifyOptions } from "./verify-report.ts";
 
 let lake: LakeFolder;
 let entries: ManifestEntry[];
@@ -64,6 +66,7 @@ describe("a sound lake", () => {
       bytes: entries.flatMap((e) => e.files).reduce((sum, f) => sum + f.bytes, 0),
       filesChecked: 5,
       lineages: [{ lineage: "live/main/all/-", slot: 20 }],
+      revisions: [],
       coverage: { everything: [{ first: 10, last: 20 }], trades: [{ first: 10, last: 20 }] },
       findings: [],
     });
@@ -350,6 +353,35 @@ describe("a deep check also finds", () => {
       ["duplicate-rows", fileOf(1).key],
     ]);
     expect(findings.at(-1)!.detail).toStartWith("2 rows are repeats of others, among it and ");
+  });
+});
+
+test("what a drop has taken out is told, and a compaction that loses a row is found", async () => {
+  const { store } = lake;
+  const workDir = lake.options().workDir;
+  await dropRows({ store, workDir, dataset: "trades", where: "slot IN (10, 13)" });
+  await dropRows({ store, workDir, dataset: "trades", where: "slot = 15" });
+  const { ok, rows, revisions } = await verify({ deep: true });
+  expect({ ok, rows, revisions }).toEqual({
+    ok: true,
+    rows: 7,
+    revisions: [
+      { lineage: "redecode/main/trades/10-15#1", dataset: "trades", rowsBefore: 5, rowsAfter: 3 },
+      { lineage: "redecode/main/trades/15-16#1", dataset: "trades", rowsBefore: 1, rowsAfter: 0 },
+    ],
+  });
+  const head = (await new Manifest(store).head())!;
+  const file = fileOf(5);
+  const bytes = encodeEntry({
+    ...{ ...entries[4]!, number: head.entry.number + 1, previous: head.sha256, lineagePrevious: null, from: null },
+    ...{ lineage: { ...LIVE, kind: "compaction", dataset: "trades" }, replaces: [file.key] },
+    files: [{ ...file, key: file.key.replace(/[0-9a-f]{8}\./, "00000000."), rows: file.rows - 1 }],
+  });
+  await store.putIfAbsent(entryKey(head.entry.number + 1), bytes, sha256Of(bytes));
+  expect((await verify()).findings[0]).toMatchObject({
+    kind: "rows-changed",
+    where: entryKey(head.entry.number + 1),
+    detail: "1 rows of trades stand for 2",
   });
 });
 

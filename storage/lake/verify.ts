@@ -4,107 +4,22 @@
  * the report names each one, with the object it is in.
  */
 import { SluiceError } from "../../pipeline/errors.ts";
-import { systemWorld, type World } from "../../pipeline/world.ts";
+import { systemWorld } from "../../pipeline/world.ts";
 import { COLLECTED_AFTER_MS } from "./collection.ts";
 import { cover, covers, overlap, type SlotRange } from "./coverage.ts";
 import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, parseFileKey } from "./entry.ts";
 import { checkpointKey, decodeCheckpoint, entryKey, MANIFEST_PREFIX, sortKeys } from "./manifest.ts";
 import { addsCoverage, type LakeFile, slotsOf } from "./reader.ts";
 import { type ObjectStore, sha256Of } from "./store.ts";
+import {
+  type Finding,
+  type FindingKind,
+  NOTICES,
+  type Revision,
+  type VerifyOptions,
+  type VerifyReport,
+} from "./verify-report.ts";
 import { checkRows, type OnFinding } from "./verify-rows.ts";
-
-export type FindingKind =
-  /** There are data files, but no entry. */
-  | "manifest-missing"
-  /** A number of the manifest, or several in a row, has no entry, though later ones or a checkpoint say that there was one. */
-  | "entry-missing"
-  /** An entry that is not of the format, or contradicts itself. */
-  | "entry-invalid"
-  /** An entry whose checksum is not the one that the next entry, a checkpoint or the caller names. */
-  | "entry-changed"
-  /** An entry that does not go on from its lineage's position: what lies between is not covered. */
-  | "coverage-broken"
-  /** Slots that two lineages of a source cover: their rows may be in the lake twice. */
-  | "coverage-overlap"
-  | "checkpoint-invalid"
-  | "file-missing"
-  | "file-size"
-  | "file-checksum"
-  /** Not readable from the disk, or as Parquet. */
-  | "file-unreadable"
-  /** Row count, or the least or greatest slot, time or mint, is not what the entry says. */
-  | "file-facts"
-  | "file-order"
-  /** Two entries name it: each counts its rows, but they are there once. Older versions of Sluice did so for equal files of two sources. */
-  | "file-shared"
-  /** Rows that are in the lake more than once. */
-  | "duplicate-rows"
-  /** Rows that several sources have: queries that name no source count them for each. Notice. */
-  | "rows-of-sources"
-  /** No entry names it, but others cover its slots: left by a crash before its commit. Notice. */
-  | "orphan"
-  /** No entry names it, and none covers its slots: left by a crash, or the end of the manifest is gone. Notice. */
-  | "uncovered"
-  /** No entry names it, but it is younger than what is collected: most often of a commit that is under way. Notice. */
-  | "uncommitted"
-  /** Not an object of a lake. Notice. */
-  | "stranger";
-
-export interface Finding {
-  readonly kind: FindingKind;
-  /** Notices do not make a lake unsound. */
-  readonly severity: "error" | "notice";
-  /** Key of the object it is about. */
-  readonly where: string;
-  /** What exactly, for a human. */
-  readonly detail: string;
-}
-
-export interface VerifyReport {
-  /** No finding is an error. */
-  readonly ok: boolean;
-  readonly lake: string;
-  /** Rows were read as well. */
-  readonly deep: boolean;
-  /** The last entry; keep it elsewhere to notice next time if the end of the manifest was cut off or changed. */
-  readonly head: { readonly number: number; readonly sha256: string } | null;
-  readonly entries: number;
-  readonly files: number;
-  readonly rows: number;
-  readonly bytes: number;
-  /** Files that were checked: all of them, or those of `since`. */
-  readonly filesChecked: number;
-  readonly lineages: readonly { readonly lineage: string; readonly slot: number }[];
-  /** Slots by dataset. */
-  readonly coverage: Readonly<Record<string, readonly SlotRange[]>>;
-  readonly findings: readonly Finding[];
-}
-
-/** Files of an entry and later ones, or files with rows of a block time (Unix seconds) or later. */
-export type Since = { readonly entry: number } | { readonly time: number };
-
-export interface VerifyOptions {
-  /** Also reads the rows of every file. Default false. */
-  readonly deep?: boolean;
-  /** Checks these files only; the chain always whole. Default: all. */
-  readonly since?: Since;
-  /** The head of an earlier report: it must still be in the manifest, unchanged. */
-  readonly expectedHead?: { readonly number: number; readonly sha256: string };
-  readonly onProgress?: (progress: { phase: "entries" | "files" | "rows"; done: number; total: number }) => void;
-  /** For deep checks: DuckDB's memory in MB (default 256), and where it may spill (default: the system's). */
-  readonly memoryMb?: number;
-  readonly workDir?: string;
-  /** Tells how old a file is that no entry names. */
-  readonly world?: Pick<World, "now">;
-}
-
-const NOTICES: ReadonlySet<FindingKind> = new Set([
-  "rows-of-sources",
-  "orphan",
-  "uncovered",
-  "uncommitted",
-  "stranger",
-]);
 
 /** Resolves with the report, also for a lake in ruins; rejects only when the store cannot be read. */
 export async function verifyLake(store: ObjectStore, options: VerifyOptions = {}): Promise<VerifyReport> {
@@ -127,6 +42,7 @@ class Verification {
   /** Last entry of each lineage; a lineage is forgotten where an entry could not be read, for it may have been its. */
   private readonly lineages = new Map<string, ManifestEntry>();
   private unread = false;
+  private readonly revisions: { -readonly [K in keyof Revision]: Revision[K] }[] = [];
   private readonly coverage = new Map<string, SlotRange[]>();
   private readonly coverageOfSource = new Map<string, SlotRange[]>();
 
@@ -149,6 +65,7 @@ class Verification {
       bytes: files.reduce((sum, f) => sum + f.bytes, 0),
       filesChecked: this.due().length,
       lineages: [...this.lineages].map(([lineage, entry]) => ({ lineage, slot: entry.to.slot })),
+      revisions: this.revisions,
       coverage: Object.fromEntries(byKey),
       findings: this.findings,
     };
@@ -260,11 +177,14 @@ class Verification {
   }
 
   private addFiles(entry: ManifestEntry, key: string): void {
+    const gone: FileEntry[] = [];
     for (const replaced of entry.replaces) {
-      if (!this.live.delete(replaced) && !this.unread) {
-        this.find("entry-invalid", key, `it replaces ${replaced}, which was not in the lake`);
-      }
+      const file = this.live.get(replaced);
+      if (file !== undefined) gone.push(file);
+      else if (!this.unread) this.find("entry-invalid", key, `it replaces ${replaced}, which was not in the lake`);
+      this.live.delete(replaced);
     }
+    if (gone.length === entry.replaces.length) this.compareRows(entry, gone, key);
     const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
     for (const file of entry.files) {
       this.named.add(file.key);
@@ -278,6 +198,28 @@ class Verification {
         ...{ ...file, schema: schemas.get(file.dataset)! },
         ...{ source: lineage.source, entry: number },
       });
+    }
+  }
+
+  /** Compaction keeps all rows; what a re-decode or a drop has made of them is told. */
+  private compareRows({ lineage, files }: ManifestEntry, gone: readonly FileEntry[], key: string): void {
+    if (addsCoverage(lineage)) return;
+    for (const dataset of new Set([...gone, ...files].map((file) => file.dataset))) {
+      const rowsOf = (all: readonly FileEntry[]) =>
+        all.reduce((sum, file) => sum + (file.dataset === dataset ? file.rows : 0), 0);
+      const [rowsBefore, rowsAfter] = [rowsOf(gone), rowsOf(files)];
+      if (lineage.kind === "compaction") {
+        if (rowsBefore === rowsAfter) continue;
+        this.find("rows-changed", key, `${rowsAfter} rows of ${dataset} stand for ${rowsBefore}`);
+        continue;
+      }
+      const id = lineageId(lineage);
+      const last = this.revisions.find((own) => own.lineage === id && own.dataset === dataset);
+      if (last === undefined) this.revisions.push({ lineage: id, dataset, rowsBefore, rowsAfter });
+      else {
+        last.rowsBefore += rowsBefore;
+        last.rowsAfter += rowsAfter;
+      }
     }
   }
 

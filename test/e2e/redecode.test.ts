@@ -160,8 +160,16 @@ test("history that a backfill has brought is left as it is, for BLOCKS never hel
   expect(more.corrected.length).toBeGreaterThan(0);
   const withMore = await holdLakeAgainst(market.config, market.truth);
   expect(withMore).not.toEqual([]);
-  const refused = await ground.run(command);
-  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("REDECODE_REMOVES") });
+  const { events, lanes } = names(market.config["nats.prefix"], "main");
+  const { broker } = await market.connection();
+  const streams = () => Promise.all([events, lanes].map(({ stream }) => broker.streamState(stream)));
+  const before = await streams();
+  // Refused before anything was begun anew: without stages, streams that are begun anew are empty.
+  for (const way of [[], ["--rebuild"]]) {
+    const refused = await ground.run([...command, ...way]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("REDECODE_REMOVES") });
+  }
+  expect(await streams()).toEqual(before);
   expect(await holdLakeAgainst(market.config, market.truth)).toEqual(withMore);
   expect((await ground.run([...command, "--dry-run"])).stdout).toContain("asks for --allow-removal");
   await json([...command, "--allow-removal"]);
