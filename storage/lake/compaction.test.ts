@@ -6,13 +6,16 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
+import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fenced } from "../../pipeline/errors.ts";
 import { collectLake } from "./collection.ts";
 import { quoteText } from "./columns.ts";
 import { type CompactionOptions, compactLake } from "./compaction.ts";
+import { dropRows } from "./drop-rows.ts";
 import { Duck } from "./duckdb.ts";
 import { LakeFolder, LIVE, MIDNIGHT, rollOf, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
 import { LakeReader } from "./reader.ts";
+import { EVERYTHING } from "./rows-fixture.ts";
 import type { ObjectStore } from "./store.ts";
 import { verifyLake } from "./verify.ts";
 
@@ -88,6 +91,38 @@ describe("compaction", () => {
     expect(report.coverage["trades"]).toEqual([{ first: 10, last: 17 }]);
     // There is nothing left to do.
     expect(await compactLake(options())).toEqual([]);
+  });
+
+  test("merges what was written anew by a re-decode or a drop like any other file", async () => {
+    await fill(ROLLS);
+    await dropRows({
+      store: lake.store,
+      workDir: join(lake.root, "work"),
+      dataset: "trades",
+      where: "slot IN (10, 16)",
+    });
+    const before = await rowsIn(lake.store);
+    const done = await compactLake(options());
+    expect(done.map((r) => [r.slots, r.filesBefore, r.filesAfter])).toEqual([[{ first: 10, last: 15 }, 4, 1]]);
+    expect(await rowsIn(lake.store)).toEqual(before);
+    expect((await verifyLake(lake.store, { deep: true })).findings).toEqual([]);
+    expect(await compactLake(options())).toEqual([]);
+  });
+
+  test("leaves a lineage what it alone covers, whatever another has of the same slots", async () => {
+    await fill(ROLLS, { lineage: { ...LIVE, dataset: "trades" }, datasets: [TRADES] });
+    const other = await lake.open({ datasets: [EVERYTHING] });
+    let prev = null;
+    for (const roll of ROLLS) {
+      const blocks = roll.map(([slot, seconds]) => testBlock(slot, MIDNIGHT + seconds));
+      const [first, last] = [blocks[0]!, blocks.at(-1)!];
+      const segments = [{ first, last, blocks: blocks.length, tables: new Map() }];
+      await other.commit(stepOf(prev, last, last.slot, blocks), { segments });
+      prev = last;
+    }
+    const before = await rowsIn(lake.store);
+    expect((await compactLake(options())).map((r) => [r.dataset, r.filesBefore])).toEqual([["trades", 4]]);
+    expect(await rowsIn(lake.store)).toEqual(before);
   });
 
   test("goes on where it ended, when more has come", async () => {

@@ -107,15 +107,30 @@ export function runsDue(entries: readonly ManifestEntry[], targetBytes: number):
   );
   const runs: Run[] = [];
   for (const dataset of [...datasets].sort()) {
+    const files = Map.groupBy(filesOf(entries, dataset, replaced), ({ source }) => source);
     for (const own of lineages.values()) {
       const id = lineageId(compactionOf(own[0]!.lineage, dataset));
       const stands = entries.findLast((entry) => lineageId(entry.lineage) === id)?.to.slot ?? -1;
-      const after = own.filter((entry) => entry.first.slot > stands);
+      const covers = (entry: ManifestEntry) => entry.datasets.some(({ name }) => name === dataset);
+      const after = own.filter((entry) => entry.first.slot > stands && covers(entry));
       const ended = isComplete(own[0]!.lineage, own.at(-1)!.to.slot);
-      runs.push(...cut(dataset, after, replaced, targetBytes, ended).filter((run) => groupsOf(run).length > 0));
+      const all = cut(dataset, after, files.get(own[0]!.lineage.source) ?? [], targetBytes, ended);
+      runs.push(...all.filter((run) => groupsOf(run).length > 0));
     }
   }
   return runs;
+}
+
+/** Files of a dataset in the lake, in the order of slots: as they were added, and as a re-decode or a drop has written them anew. */
+function filesOf(entries: readonly ManifestEntry[], dataset: string, replaced: ReadonlySet<string>): LakeFile[] {
+  const files = entries.flatMap((entry) => {
+    const schema = entry.datasets.find((d) => d.name === dataset);
+    if (schema === undefined || entry.lineage.kind === "compaction") return [];
+    const { source } = entry.lineage;
+    const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
+    return own.map((file) => ({ ...file, schema, source }));
+  });
+  return files.sort((a, b) => a.slot.min - b.slot.min);
 }
 
 /**
@@ -125,29 +140,32 @@ export function runsDue(entries: readonly ManifestEntry[], targetBytes: number):
 function cut(
   dataset: string,
   entries: readonly ManifestEntry[],
-  replaced: ReadonlySet<string>,
+  files: readonly LakeFile[],
   targetBytes: number,
   ended: boolean,
 ): Run[] {
   const runs: Run[] = [];
   let current: { entries: ManifestEntry[]; files: LakeFile[] } = { entries: [], files: [] };
   let bytes = 0;
+  let at = 0;
   const end = () => {
     runs.push({ dataset, ...current });
     current = { entries: [], files: [] };
     bytes = 0;
   };
   for (const entry of entries) {
-    const schema = entry.datasets.find((d) => d.name === dataset);
-    const before = current.files[0]?.schema;
-    const otherColumns = before !== undefined && !Bun.deepEquals(before, schema);
+    while (at < files.length && files[at]!.slot.min < entry.first.slot) at++;
+    const all: LakeFile[] = [];
+    for (; at < files.length && files[at]!.slot.min <= entry.last.slot; at++) all.push(files[at]!);
+    const [before, schema] = [current.files[0]?.schema, all[0]?.schema];
+    // A file keeps its columns: one of an entry that has others than the rest is left as it is.
+    const own = all.filter((file) => file.slot.max <= entry.last.slot && Bun.deepEquals(file.schema, schema));
+    const otherColumns = before !== undefined && schema !== undefined && !Bun.deepEquals(before, schema);
     const [first] = current.entries;
     const otherDay = first !== undefined && dayOf(entry.first.time) > dayOf(first.first.time);
     if (otherColumns || otherDay) end();
-    const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
     current.entries.push(entry);
-    if (schema !== undefined)
-      current.files.push(...own.map((file) => ({ ...file, schema, source: entry.lineage.source })));
+    current.files.push(...own);
     bytes += own.reduce((sum, file) => sum + file.bytes, 0);
     if (bytes >= targetBytes) end();
   }
