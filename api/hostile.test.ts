@@ -34,7 +34,7 @@ async function raw(text: string): Promise<string> {
     },
   });
   socket.write(text);
-  const timer = setTimeout(() => socket.end(), 1_000);
+  const timer = setTimeout(() => socket.end(), 30_000);
   const answer = await promise;
   clearTimeout(timer);
   return answer;

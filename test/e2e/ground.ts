@@ -83,7 +83,7 @@ export function useGround(): Ground {
     for (const action of actions.splice(0).reverse()) await Promise.resolve(action()).catch(() => undefined);
     await killAll(folder);
     await rm(folder, { recursive: true, force: true });
-  }, 60_000);
+  }, 300_000);
   const ground: Ground = {
     get folder() {
       return folder;
