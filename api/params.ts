@@ -60,13 +60,18 @@ export function integer(doc: string, limits: { min: number; max: number; default
   };
 }
 
+/** One of some words, as generators of clients like it best. */
+export function oneOf(words: readonly string[], fallback: string | null = null): TSchema {
+  return t.Unsafe<string>({ type: "string", enum: words, ...(fallback !== null && { default: fallback }) });
+}
+
 export function choice<const T extends string>(
   doc: string,
   choices: readonly T[],
   fallback: NoInfer<T> | null,
 ): Param<T> {
   return {
-    schema: t.Unsafe<T>({ type: "string", enum: choices, ...(fallback !== null && { default: fallback }) }),
+    schema: oneOf(choices, fallback),
     required: fallback === null,
     doc,
     read(text, name) {

@@ -3,7 +3,7 @@
  * form and the message those clients show; its status is the proper one.
  */
 import { type TSchema, Type as t } from "@sinclair/typebox";
-import { bad, type Param, type Params } from "../../params.ts";
+import { bad, oneOf, type Param, type Params } from "../../params.ts";
 import { ok, type Route, route } from "../route.ts";
 
 export const LIMIT_MAX = 1_000;
@@ -73,7 +73,7 @@ export function order<const A extends string, const D extends string>(
   message: string | null,
 ): Param<"asc" | "desc"> {
   return {
-    schema: t.Union([t.Literal(ascending), t.Literal(descending)], { default: descending }),
+    schema: oneOf([ascending, descending], descending),
     required: false,
     doc: "order of entries",
     read(text) {

@@ -2,7 +2,7 @@
 import { Type as t } from "@sinclair/typebox";
 import { CANDLE_SECONDS } from "../../../pipeline/datasets/candles.ts";
 import { decimal, numberText } from "../../json.ts";
-import { address, bad, type Param } from "../../params.ts";
+import { address, bad, oneOf, type Param } from "../../params.ts";
 import type { Row, TokenReads } from "../../reads/index.ts";
 import type { Route } from "../route.ts";
 import { enveloped, limit, NO_PAGE, offsetOf, order, PAGINATION, page, pagination, required } from "./envelope.ts";
@@ -12,7 +12,7 @@ export const KLINE_INTERVALS = ["s1", "s30", "m5"] as const;
 export type KlineInterval = (typeof KLINE_INTERVALS)[number];
 
 const interval: Param<KlineInterval> = {
-  schema: t.Union(KLINE_INTERVALS.map((name) => t.Literal(name))),
+  schema: oneOf(KLINE_INTERVALS),
   required: true,
   doc: "length of a candle",
   read(text) {

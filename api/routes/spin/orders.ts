@@ -1,7 +1,7 @@
 /** `/api/mint_orders`, `/api/user_orders` and `/api/user_event`. */
 import { Type as t } from "@sinclair/typebox";
 import { LONG, SHORT } from "../../../pipeline/datasets/orders.ts";
-import { address, bad, type Param } from "../../params.ts";
+import { address, bad, oneOf, type Param } from "../../params.ts";
 import type { Row, TokenReads, UserEvent } from "../../reads/index.ts";
 import type { Route } from "../route.ts";
 import {
@@ -23,7 +23,7 @@ const user = required(address("the user"));
 const ofMint = orNone(address("of this token only"));
 
 const side: Param<"up_orders" | "down_orders"> = {
-  schema: t.Union([t.Literal("up_orders"), t.Literal("down_orders")]),
+  schema: oneOf(["up_orders", "down_orders"]),
   required: true,
   doc: "up_orders are shorts, down_orders longs",
   read(text) {
