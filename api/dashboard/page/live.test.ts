@@ -128,3 +128,22 @@ test("a connection that says nothing, not even a heartbeat, is given up", () => 
   sockets[0]!.events.closed();
   expect(live.status).toBe("up");
 });
+
+test("what was read is told on from where the feed stands; not while it is down, or lies far behind as in a catch-up", () => {
+  live.follow(["mints"], listen);
+  const [socket] = sockets;
+  expect(live.tellsFrom(0)).toBe(false);
+  socket!.events.opened();
+  expect(live.tellsFrom(0)).toBe(false);
+  tell(socket!, { type: "subscribed", at: AT, final_up_to: 0 });
+  expect([0, AT.slot, AT.slot + 25, AT.slot + 26].map((slot) => live.tellsFrom(slot))).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
+  tell(socket!, { type: "heartbeat", at: { ...AT, slot: AT.slot + 9 } });
+  expect(live.tellsFrom(AT.slot + 26)).toBe(true);
+  socket!.events.closed();
+  expect(live.tellsFrom(AT.slot)).toBe(false);
+});

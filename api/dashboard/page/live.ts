@@ -56,6 +56,8 @@ export interface LiveOptions {
   readonly after?: (ms: number, action: () => void) => () => void;
 }
 
+/** What was read is so far ahead of what was told, slots (about 10 s): then it is not told as it happens. */
+const BEHIND_SLOTS = 25;
 const RETRY_MS_MAX = 5_000;
 /** The feed sends a heartbeat every 15 s: after a silence of more than two the connection is taken for dead. */
 const SILENCE_MS = 40_000;
@@ -88,6 +90,11 @@ export class Live {
     if (this.wire === null) this.open();
     else if (this.status === "up" && added.length > 0) this.tell({ op: "subscribe", topics: added });
     return () => this.forget(listener);
+  }
+
+  /** Whether a state at this slot is told on as it happens: not while history is caught up with, which is no news. */
+  tellsFrom(slot: number): boolean {
+    return this.status === "up" && this.place !== null && slot - this.place.slot <= BEHIND_SLOTS;
   }
 
   watch(watcher: () => void): () => void {

@@ -21,7 +21,7 @@ const LABELS: Readonly<Record<Interval, string>> = {
 };
 const INTERVAL_KEY = "sluice.interval";
 const CANDLES_READ = 500;
-/** While the feed is up, what it tells is only checked now and then. */
+/** While the feed tells what happens, that is only checked now and then. */
 const READ_MS = 2_000;
 const CHECK_MS = 15_000;
 
@@ -33,8 +33,9 @@ export function tokenView(store: Store, mint: string): Part {
   const orders = new TokenOrders();
   const path = `/v1/mints/${mint}`;
 
-  const details = reading<One<MintAnswer>>(store, (signal) => get(path, signal));
-  const tape = reading(store, async (signal) => {
+  const isTold = () => store.live.tellsFrom(state.headSlot);
+  const details = reading<One<MintAnswer>>(isTold, (signal) => get(path, signal));
+  const tape = reading(isTold, async (signal) => {
     const current = state;
     // In this order: a candle that is read later has every trade that was read before.
     current.takeTrades(await get<Listed<TradeAnswer>>(`${path}/trades?limit=${TRADES_MAX}`, signal));
@@ -42,7 +43,7 @@ export function tokenView(store: Store, mint: string): Part {
     current.takeCandles(await get<One<CandlesAnswer>>(`/v1/candles/${mint}?${query}`, signal));
     return current.trades;
   });
-  const book = reading<Orders>(store, async (signal) => {
+  const book = reading<Orders>(isTold, async (signal) => {
     const side = (name: string) =>
       get<Listed<OrderAnswer>>(`${path}/orders?side=${name}&limit=${ORDERS_SHOWN}`, signal);
     const [up, down] = await Promise.all([side("short"), side("long")]);
@@ -114,9 +115,9 @@ export function tokenView(store: Store, mint: string): Part {
 const nothing = (trades: readonly TradeAnswer[]) => (trades.length === 0 ? "This token has not traded yet." : null);
 const noOrders = ({ up, down }: Orders) => (up.data.length + down.data.length === 0 ? "No order is open." : null);
 
-/** Read often while the live feed is down. */
-function reading<T>(store: Store, load: (signal: AbortSignal) => Promise<T>): Resource<T> {
-  return new Resource<T>({ load, everyMs: () => (store.live.status === "up" ? CHECK_MS : READ_MS) });
+/** Read often while nobody tells. */
+function reading<T>(isTold: () => boolean, load: (signal: AbortSignal) => Promise<T>): Resource<T> {
+  return new Resource<T>({ load, everyMs: () => (isTold() ? CHECK_MS : READ_MS) });
 }
 
 interface HeadPart extends Part {
