@@ -195,6 +195,25 @@ function dashboard(chromium: string): void {
     await page.locator(".pipeline[data-state=ready]").waitFor();
   });
 
+  test("where a token is wanted, that is asked for once and nothing is shown as broken", async () => {
+    const page = await look("/", {}, (message) => /status of 401/.test(message));
+    const json = {
+      type: "about:blank",
+      title: "Unauthorized",
+      status: 401,
+      detail: "planted",
+      code: "TOKEN_NEEDED",
+      id: "1",
+    };
+    await page.route(/\/v1\/|\/api\//, (route) => route.fulfill({ status: 401, json }));
+    await page.reload();
+    await waitForText(page, ".pill", "token wanted");
+    await page.getByLabel("Token", { exact: true }).waitFor();
+    await page.locator(".mints[data-state=empty]").first().waitFor();
+    expect(await page.locator("[data-state=error].panel").count()).toBe(0);
+    expect(await page.getByRole("button", { name: "Try again" }).locator("visible=true").count()).toBe(0);
+  });
+
   test("a token that nobody knows", async () => {
     const page = await look("/#/token/USDSwr9ApdHk5bvJKMjzff41FfuX8bSxdKcR81vTwcA", {}, (message) =>
       /404/.test(message),
@@ -237,6 +256,25 @@ function dashboard(chromium: string): void {
     await page.keyboard.press("Enter");
     await page.locator("dialog").waitFor({ state: "hidden" });
     expect(asked).toEqual([undefined, "Bearer slc_test"]);
+  });
+
+  test("the API's reference: a route is found, filled in and asked; what steers is not asked from there", async () => {
+    const { mint } = await hottest();
+    const page = await look("/docs");
+    await page.getByLabel("Find a route").fill("/trades");
+    const route = page.locator("#getV1MintsByMintTrades");
+    await route.locator("summary").first().click();
+    await route.getByLabel("mint").fill(mint);
+    await route.getByLabel("limit").fill("1");
+    await route.getByRole("button", { name: "Ask" }).click();
+    await waitForText(page, ".result", "200 OK");
+    await waitForText(page, ".result pre", `"mint": "${mint}"`);
+    expect(await page.locator("#postApiIndexerStop").isVisible()).toBe(false);
+    await page.goto(`${ground.url}/docs#postApiIndexerStop`);
+    await page.reload();
+    const stop = page.locator("#postApiIndexerStop");
+    await stop.locator(".curl").waitFor();
+    expect(await stop.getByRole("button", { name: "Ask" }).count()).toBe(0);
   });
 
   test("a phone: nothing is wider than the screen; a token is found by its symbol, without a mouse", async () => {

@@ -33,7 +33,10 @@ export function control({ pipeline, live }: Store): Part {
   const show = () => {
     const { data, error } = pipeline.current;
     const freshness = pipeline.freshness;
-    const [mood, text] = conditionOf(data?.answer ?? null, freshness === "stale" || freshness === "error");
+    const isRefused = error instanceof Problem && error.wantsToken;
+    const [mood, text] = isRefused
+      ? ["idle", "token wanted"]
+      : conditionOf(data?.answer ?? null, freshness === "stale" || freshness === "error");
     setText(pill, text);
     setAttribute(pill, "data-mood", mood);
     pill.title = explain(error);

@@ -3,7 +3,7 @@
  * hand in place of the WebSocket, and a clock that moves when told.
  */
 import { beforeEach, expect, test } from "bun:test";
-import { Live, type LiveMessage, type WiringEvents } from "./live.ts";
+import { Live, type LiveMessage, type LiveOptions, type WiringEvents } from "./live.ts";
 
 interface Socket {
   readonly events: WiringEvents;
@@ -19,7 +19,11 @@ let heard: LiveMessage[];
 
 beforeEach(() => {
   [sockets, timers, now, heard] = [[], [], 0, []];
-  live = new Live({
+  live = new Live(options());
+});
+
+function options(): LiveOptions {
+  return {
     random: () => 0.5,
     connect(events) {
       const socket: Socket = { events, sent: [], closed: false };
@@ -31,8 +35,8 @@ beforeEach(() => {
       timers.push(timer);
       return () => void (timers = timers.filter((other) => other !== timer));
     },
-  });
-});
+  };
+}
 
 function pass(ms: number): void {
   now += ms;
@@ -146,4 +150,16 @@ test("what was read is told on from where the feed stands; not while it is down,
   expect(live.tellsFrom(AT.slot + 26)).toBe(true);
   socket!.events.closed();
   expect(live.tellsFrom(AT.slot)).toBe(false);
+});
+
+test("no connection is tried while it is known to be in vain", () => {
+  let may = false;
+  live = new Live({ ...options(), mayConnect: () => may });
+  live.follow(["mints"], listen);
+  sockets[0]!.events.closed();
+  for (let i = 0; i < 20; i++) pass(5_000);
+  expect(sockets.length).toBe(1);
+  may = true;
+  pass(5_000);
+  expect(sockets.length).toBe(2);
 });

@@ -50,6 +50,8 @@ export interface WiringEvents {
 
 export interface LiveOptions {
   readonly connect: (events: WiringEvents) => Wiring;
+  /** False while it is known to be in vain. */
+  readonly mayConnect?: () => boolean;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
   /** Calls back once after `ms`; returns how to call it off. */
@@ -79,7 +81,7 @@ export class Live {
   private cancelSilence: (() => void) | null = null;
 
   constructor(options: LiveOptions) {
-    this.o = { random: Math.random, after: timer, ...options };
+    this.o = { random: Math.random, after: timer, mayConnect: () => true, ...options };
   }
 
   /** Follows topics until the returned function is called. A listener hears every message of the connection. */
@@ -138,7 +140,14 @@ export class Live {
     this.cancelSilence?.();
     this.setStatus("down");
     const base = Math.min(250 * 2 ** this.failures++, RETRY_MS_MAX);
-    this.cancelRetry = this.o.after(base / 2 + (this.o.random() * base) / 2, () => this.open());
+    this.retryIn(base / 2 + (this.o.random() * base) / 2);
+  }
+
+  private retryIn(ms: number): void {
+    this.cancelRetry = this.o.after(ms, () => {
+      if (this.o.mayConnect()) this.open();
+      else this.retryIn(RETRY_MS_MAX);
+    });
   }
 
   private hear(message: Wire): void {

@@ -23,8 +23,16 @@ export interface Part {
   readonly stop: () => void;
 }
 
-/** Where no hot store is: that is how every deployment begins. */
-const NOT_BEGUN = "Nothing is indexed here yet. It appears by itself once `sluice stages` runs.";
+/** What to say where nothing is wrong, but nothing can be shown yet; null: it is an error. */
+function toCome(error: Error | null): string | null {
+  if (!(error instanceof Problem)) return null;
+  // The notice above asks for it.
+  if (error.wantsToken) return "Shown to who has a token.";
+  // So every deployment begins.
+  return error.code === "HOT_MISSING"
+    ? "Nothing is indexed here yet. It appears by itself once `sluice stages` runs."
+    : null;
+}
 
 let panels = 0;
 
@@ -43,8 +51,7 @@ export function panel<T>(options: PanelOptions<T>): Part {
   const stop = resource.watch(() => {
     const { data, error, at } = resource.current;
     const freshness = resource.freshness;
-    const isToCome = error instanceof Problem && error.code === "HOT_MISSING";
-    const nothing = data === null ? (isToCome ? NOT_BEGUN : null) : (empty?.(data) ?? null);
+    const nothing = data === null ? toCome(error) : (empty?.(data) ?? null);
     const isEmpty = nothing !== null && (freshness === "ready" || data === null);
     setAttribute(element, "data-state", isEmpty ? "empty" : freshness);
     setAttribute(element, "aria-busy", freshness === "loading" ? "true" : null);

@@ -26,6 +26,8 @@ const SLACK_MS = 2_000;
 const BETWEEN_MS = 400;
 const HIDDEN_LOOK_MS = 1_000;
 const RETRY_MS_MAX = 10_000;
+/** Where a token is wanted: each question is counted as a guess. */
+const REFUSED_MS = 30_000;
 
 export interface ResourceOptions<T> {
   readonly load: (signal: AbortSignal) => Promise<T>;
@@ -138,6 +140,8 @@ export class Resource<T> implements Asking {
   private nextInMs(): number {
     if (this.failures > 0) {
       const { error } = this.held;
+      // A token that is given loads the page anew.
+      if (error instanceof Problem && error.wantsToken) return REFUSED_MS;
       const wanted = error instanceof Problem ? error.retryAfterMs : 0;
       return Math.max(wanted, Math.min(1_000 * 2 ** (this.failures - 1), RETRY_MS_MAX));
     }

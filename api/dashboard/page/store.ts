@@ -12,7 +12,7 @@ import type {
 import { Live, overWebSocket } from "./live.ts";
 import { addSamples, type Figures, figuresOf, type Samples } from "./pipeline-model.ts";
 import { Resource } from "./resource.ts";
-import { get, token } from "./server.ts";
+import { get, Problem, token } from "./server.ts";
 
 /** Looks at the pipeline that are kept for the small curves: two minutes. */
 const HISTORY_MAX = 120;
@@ -34,7 +34,7 @@ export class Store {
   readonly recent = polled<Listed<MintAnswer>>(`/v1/mints?limit=${LISTED}`, 10_000);
   readonly lake = polled<LakeAnswer>("/v1/lake", 10_000);
   readonly quarantine = polled<QuarantineAnswer>("/v1/quarantine?limit=20", 10_000);
-  readonly live = new Live({ connect: overWebSocket(liveUrl(), token()) });
+  readonly live = new Live({ connect: overWebSocket(liveUrl(), token()), mayConnect: () => !this.isRefused });
 
   /** The source whose pipeline is shown; null: the first. */
   private source: string | null = null;
@@ -55,6 +55,12 @@ export class Store {
         return { answer, samples, figures, history };
       },
     });
+  }
+
+  /** The API wants a token, or another one. */
+  private get isRefused(): boolean {
+    const { error } = this.pipeline.current;
+    return error instanceof Problem && error.wantsToken;
   }
 
   showSource(source: string): void {
