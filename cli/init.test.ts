@@ -32,10 +32,10 @@ function write(yaml: string): string {
   return file;
 }
 
-async function init(given: Record<string, unknown>, asker: Asker | null = null) {
+async function init(given: Record<string, unknown>, asker: Asker | null = null, json = true) {
   const file = newFile();
   const io = { stdout: new BufferOutput(), stderr: new BufferOutput() };
-  const code = await initialize({ file, given, asker, json: true }, io);
+  const code = await initialize({ file, given, asker, json }, io);
   return { file, code, io };
 }
 
@@ -66,6 +66,12 @@ describe("the file", () => {
     expect(text.split("\n")[0]).toBe(`# yaml-language-server: $schema=./${SCHEMA_FILE}`);
     expect(JSON.parse(readFileSync(join(folder, SCHEMA_FILE), "utf8"))).toEqual(configSchema());
     expect(isValid(text)).toBe(true);
+  });
+
+  test("says what to look at next: of an IDL, what it becomes", async () => {
+    const said = async (given: Record<string, unknown>) => (await init(given, null, false)).io.stdout.text;
+    expect(await said(GIVEN)).toContain(`sluice idl check ${IDL} `);
+    expect(await said({})).not.toContain("idl check");
   });
 
   test("with every # taken away, every setting is there, valid, at its default", () => {

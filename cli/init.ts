@@ -83,7 +83,7 @@ export async function initialize({ file, given, asker, json }: InitOptions, io: 
   await writeFile(file, renderSettings(chosen), { flag: "wx" });
   await writeFile(schema, `${JSON.stringify(configSchema(), null, 2)}\n`);
   if (json) io.stdout.write(`${toJson({ file, schema, settings: Object.keys(chosen) })}\n`);
-  else io.stdout.write(nextSteps(file, schema));
+  else io.stdout.write(nextSteps(file, schema, idlsOf(values)));
   return EXIT.ok;
 }
 
@@ -140,12 +140,19 @@ async function maps(location: string) {
   }));
 }
 
-function nextSteps(file: string, schema: string): string {
+function idlsOf({ programs }: Config): string[] {
+  return programs.flatMap(({ idl }) => (idl === undefined ? [] : [idl]));
+}
+
+function nextSteps(file: string, schema: string, idls: readonly string[]): string {
   const config = file === DEFAULT_FILE ? "" : ` --config ${file}`;
+  const looks = idls.map(
+    (idl) => `  sluice idl check ${idl}        # what it becomes, and what could name the token of an event\n`,
+  );
   return `Wrote ${file} and ${schema}.
 
 Next:
-  export SUBSTREAMS_API_KEY=...        # or SUBSTREAMS_JWT_TOKEN, from your provider's dashboard
+${looks.join("")}  export SUBSTREAMS_API_KEY=...        # or SUBSTREAMS_JWT_TOKEN, from your provider's dashboard
   sluice${config} doctor
   sluice${config} stages
   sluice${config} api
