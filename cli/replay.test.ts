@@ -8,6 +8,7 @@ import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SluiceError } from "../pipeline/errors.ts";
+import { parseFault } from "../pipeline/source/faults.ts";
 import { writeSimulation } from "../simulator/index.ts";
 import { BufferOutput } from "./output.ts";
 import { type ServeOptions, serveRecording } from "./replay.ts";
@@ -77,4 +78,13 @@ test("a recording that is not there", async () => {
   const io = { stdout: new BufferOutput(), stderr: new BufferOutput() };
   const serving = serveRecording({ ...OPTIONS, file: `${file}.nowhere` }, io, AbortSignal.abort());
   expect(await serving.catch((e: SluiceError) => e.code)).toBe("RECORDING_MISSING");
+});
+
+test("a fault that comes after the recording's end is said to be of no effect", async () => {
+  const io = { stdout: new BufferOutput(), stderr: new BufferOutput() };
+  const plan = ["stall@+2", "fork@+5000", `garbage@${slots.last + 1}`].map(parseFault);
+  await serveRecording({ ...OPTIONS, plan, file }, io, AbortSignal.abort());
+  expect(io.stderr.text).toContain("fork@+5000 will not strike");
+  expect(io.stderr.text).toContain(`garbage@${slots.last + 1} will not strike`);
+  expect(io.stderr.text).not.toContain("stall");
 });

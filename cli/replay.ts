@@ -120,6 +120,10 @@ export async function serveRecording(options: ServeOptions, { stdout, stderr }: 
     const where = { endpoint, port: replay.port, first, last, module };
     stdout.write(options.json ? `${toJson(where, 0)}\n` : `${endpoint}\n`);
     stderr.write(`serving ${file}: ${module}, slots ${formatNumber(first)} to ${formatNumber(last)}\n`);
+    for (const { kind, at, relative } of plan) {
+      if ((relative ? first + at : at) <= last) continue;
+      stderr.write(`${kind}@${relative ? "+" : ""}${at} will not strike: the recording ends before it\n`);
+    }
     await aborted(signal);
   } finally {
     await replay.close();
