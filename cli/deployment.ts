@@ -9,6 +9,7 @@ import { Fatal } from "../pipeline/errors.ts";
 import { LIMITS } from "../pipeline/limits.ts";
 import { liveEncoder } from "../pipeline/live-message.ts";
 import { logFor } from "../pipeline/log.ts";
+import { Quiet } from "../pipeline/quiet.ts";
 import { streams } from "../pipeline/topology.ts";
 import { rowCodec } from "../pipeline/wire/message.ts";
 import { systemWorld } from "../pipeline/world.ts";
@@ -100,6 +101,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
       },
     );
   }
+  const quiet = new Quiet(systemWorld);
   const deployment: Deployment = {
     config,
     source: config["source.name"],
@@ -116,6 +118,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
     broker,
     control,
     world: systemWorld,
+    quiet,
     log: logFor("stages"),
     openSource: (log, settings = {}) => openSource({ ...config, ...settings }, systemWorld, log),
     openHotStore: (lane) =>
@@ -129,7 +132,7 @@ export async function openDeployment(config: Config, connection: Connection): Pr
       (await import("./rebuild/needed.ts")).restoreIfNeeded(deployment, lane, context),
     // DuckDB is loaded only where the archive runs.
     openLake: async (log, lineage, datasets = [...catalog.values()]) =>
-      (await import("./lake.ts")).openLake(config, datasets, control, log, lineage),
+      (await import("./lake.ts")).openLake(config, datasets, control, log, quiet, lineage),
     lakeProof: once(async () => {
       const [{ LakeProof }, { lakeStore }] = await Promise.all([
         import("../storage/lake/proof.ts"),

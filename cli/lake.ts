@@ -10,6 +10,7 @@ import type { Control } from "../pipeline/control.ts";
 import type { DatasetSpec } from "../pipeline/datasets/dataset.ts";
 import { Fatal, Transient } from "../pipeline/errors.ts";
 import { type Log, logFor } from "../pipeline/log.ts";
+import type { Quiet } from "../pipeline/quiet.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { LakeCopies } from "../storage/lake/copies.ts";
 import type { SlotRange } from "../storage/lake/coverage.ts";
@@ -107,6 +108,7 @@ export async function openLake(
   datasets: readonly DatasetSpec[],
   control: Pick<Control, "leases">,
   log: Log,
+  quiet: Quiet,
   lineage: Lineage = { kind: "live", source: config["source.name"], dataset: "all", start: null, stop: null },
 ): Promise<LakeOutput> {
   const package_ = config["source.package"] === "" ? "built-in demo package" : withoutSecrets(config["source.package"]);
@@ -117,6 +119,7 @@ export async function openLake(
     datasets,
     package: `${package_}:${config["source.module"]}`,
     memoryMb: Math.floor(config["archive.memoryBytes"] / 1e6),
+    pause: () => quiet.pause(),
   };
   if (config["lake.url"] === "") {
     return {

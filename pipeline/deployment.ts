@@ -14,6 +14,7 @@ import type { Config } from "./config.ts";
 import type { Control } from "./control.ts";
 import type { DatasetSpec } from "./datasets/dataset.ts";
 import type { Log } from "./log.ts";
+import type { Quiet } from "./quiet.ts";
 import type { NextTier } from "./retention.ts";
 import type { SubstreamsSource } from "./source/client.ts";
 import type { UnitContext } from "./unit.ts";
@@ -36,6 +37,8 @@ export interface Deployment {
   readonly broker: Broker;
   readonly control: Control;
   readonly world: World;
+  /** Stirred by each step of a block on its way to the live feed. */
+  readonly quiet: Quiet;
   readonly log: Log;
   /** `settings` count before those of the deployment. */
   openSource(log: Log, settings?: Partial<Config>): Promise<SubstreamsSource>;

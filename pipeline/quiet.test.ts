@@ -1,6 +1,6 @@
 /** Goal: what can wait is done in a pause, once, and never in between. Method: a clock that the test turns. */
 import { expect, test } from "bun:test";
-import { whenQuiet } from "./quiet.ts";
+import { Quiet, whenQuiet } from "./quiet.ts";
 
 /** Sleepers wake when the time has come. */
 function clock() {
@@ -64,4 +64,37 @@ test("a failure is told, and the next pause is another chance; after the end not
   stop.abort();
   await world.turn(200);
   expect([acts, failures.length]).toEqual([2, 2]);
+});
+
+test("work that can wait waits for a pause, unless there has been none for long", async () => {
+  const world = clock();
+  const quiet = new Quiet(world);
+  await quiet.pause();
+  let isPause = false;
+  const wait = () => {
+    isPause = false;
+    void quiet.pause().then(() => {
+      isPause = true;
+    });
+  };
+  /** Something happens every 20 ms, for so long. */
+  const busyFor = async (ms: number) => {
+    for (let i = 0; i < ms; i += 20) {
+      quiet.stir();
+      await world.turn(20);
+    }
+  };
+  await busyFor(20);
+  wait();
+  await busyFor(400);
+  expect(isPause).toBe(false);
+  await world.turn(100);
+  expect(isPause).toBe(true);
+  quiet.stir();
+  wait();
+  await busyFor(3_000);
+  expect(isPause).toBe(true);
+  wait();
+  await world.turn(1);
+  expect(isPause).toBe(true);
 });

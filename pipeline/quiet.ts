@@ -1,11 +1,45 @@
 /**
- * What is better done while nothing else is to be done: once nothing has happened for a moment, and then not again before
- * something has.
+ * What is better done while nothing else is to be done. At the head of the chain a block comes every 400 ms and takes a part
+ * of that; while catching up there is no pause, and nothing waits for one.
  */
 import type { World } from "./world.ts";
 
-/** At the head of the chain a block comes every 400 ms and takes a part of that; while catching up there is no such pause. */
-const QUIET_MS = 80;
+/** Nothing has happened for so long: a pause. */
+const PAUSE_MS = 80;
+/** Without a pause for so long, none is to be expected. */
+const BUSY_MS = 2_000;
+
+/** Knows when something happened last. */
+export class Quiet {
+  private readonly world: Pick<World, "sleep" | "monotonic">;
+  private stirredAt = Number.NEGATIVE_INFINITY;
+  /** When the last pause ended. */
+  private pausedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(world: Pick<World, "sleep" | "monotonic">) {
+    this.world = world;
+  }
+
+  /** Something has happened. */
+  stir(): void {
+    const now = this.world.monotonic();
+    if (now - this.stirredAt >= PAUSE_MS) this.pausedAt = now;
+    this.stirredAt = now;
+  }
+
+  /** How long nothing more must happen until it is a pause, ms; 0 or less in one. */
+  left(): number {
+    return this.stirredAt + PAUSE_MS - this.world.monotonic();
+  }
+
+  /** Resolves in the next pause; at once when none is to be expected. Rejects when the signal aborts. */
+  async pause(signal?: AbortSignal): Promise<void> {
+    for (let left = this.left(); left > 0; left = this.left()) {
+      if (this.world.monotonic() - this.pausedAt > BUSY_MS) return;
+      await this.world.sleep(left, signal);
+    }
+  }
+}
 
 export interface WhenQuiet {
   /** Something has happened. */
@@ -21,16 +55,15 @@ export interface QuietOptions {
 }
 
 export function whenQuiet({ world, act, onFailure, signal }: QuietOptions): WhenQuiet {
-  let stirredAt = 0;
+  const quiet = new Quiet(world);
   let isWatching = false;
   const watch = async () => {
-    for (let left = QUIET_MS; left > 0; left = stirredAt + QUIET_MS - world.monotonic())
-      await world.sleep(left, signal);
+    for (let left = quiet.left(); left > 0; left = quiet.left()) await world.sleep(left, signal);
     act();
   };
   return {
     stir() {
-      stirredAt = world.monotonic();
+      quiet.stir();
       if (isWatching || signal.aborted) return;
       isWatching = true;
       watch()

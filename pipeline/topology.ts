@@ -32,7 +32,7 @@ import { whenQuiet } from "./quiet.ts";
 import { StreamReader } from "./reader.ts";
 import { relievePressure } from "./relief.ts";
 import { keepCopiesFew, keepHotShort } from "./retention.ts";
-import { type Quarantined, run } from "./runner.ts";
+import { type Quarantined, type RunnerStanding, run } from "./runner.ts";
 import { consumersOfBlocks, lowestStanding } from "./standing.ts";
 import { StreamSink } from "./stream-sink.ts";
 import { together } from "./together.ts";
@@ -120,7 +120,7 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
   const limits = { maxBlocks: d.config["batch.maxBlocks"], maxBytes: d.config["batch.maxBytes"] };
   await run(
     {
-      ...common(d, c),
+      ...towardsLive(d, c),
       reader: new SourceReader(metered, limits, check, () => c.setEnded(null)),
       stage: ingestStage,
       sink: new StreamSink({
@@ -145,7 +145,7 @@ async function decode(d: Deployment, c: UnitContext): Promise<void> {
   await together(c.signal, [(signal) => teller.run(signal)], (signal) =>
     run(
       {
-        ...common(d, c),
+        ...towardsLive(d, c),
         reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
         stage,
         sink: new StreamSink({
@@ -193,7 +193,7 @@ async function shard(d: Deployment, c: UnitContext, laneUnits: readonly string[]
   const subjects = laneUnits.map((_, lane) => n.lanes.subject(lane));
   await run(
     {
-      ...common(d, c),
+      ...towardsLive(d, c),
       reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
       stage: new ShardStage(subjects.length),
       sink: new StreamSink<LaneBatches, RowBatch>({
@@ -215,6 +215,7 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
   await d.restoreLane(lane, c);
   const store = d.openHotStore(lane);
   const { broker, world } = d;
+  const way = towardsLive(d, c);
   const live = { stream: n.live.stream, subject: n.live.subject(lane) };
   const publishing = runLivePublisher({ broker, world, store, ...live }, c);
   const quiet = whenQuiet({
@@ -233,13 +234,13 @@ async function runLane(d: Deployment, c: UnitContext, lane: number): Promise<voi
   await together(c.signal, [(signal) => keepHotShort(rules, signal)], (signal) =>
     run(
       {
-        ...common(d, c),
+        ...way,
         reader: new StreamReader(d.broker, n.lanes.stream, n.lanes.subject(lane), d.rowCodec),
         stage: new LaneStage(store.state, d.effects),
         sink: store,
         codec: d.rowCodec,
         onStanding: (standing) => {
-          c.standing(standing);
+          way.onStanding(standing);
           publishing.wake();
           quiet.stir();
         },
@@ -362,6 +363,15 @@ function common(d: Deployment, c: UnitContext) {
     onStanding: c.standing,
     onEnd: c.setEnded,
   };
+}
+
+/** What runners on a block's way to the live feed get: what can wait goes out of their way. */
+function towardsLive(d: Deployment, c: UnitContext) {
+  const onStanding = (standing: RunnerStanding) => {
+    c.standing(standing);
+    d.quiet.stir();
+  };
+  return { ...common(d, c), onStanding };
 }
 
 /** What every stream sink gets. */

@@ -12,8 +12,11 @@ export interface Segment {
   readonly last: BlockMeta;
   /** Number of blocks; a filtered stream leaves out slots, so it says more than `last.slot - first.slot`. */
   readonly blocks: number;
-  /** Rows by dataset, in chain order. Datasets without rows are left out; without any, the segment is coverage alone. */
-  readonly tables: ReadonlyMap<string, Table>;
+  /**
+   * The rows of each dataset in chain order; a table is made when it is come to. Datasets without rows are left out; without
+   * any, the segment is coverage alone.
+   */
+  readonly tables: Iterable<Table>;
 }
 
 /** Segments that follow each other, at least one; committed together. */

@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import type { BlockMeta } from "../../pipeline/position.ts";
+import type { Table } from "../../pipeline/wire/table.ts";
 import { RawArchiveStage } from "./raw-stage.ts";
 
 const block = (slot: number, finalSlot: number, fork = ""): BlockMeta => ({
@@ -21,7 +22,7 @@ test("final blocks with their output; what was taken back never leaves", () => {
   expect(stage.apply(batchOf([block(5, 4), block(6, 5), block(7, 6)]))).toBeNull();
   const { segments } = stage.end()!;
   expect(segments.map(({ first, last, blocks }) => [first.hash, last.hash, blocks])).toEqual([["4", "6", 3]]);
-  const table = segments[0]!.tables.get("raw_blocks")!;
+  const [table] = [...segments[0]!.tables] as [Table];
   expect(Array.from({ length: table.length }, (_, i) => table.row(i))).toEqual(
     [4, 5].map((slot) => ({
       ...{ slot: BigInt(slot), block_time: BigInt(1_700_000_000 + slot), hash: `${slot}`, type: "t.Blocks" },

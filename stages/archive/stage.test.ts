@@ -75,8 +75,8 @@ const plain = (segment: Segment) => ({
   cursor: segment.last.cursor,
   blocks: segment.blocks,
   rows: Object.fromEntries(
-    [...segment.tables].map(([name, table]) => [
-      name,
+    [...segment.tables].map((table) => [
+      table.spec.name,
       Array.from({ length: table.length }, (_, row) => table.column("value").string(row)),
     ]),
   ),

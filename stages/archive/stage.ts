@@ -150,7 +150,11 @@ export class ArchiveStage implements Stage<RowBatch, Roll> {
       first: held[0]!.block,
       last: held.at(-1)!.block,
       blocks: held.length,
-      tables: new Map(names.map((name) => [name, concat(parts.get(name)!)])),
+      tables: {
+        *[Symbol.iterator]() {
+          for (const name of names) yield concat(parts.get(name)!);
+        },
+      },
     };
   }
 }

@@ -153,7 +153,7 @@ describe("rows", () => {
         const half = sorted.length >> 1;
         const block = testBlock(100 + half - 1);
         const sink = await folder.open();
-        const tables = new Map([["everything", tableOf(EVERYTHING, sorted.slice(0, half))]]);
+        const tables = [tableOf(EVERYTHING, sorted.slice(0, half))];
         const segment = { first: testBlock(100), last: block, blocks: half, tables };
         await sink.commit(stepOf(null, block), { segments: [segment] });
         const hot = [hotSource({ everything: tableOf(EVERYTHING, sorted) })];

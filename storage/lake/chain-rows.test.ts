@@ -70,7 +70,7 @@ test("every type comes back as it was, in the order of the chain", async () => {
         const table = tableOf(EVERYTHING, ordered);
         const sink = await own.open();
         const [first, last] = [testBlock(Number(ordered[0]!["slot"])), testBlock(140)];
-        const segment = { first, last, blocks: 1, tables: new Map([["everything", table]]) };
+        const segment = { first, last, blocks: 1, tables: [table] };
         await sink.commit(stepOf(null, last), { segments: [segment] });
         const history = historyOf(await new LakeReader(own.store).read(), "main")!;
         const workDir = join(own.root, "work");
@@ -110,7 +110,7 @@ test("a slot with more rows than are held ahead comes whole", async () => {
   );
   const sink = await lake.open();
   const [first, last] = [testBlock(10, 1_700_000_000), testBlock(12, 1_700_000_000)];
-  const tables = new Map([["trades", tradeTable(rows)]]);
+  const tables = [tradeTable(rows)];
   await sink.commit(stepOf(null, last), { segments: [{ first, last, blocks: 3, tables }] });
   const pieces = await read({}, "main", () => Bun.gc(true));
   const slots = pieces.map(({ tables }) => new Set(rowsOf([{ blocks: [], tables }], "trades").map((r) => r["slot"])));

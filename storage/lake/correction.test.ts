@@ -48,7 +48,7 @@ async function fill(...rolls: readonly (readonly number[])[]): Promise<void> {
   let prev = null as ReturnType<typeof testBlock> | null;
   for (const slots of rolls) {
     const blocks = slots.map((slot) => testBlock(slot));
-    const tables = new Map([["trades", tradeTable(slots.flatMap((slot) => rowsAt(slot)))]]);
+    const tables = [tradeTable(slots.flatMap((slot) => rowsAt(slot)))];
     const [first, last] = [blocks[0]!, blocks.at(-1)!];
     await sink.commit(stepOf(prev, last, last.slot, blocks), {
       segments: [{ first, last, blocks: blocks.length, tables }],

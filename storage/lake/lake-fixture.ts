@@ -32,7 +32,7 @@ export function segmentOf(blocks: readonly BlockMeta[]): Segment {
     first: blocks[0]!,
     last: blocks.at(-1)!,
     blocks: blocks.length,
-    tables: new Map([["trades", tradeTable(rows)]]),
+    tables: [tradeTable(rows)],
   };
 }
 

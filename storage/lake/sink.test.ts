@@ -133,7 +133,7 @@ describe("a commit", () => {
   test("without rows is coverage", async () => {
     const sink = await lake.open();
     const [first, last] = [testBlock(5), testBlock(9)];
-    await sink.commit(stepOf(null, last), { segments: [{ first, last, blocks: 3, tables: new Map() }] });
+    await sink.commit(stepOf(null, last), { segments: [{ first, last, blocks: 3, tables: [] }] });
     const { entry } = (await new Manifest(lake.store).read(1))!;
     expect(entry).toMatchObject({ files: [], blocks: 3, first: { slot: 5 }, last: { slot: 9 } });
   });

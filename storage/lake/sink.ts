@@ -47,6 +47,8 @@ export interface LakeSinkOptions {
   /** Memory and threads of DuckDB. Defaults 128 MB and 1. */
   readonly memoryMb?: number;
   readonly threads?: number;
+  /** Waits until nothing else has to be done at once: called before each file, which takes this thread for a while. */
+  readonly pause?: () => Promise<void>;
   /** For tests. */
   readonly checkpointEvery?: number;
 }
@@ -195,9 +197,11 @@ export class LakeSink implements Sink<Roll> {
 
   private async writeSegment(opened: Opened, segment: Segment): Promise<FileEntry[]> {
     const files: FileEntry[] = [];
-    for (const table of segment.tables.values()) {
+    await this.options.pause?.();
+    for (const table of segment.tables) {
       this.checkDataset(table.spec);
       for (const [date, rows] of rowsByDate(table)) files.push(await this.writeFile(opened, table, date, rows));
+      await this.options.pause?.();
     }
     return files;
   }
