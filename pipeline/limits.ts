@@ -19,8 +19,8 @@ export const LIMITS = {
   recentFinalBlocks: 512,
   /** Growth of the heap, buffers included, after which a stage process collects garbage. */
   heapGrowthBytes: 48 * 1024 * 1024,
-  /** The same for a process that has nothing to do just now. */
-  heapGrowthIdleBytes: 32 * 1024 * 1024,
+  /** The same for a process that has nothing to do just now: early enough that hardly any collection of all comes in a block's way. */
+  heapGrowthIdleBytes: 12 * 1024 * 1024,
   /** Errors kept for `/api/indexer/status`. */
   recentErrorsMax: 20,
   /** Characters of each that a unit reports: all units of a process report in one message. Logs have the whole text. */
