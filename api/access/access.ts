@@ -131,7 +131,10 @@ export class Access {
     if (!this.onLoopback) return;
     const name = (headers.get("host") ?? "").replace(/:\d{1,5}$/, "").toLowerCase();
     if (LOOPBACK_NAMES.has(name) || this.settings.hosts.includes(name)) return;
-    throw refused("HOST_NOT_ALLOWED", "the Host header must name localhost, 127.0.0.1 or [::1]");
+    throw refused(
+      "HOST_NOT_ALLOWED",
+      "the Host header must name localhost, 127.0.0.1, [::1], or what the setting api.hosts allows",
+    );
   }
 
   /**
@@ -164,7 +167,11 @@ export class Access {
     if (entry !== null) return entry;
     // Guessing is counted as well.
     this.count(null, peer, headers);
-    throw refused("TOKEN_REFUSED", "this token is unknown, revoked or expired");
+    const isToken = presented !== "";
+    throw refused(
+      "TOKEN_REFUSED",
+      isToken ? "this token is unknown, revoked or expired" : 'the Authorization header must be "Bearer" and a token',
+    );
   }
 
   private count(entry: TokenEntry | null, peer: () => string, headers: Headers): Quota {

@@ -47,6 +47,9 @@ const FUNCTIONS = new Set([
   "unnest",
 ]);
 
+/** Names of tables that are told to who asked for another, characters. */
+const TABLES_SHOWN = 1_000;
+
 const EXPRESSIONS = new Set(
   words("COLUMN_REF CONSTANT COMPARISON CONJUNCTION OPERATOR FUNCTION CAST CASE BETWEEN STAR SUBQUERY WINDOW"),
 );
@@ -119,7 +122,8 @@ class Gate {
       const name = String(node["table_name"]);
       const [schema, catalog] = [node["schema_name"], node["catalog_name"]].map((part) => String(part ?? ""));
       if ((schema !== "" && schema !== "main") || catalog !== "" || !scope.has(name.toLowerCase())) {
-        throw new Refused(`there is no table ${JSON.stringify(name.slice(0, 64))}`);
+        const there = [...scope].sort().join(", ").slice(0, TABLES_SHOWN);
+        throw new Refused(`there is no table ${JSON.stringify(name.slice(0, 64))}; there are ${there}`);
       }
     }
     if (node["type"] === "TABLE_FUNCTION") {

@@ -146,6 +146,9 @@ describe("an honest question", () => {
     expect(wrong.code).toBe("SQL_ERROR");
     expect(wrong.message).toContain("nothing");
     expect(wrong.message).not.toContain(folder);
+    const misspelt = await outcome(queries(GATED).ask({ sql: "SELECT 1 FROM tradez", format: "json", key: "a" }));
+    expect(misspelt.code).toBe("SQL_REFUSED");
+    expect(misspelt.message).toMatch(/^there is no table "tradez"; there are buy_sell, candles, .*trades/);
   }, 300_000);
 
   test("of the same asker waits its turn, of too many as well; its length has an end", async () => {
