@@ -42,7 +42,10 @@ same by themselves for a lane that has no file, which is how a new host joins: g
       const lanes = lanesOf(config, options.lane);
       const { snapshot = null, dryRun = false } = options;
       const { rebuild } = await import("./rebuild/command.ts");
-      await rebuild({ config, lanes, snapshot, dryRun, json, hotRoot: folders(loaded).hot }, context);
+      await rebuild(
+        { config, lanes, snapshot, dryRun, json, mayFallBehind: false, hotRoot: folders(loaded).hot },
+        context,
+      );
     });
 }
 

@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import type { Config } from "../../pipeline/config.ts";
 import type { NodeReport, UnitReport } from "../../pipeline/control.ts";
 import type { Deployment } from "../../pipeline/deployment.ts";
-import { Fatal } from "../../pipeline/errors.ts";
+import { classify, Fatal } from "../../pipeline/errors.ts";
 import { Lease } from "../../pipeline/leases.ts";
 import { logFor } from "../../pipeline/log.ts";
 import { names } from "../../pipeline/names.ts";
@@ -31,6 +31,8 @@ export interface RebuildOptions {
   readonly snapshot: string | null;
   readonly dryRun: boolean;
   readonly json: boolean;
+  /** Also where lake and streams lead less far than the file in use stands: the stages replay the rest. */
+  readonly mayFallBehind: boolean;
   /** Folder of the hot stores of all sources: what a backup is laid out by. */
   readonly hotRoot: string;
 }
@@ -161,7 +163,7 @@ async function rebuildLanes(
     for (const { made, snapshotSlot } of begun) {
       // Most of the way while the lane goes on; what has come meanwhile when it has been handed over.
       await restore.approach(made);
-      const rebuilt = await whileOurs(d, made.lane, signal, () => finish(d, restore, made));
+      const rebuilt = await whileOurs(d, made.lane, signal, () => finish(d, restore, made, options));
       done.push({ ...rebuilt, snapshotSlot, lakeSlot });
       progress.end();
       if (!options.json) io.stdout.write(`${describeLane(done.at(-1)!)}\n`);
@@ -178,17 +180,47 @@ async function rebuildLanes(
 }
 
 /** With the lane in our hands: brings the file up to the moment, and puts it in place. */
-async function finish(d: Deployment, restore: Restore, made: LaneFile) {
+async function finish(d: Deployment, restore: Restore, made: LaneFile, { mayFallBehind }: RebuildOptions) {
   const joined = await restore.approach(made);
   const { lane, rows } = made;
   const file = laneFile(folders(d.config).hot, lane);
-  const head = await made.putInPlace(file, (await laneTarget(d, lane)).version);
+  const target = await laneTarget(d, lane);
+  const goesOn = joined && target.streamFrom !== null;
+  if (!goesOn && !mayFallBehind) mustNotFallBehind(file, made);
+  const head = await made.putInPlace(file, target.version);
   if (head !== null) {
     const { position, finalSlot, recent } = head;
     const unit = names(d.config["nats.prefix"], d.source).unit("lane", lane);
     await d.control.setStanding(unit, { position, finalSlot, recent, inputSeq: 0, at: d.world.now() });
   }
   return { lane, file, slot: head?.position.slot ?? null, rows, joined };
+}
+
+/** Where its stream does not lead on from it, a file that stands behind the one in use would take away what that has. */
+function mustNotFallBehind(file: string, made: LaneFile): void {
+  if (!existsSync(file)) return;
+  const [reached, stands] = [made.position?.slot ?? -1, readableStand(file)];
+  if (reached >= (stands ?? 0)) return;
+  const to = reached < 0 ? "nothing" : `slot ${reached}`;
+  const now = stands === null ? "cannot be read" : `stands at slot ${stands}`;
+  throw new Fatal(
+    "REBUILD_BEHIND",
+    `lake and streams lead to ${to}, and the lane's file ${now}: it was left as it is`,
+    {
+      where: file,
+      hint: "Check lake.* and nats.*. If the lake has really lost it, move the file away and start the stages, which replay what is missing.",
+    },
+  );
+}
+
+/** Null for a file that cannot be read: most often that is why it is made anew. */
+function readableStand(file: string): number | null {
+  try {
+    return standOf(file);
+  } catch (error) {
+    if (classify(error).code === "UNEXPECTED") throw error;
+    return null;
+  }
 }
 
 /** Runs `action` while no other process of this host runs the lane. One on another host has a file of its own, and goes on. */

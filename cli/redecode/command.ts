@@ -61,7 +61,7 @@ export async function runRedecode(options: RedecodeCommand, io: CommandIo): Prom
     if (!json) show(done, options, io);
     const lanes = Array.from({ length: config.lanes }, (_, lane) => lane);
     const rebuilt = await rebuild(
-      { config, lanes, snapshot: null, dryRun: false, json: false, hotRoot: options.hotRoot },
+      { config, lanes, snapshot: null, dryRun: false, json: false, mayFallBehind: true, hotRoot: options.hotRoot },
       json ? { ...io, stdout: { ...io.stdout, write: () => undefined } } : io,
     );
     if (json) io.stdout.write(`${toJson({ dryRun, ...done, lanes: rebuilt })}\n`);

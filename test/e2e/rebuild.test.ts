@@ -89,6 +89,17 @@ test("lost while nothing runs: made from lake and stream, from a backup, in plac
   const left = readdirSync(ground.path("data", "hot")).filter((name) => !/^lane-[01]\.sqlite(-wal|-shm)?$/.test(name));
   expect(left).toEqual([]);
 
+  const slip = await ground.run([
+    "rebuild",
+    "--lane",
+    "1",
+    ...flags(market),
+    "--set",
+    `lake.dir=${ground.path("slip")}`,
+  ]);
+  expect(slip).toMatchObject({ code: 1, stderr: expect.stringContaining("REBUILD_BEHIND") });
+  expect([dumpOf(0), dumpOf(1)]).toEqual(lost);
+
   const none = await ground.run(["rebuild", "--snapshot", ground.path("data"), ...flags(market)]);
   expect(none).toMatchObject({ code: 0, stderr: "" });
   const other = await ground.run(["rebuild", "--snapshot", backup, ...flags(market), "--set", "lanes=3"]);
