@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LakeFolder } from "../storage/lake/lake-fixture.ts";
+import { LakeFolder, LIVE } from "../storage/lake/lake-fixture.ts";
 import type { VerifyReport } from "../storage/lake/verify-report.ts";
 import { BufferOutput } from "./output.ts";
 import { type VerifyCommandOptions, verify } from "./verify.ts";
@@ -92,4 +92,14 @@ test("what nobody names is told, but is no fault", async () => {
   const { code, text } = await run({ json: false });
   expect(code).toBe(0);
   expect(text).toContain("notice stranger notes.txt: ");
+});
+
+test("many lineages of one kind are told as one", async () => {
+  for (let start = 100; start < 180; start += 20) {
+    await lake.fill([[start]], { lineage: { ...LIVE, kind: "backfill", start, stop: start + 20 } });
+  }
+  const { text, code } = await run({ json: false });
+  expect(code).toBe(0);
+  expect(text).toMatch(/^backfill\/main +4 lineages, up to slot 160$/m);
+  expect(text).toMatch(/^live\/main\/all\/- +up to slot 5$/m);
 });

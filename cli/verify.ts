@@ -105,7 +105,7 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
     ["rows", formatNumber(report.rows)],
     ["bytes", formatNumber(report.bytes)],
     ["checked", checkedText(report)],
-    ...lineages.map(({ lineage, slot }): [string, string] => [lineage, `up to slot ${slot}`]),
+    ...lineageFigures(lineages),
     ...report.revisions.map(({ lineage, dataset, rowsBefore, rowsAfter }): [string, string] => [
       lineage,
       `${formatNumber(rowsBefore)} rows of ${dataset} became ${formatNumber(rowsAfter)}`,
@@ -124,6 +124,18 @@ function summary(report: VerifyReport, { stdout }: Pick<CommandIo, "stdout">): s
     : paint(stdout, "red", `the lake is NOT sound: ${errors} ${errors === 1 ? "fault" : "faults"}`);
   return `${table(stdout, [{ name: "what" }, { name: "value" }], figures)}${found}${pending}${verdict}\n`;
 }
+
+/** Years of history have thousands of lineages: more than a few of one kind and source are told as one. All are in the JSON. */
+function lineageFigures(lineages: VerifyReport["lineages"]): [string, string][] {
+  const groups = Map.groupBy(lineages, ({ lineage }) => lineage.split("/").slice(0, 2).join("/"));
+  return [...groups].flatMap(([which, own]): [string, string][] => {
+    if (own.length <= FEW_LINEAGES) return own.map(({ lineage, slot }) => [lineage, `up to slot ${slot}`]);
+    const slot = Math.max(...own.map((one) => one.slot));
+    return [[which, `${formatNumber(own.length)} lineages, up to slot ${slot}`]];
+  });
+}
+
+const FEW_LINEAGES = 3;
 
 function checkedText({ deep, files, filesChecked }: VerifyReport): string {
   const part = filesChecked === files ? "" : `${formatNumber(filesChecked)} of ${formatNumber(files)} `;
