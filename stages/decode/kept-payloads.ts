@@ -13,6 +13,7 @@ import { DISCRIMINATOR_BYTES, discriminatorOf, ProgramDecoder } from "./program-
 import { ProgramSet } from "./program-set.ts";
 import { MAX_QUARANTINED_BYTES, RowWriter } from "./row-writer.ts";
 import { Surroundings } from "./surroundings.ts";
+import { asksBalances } from "./trade-mapping.ts";
 import { TransactionDecoder } from "./transaction-decoder.ts";
 
 /** Payloads set aside for these reasons are whole events. */
@@ -107,6 +108,5 @@ function placeOf(kept: Table, row: number, program: Uint8Array) {
 function needsOutside(event: EventSpec, programMint: MintRule | undefined): boolean {
   const mint = event.mintField === undefined ? programMint : (event.mintField ?? undefined);
   const names = [mint ?? [], event.trade?.user ?? []].flat();
-  // A swap takes the decimals of its tokens from the transaction's balances.
-  return names.some(isOutside) || (event.trade !== undefined && "input" in event.trade);
+  return names.some(isOutside) || (event.trade !== undefined && asksBalances(event.trade));
 }

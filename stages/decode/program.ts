@@ -115,7 +115,8 @@ export interface TokenTrade {
  */
 export interface SwapTrade {
   readonly kind?: string;
-  readonly user: string;
+  /** A field, `accounts.NAME` or `signer`; of several the first that is there. */
+  readonly user: string | readonly string[];
   readonly input: SwapSide;
   readonly output: SwapSide;
   /** Where this field has that variant, the two mints change places; the amounts do not. */

@@ -14,11 +14,12 @@ import { catalogOf, requireDistinct } from "./catalog.ts";
 import { type DatasetHealth, type DecodeHealth, emptyProgramHealth, type ProgramHealth, sumOf } from "./health.ts";
 import { MapDecoder } from "./map/map-decoder.ts";
 import type { MapSpec } from "./map/map-spec.ts";
-import type { ProgramSpec, TradeMapping } from "./program.ts";
+import type { ProgramSpec } from "./program.ts";
 import { ProgramDecoder } from "./program-decoder.ts";
 import { ADDRESS_BYTES, ProgramSet } from "./program-set.ts";
 import { type Place, RowWriter } from "./row-writer.ts";
 import { Surroundings } from "./surroundings.ts";
+import { asksBalances } from "./trade-mapping.ts";
 import { TransactionDecoder } from "./transaction-decoder.ts";
 import { DecodeWatch, type Watched, type WatchedCounts } from "./watch.ts";
 
@@ -233,14 +234,10 @@ function watchedCounts(health: Omit<DatasetHealth, "lastDecodedSlot">): WatchedC
   return { seen, understood: decoded, grown: eventsWithBytesLeftOver, misfit: unknownLength + badValue };
 }
 
-function asksDecimals(trade: TradeMapping): boolean {
-  return "input" in trade || (typeof trade.price !== "string" && trade.price.baseMint !== undefined);
-}
-
 /** Swaps take decimals from the transaction's token balances, token accounts their mint. */
 function needsBalances({ events, instructions = [] }: ProgramSpec): boolean {
   return (
-    events.some(({ trade }) => trade !== undefined && asksDecimals(trade)) ||
+    events.some(({ trade }) => trade !== undefined && asksBalances(trade)) ||
     instructions.some(({ tokenAccounts }) => tokenAccounts !== undefined)
   );
 }

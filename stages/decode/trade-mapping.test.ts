@@ -116,7 +116,7 @@ test("a narrow amount does not keep bytes of a wider one before it", () => {
   ]);
 });
 
-test.each<[string, Partial<TradeMapping>]>([
+test.each<[string, Partial<TokenTrade>]>([
   ["field that is not there", { user: "nobody" }],
   ["user that is no address", { user: "tokens" }],
   ["price that is no integer", { price: "user" }],

@@ -34,6 +34,11 @@ export function tradeWriter(layout: Layout, mapping: TradeMapping, dataset: stri
   return "input" in mapping ? new LayoutSwap(fields, mapping, dataset) : new LayoutTrade(fields, mapping, dataset);
 }
 
+/** Some of it is told by the transaction's token balances alone. */
+export function asksBalances(trade: TradeMapping): boolean {
+  return "input" in trade || (typeof trade.price !== "string" && trade.price.baseMint !== undefined);
+}
+
 /** Fields that single layouts may lack must be in one of them. Throws `Fatal` TRADE_MAPPING. */
 export function requireOptional(mapping: TradeMapping, layouts: readonly Layout[], where: string): void {
   const path = "input" in mapping ? mapping.venue : mapping.quoteMint;
@@ -193,7 +198,13 @@ export class FieldFinder {
     return index;
   }
 
-  address(reference: string): AddressSource {
+  /** Of several references the first that is there. */
+  address(references: string | readonly string[]): AddressSource {
+    const sources = [references].flat().map((reference) => this.addressOf(reference));
+    return (bytes, around, found) => sources.some((source) => source(bytes, around, found));
+  }
+
+  private addressOf(reference: string): AddressSource {
     try {
       return addressSource(reference, this.layout, this.where);
     } catch (error) {

@@ -18,6 +18,7 @@ import type { ProgramSpec } from "../program.ts";
 import { anchorHash, discriminatorOf } from "../program-decoder.ts";
 import { decodeTransactions } from "../stage-fixture.ts";
 import { RECORDED } from "./ages-fixture.ts";
+import { JUPITER_V6 } from "./jupiter.ts";
 import { MOONSHOT } from "./moonshot.ts";
 import { PUMPFUN } from "./pumpfun.ts";
 import { PUMPFUN_AMM } from "./pumpfun-amm.ts";
@@ -143,6 +144,28 @@ test.each([
   // 1,639,908 lamports for 5,430,576,418,647 base units.
   const price = (1_639_908n * 10n ** 28n * 10n ** BigInt(decimals)) / (5_430_576_418_647n * 10n ** 9n);
   expect(rows["trades"]).toMatchObject([{ mint: COIN, price }]);
+});
+
+test.each([
+  ["route", [REST, OTHER_KEY]],
+  ["shared_accounts_route", [REST, REST, OTHER_KEY]],
+  ["route_v2", [OTHER_KEY]],
+  ["shared_accounts_exact_out_route_v2", [REST, OTHER_KEY]],
+  ["a_route_of_later", [REST, REST]],
+])("Jupiter's %s swaps for whose tokens they are, not for who pays the fees", (name, accounts) => {
+  const swap = concat([keyOf(40), SOL, u64(5n), COIN, u64(7n)]);
+  const payload = concat([discriminatorOf({ name: "SwapEvent" }, "test"), swap]);
+  const told = messageField(7, [
+    varintField(1, REST),
+    textField(2, bs58.encode(COIN)),
+    messageField(3, [varintField(2, 6)]),
+  ]);
+  const tx = { ...call(JUPITER_V6, name, accounts, new Uint8Array(0), [payload]), moreMeta: told };
+  const { rows } = decodeTransactions({ programs: [JUPITER_V6] }, [tx]);
+  // Where the instruction is not known, who pays is the best guess.
+  expect(rows["trades"]).toMatchObject([
+    { user: name === "a_route_of_later" ? USER : OTHER, mint: COIN, is_buy: true },
+  ]);
 });
 
 describe("arguments of Moonshot's swaps", () => {
