@@ -59,6 +59,12 @@ test("rows stay in their order; what needs no other type stays as it is", async 
   ]);
 });
 
+test("what describes a table is written like any answer; names that occur twice are told apart", async () => {
+  await duck.run("CREATE TABLE described (a INTEGER, b HUGEINT)");
+  expect((await written("DESCRIBE described")).rows).toBe(2);
+  expect((await written("SELECT 1 AS a, 2 AS a, 'x;--y' AS t")).texts).toEqual([["1", "2", "x;--y"]]);
+});
+
 test("an error is the query's own", async () => {
   const path = join(folder, "none.parquet");
   const asked = writeParquetAnswer(duck.connection, "SELECT 'x'::DECIMAL(38,0)", path);

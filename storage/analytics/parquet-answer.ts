@@ -32,13 +32,13 @@ export async function writeParquetAnswer(
   });
 }
 
-/** The query with every column in a type that Parquet has. */
+/** The query, of whatever kind (`DESCRIBE` is one), with every column in a type that Parquet has. */
 function exactly(query: string, columns: readonly AnswerColumn[], huge: string): string {
-  const exact = columns.map(({ type }) => type.replaceAll(/\bUHUGEINT\b/g, "VARCHAR").replaceAll(/\bHUGEINT\b/g, huge));
-  if (columns.every(({ type }, i) => type === exact[i])) return query;
   const names = distinctNames(columns.map(({ name }) => name)).map(quoteName);
-  const cast = names.map((name, i) =>
-    columns[i]!.type === exact[i] ? name : `CAST(${name} AS ${exact[i]}) AS ${name}`,
-  );
-  return `SELECT ${cast.join(", ")} FROM (${query}\n) AS answer(${names.join(", ")})`;
+  const exact = names.map((name, i) => {
+    const { type } = columns[i]!;
+    const exactType = type.replaceAll(/\bUHUGEINT\b/g, "VARCHAR").replaceAll(/\bHUGEINT\b/g, huge);
+    return type === exactType ? name : `CAST(${name} AS ${exactType}) AS ${name}`;
+  });
+  return `SELECT ${exact.join(", ")} FROM (${query}\n) AS answer(${names.join(", ")})`;
 }

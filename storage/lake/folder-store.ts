@@ -177,5 +177,9 @@ export function storeError(cause: unknown, where: string): SluiceError {
     const hint = "The lake's folder must be on a file system with hard links (ext4, xfs, btrfs, apfs, zfs, nfs).";
     return new Fatal("LAKE_NO_LINKS", message, { where, hint, cause });
   }
-  return new Fatal("LAKE_IO", message, { where, hint: "Check that the folder exists and is writable.", cause });
+  return new Fatal("LAKE_IO", message, {
+    where,
+    hint: "Check that the folder exists, and that this user may read and write what is in it.",
+    cause,
+  });
 }
