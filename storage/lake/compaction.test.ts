@@ -8,7 +8,6 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fenced } from "../../pipeline/errors.ts";
-import type { Table } from "../../pipeline/wire/table.ts";
 import { collectLake } from "./collection.ts";
 import { quoteText } from "./columns.ts";
 import { type CompactionOptions, compactLake } from "./compaction.ts";
@@ -117,7 +116,7 @@ describe("compaction", () => {
     for (const roll of ROLLS) {
       const blocks = roll.map(([slot, seconds]) => testBlock(slot, MIDNIGHT + seconds));
       const [first, last] = [blocks[0]!, blocks.at(-1)!];
-      const segments = [{ first, last, blocks: blocks.length, tables: new Map<string, Table>() }];
+      const segments = [{ first, last, blocks: blocks.length, tables: [] }];
       await other.commit(stepOf(prev, last, last.slot, blocks), { segments });
       prev = last;
     }
