@@ -2,6 +2,7 @@
 import type { StagesAnswer } from "./answers.ts";
 import { h, setAttribute, setText } from "./dom.ts";
 import { explain, type Part } from "./panel.ts";
+import { sourceTrouble } from "./pipeline-model.ts";
 import { Problem, post, setToken } from "./server.ts";
 import type { Store } from "./store.ts";
 
@@ -56,7 +57,8 @@ export function control({ pipeline, live }: Store): Part {
 function conditionOf(answer: StagesAnswer | null, isStale: boolean): [mood: string, text: string] {
   if (isStale) return ["bad", "no answer"];
   if (answer === null) return ["idle", "connecting"];
-  if (answer.running && answer.units.some((unit) => unit.state === "failed")) return ["bad", "degraded"];
+  const isDegraded = answer.units.some((unit) => unit.state === "failed") || sourceTrouble(answer, 0) !== null;
+  if (answer.running && isDegraded) return ["bad", "degraded"];
   if (answer.running) return ["ok", "running"];
   return answer.wanted ? ["bad", "not running"] : ["idle", "stopped"];
 }

@@ -2,7 +2,7 @@
 import { h, setAttribute, setText } from "./dom.ts";
 import { count, rate } from "./format.ts";
 import { type Part as Panel, panel, sentence } from "./panel.ts";
-import { type Part, type PartName, partsOf } from "./pipeline-model.ts";
+import { type Part, type PartName, partsOf, sourceTrouble } from "./pipeline-model.ts";
 import type { Store } from "./store.ts";
 
 const NAMES: Readonly<Record<PartName, string>> = {
@@ -43,8 +43,10 @@ export function pipelinePanel(store: Store): Panel {
       for (const part of partsOf(answer, samples)) boxes.get(part.name)!.update(part);
       const { stage, unit, reason } = answer.limiter;
       const remedy = answer.units.length === 0 ? ". `sluice stages` starts them." : "";
-      setText(limiter, stage === "none" ? sentence(reason) + remedy : `Limited by ${unit ?? stage}: ${reason}`);
-      setAttribute(limiter, "data-limited", String(stage !== "none" && stage !== "source"));
+      const trouble = stage === "source" ? sourceTrouble(answer, Date.now()) : null;
+      const limited = stage === "none" ? sentence(reason) + remedy : `Limited by ${unit ?? stage}: ${reason}`;
+      setText(limiter, trouble ?? limited);
+      setAttribute(limiter, "data-limited", String(trouble !== null || (stage !== "none" && stage !== "source")));
     },
   });
   const stop = () => {
@@ -81,7 +83,8 @@ function box(name: PartName) {
     update(part: Part) {
       setAttribute(element, "data-mood", part.mood);
       // Waiting for the chain is how it should be; a stage that holds the others back is not.
-      setAttribute(element, "data-limits", part.limits ? (name === "source" ? "source" : "stage") : null);
+      const isAsItShould = name === "source" && part.mood !== "trouble";
+      setAttribute(element, "data-limits", part.limits ? (isAsItShould ? "source" : "stage") : null);
       setAttribute(element, "data-flows", (part.blocksPerSecond ?? 0) > 0 ? "true" : null);
       setText(units, part.units > 1 ? ` × ${part.units}` : "");
       setText(state, part.state);

@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { StagesAnswer, UnitAnswer } from "./answers.ts";
-import { addSamples, figuresOf, partsOf, programsOf, rateOf, type Samples } from "./pipeline-model.ts";
+import { clock } from "./format.ts";
+import { addSamples, figuresOf, partsOf, programsOf, rateOf, type Samples, sourceTrouble } from "./pipeline-model.ts";
 
 const SLOT = 370_500_100;
 
@@ -159,4 +160,19 @@ test("every payload that a program wrote is in one of the decoder's shares, or i
     },
   ]);
   expect(programsOf(look(0))).toBeNull();
+});
+
+test("a provider that delivers nothing is told with its reason and when it is tried again; one that waits or rests is no trouble", () => {
+  const source = (status: object, state = "running") =>
+    sourceTrouble(look(0, { "ingest.main": { state, details: { source: status } } }), 1_000);
+  const lastError = "unavailable: connect ECONNREFUSED";
+  expect(source({ state: "backing-off", lastError, retryAt: 13_400 })).toBe(
+    `The source does not deliver: unavailable: connect ECONNREFUSED. Tried again at ${clock(13.4)}.`,
+  );
+  expect(source({ state: "error", lastError, retryAt: 0 })).toBe(
+    "The source does not deliver: unavailable: connect ECONNREFUSED.",
+  );
+  expect(source({ state: "backing-off", retryAt: 0 })).toBe("The source does not deliver: no reason given.");
+  for (const state of ["streaming", "connecting", "waiting", "ended"]) expect(source({ state, lastError })).toBeNull();
+  expect(source({ state: "backing-off", lastError }, "paused")).toBeNull();
 });

@@ -3,7 +3,7 @@
  * the reports of the process that runs a unit, since its counters only move with them.
  */
 import type { StagesAnswer, UnitAnswer } from "./answers.ts";
-import { bytes, count, short } from "./format.ts";
+import { bytes, clock, count, short } from "./format.ts";
 
 /** Parts of the picture in flow order; `archive` and `lake` branch off behind `decode`. */
 export const PARTS = ["source", "ingest", "decode", "shard", "lane", "hot", "archive", "lake"] as const;
@@ -137,6 +137,17 @@ function sourcePart({ units, limiter }: StagesAnswer): Part {
   const received = Number(source["receivedBytes"] ?? 0);
   const detail = received > 0 ? `${bytes(received)} received` : "";
   return { ...NO_UNIT, name: "source", mood, state, detail, limits: limiter.stage === "source" };
+}
+
+/** Why the provider delivers nothing, while it is tried again and again; null: it does, or nobody asks it. */
+export function sourceTrouble({ units }: StagesAnswer, now: number): string | null {
+  const ingest = units.find((u) => u.stage === "ingest" && u.state === "running");
+  const { state, lastError, retryAt } = record(ingest?.details["source"]);
+  if (state !== "backing-off" && state !== "error") return null;
+  // A time rather than a countdown: the text is read aloud whenever it changes.
+  const at = Number(retryAt ?? 0);
+  const again = at > now ? ` Tried again at ${clock(at / 1_000)}.` : "";
+  return `The source does not deliver: ${String(lastError || "no reason given")}.${again}`;
 }
 
 /** Stores do nothing of their own: they are where their writers have come to. */
