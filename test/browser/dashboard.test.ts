@@ -277,6 +277,21 @@ function dashboard(chromium: string): void {
     expect(await stop.getByRole("button", { name: "Ask" }).count()).toBe(0);
   });
 
+  test("by keyboard past the header, to the same view; an address that is none says so", async () => {
+    const { mint } = await hottest();
+    const page = await look(`/#/token/${mint}`);
+    await page.locator(".token-head h1").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate("document.activeElement.id")).toBe("main");
+    expect(new URL(page.url()).hash).toBe(`#/token/${mint}`);
+    expect(await page.locator(".token-head h1").count()).toBe(1);
+    await page.evaluate("location.hash = '#/token/0OIl'");
+    await waitForText(page, "#main", "There is nothing at this address");
+    await page.getByRole("link", { name: "Overview", exact: true }).click();
+    await page.locator(".picture").waitFor();
+  });
+
   test("a phone: nothing is wider than the screen; a token is found by its symbol, without a mouse", async () => {
     const { mint, symbol } = await hottest();
     const page = await look("/", { viewport: { width: 360, height: 740 }, colorScheme: "light" });
