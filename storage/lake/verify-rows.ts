@@ -29,13 +29,15 @@ export async function checkRows(
   const folder = await makeWorkFolder(workDir);
   const duck = await Duck.open({ memoryMb, spillDir: folder });
   try {
+    const common: Common = new Map();
     let done = 0;
     for (const group of groupsBySlots(files)) {
-      await findRepeats(duck, await readableOf(store, duck, group, find), find);
+      await findRepeats(duck, await readableOf(store, duck, group, find), common, find);
       for (const file of group) store.release(file.key);
       done += group.length;
       onProgress?.({ phase: "rows", done, total: files.length });
     }
+    tellCommon(common, find);
   } finally {
     duck.close();
     await rm(folder, { recursive: true, force: true });
@@ -61,8 +63,11 @@ async function readableOf(store: ObjectStore, duck: Duck, group: readonly LakeFi
   return readable;
 }
 
-/** Rows of one dataset's files that are there twice: of one source that is a fault, of several it is worth knowing. */
-async function findRepeats(duck: Duck, all: readonly Readable[], find: OnFinding): Promise<void> {
+/**
+ * Rows of one dataset's files that are there twice: of one source that is a fault, and told at once; those of several
+ * sources are added to `common`.
+ */
+async function findRepeats(duck: Duck, all: readonly Readable[], common: Common, find: OnFinding): Promise<void> {
   const sources = [...Map.groupBy(all, ({ file }) => file.source)];
   let within = 0;
   for (const [, own] of sources) {
@@ -76,12 +81,24 @@ async function findRepeats(duck: Duck, all: readonly Readable[], find: OnFinding
   if (sources.length < 2) return;
   const across = (await repeatsIn(duck, all)) - within;
   if (across === 0) return;
-  const names = sources.map(([source]) => source).join(", ");
-  find(
-    "rows-of-sources",
-    all[0]!.file.key,
-    `${across} rows of these slots are there for several of ${names}: ask for one with --source`,
-  );
+  const { dataset } = all[0]!.file;
+  const before = common.get(dataset) ?? { rows: 0, sources: new Set() };
+  for (const [source] of sources) before.sources.add(source);
+  common.set(dataset, { ...before, rows: before.rows + across });
+}
+
+/** Rows by dataset that several sources have, and those sources. */
+type Common = Map<string, { readonly rows: number; readonly sources: Set<string> }>;
+
+function tellCommon(common: Common, find: OnFinding): void {
+  for (const [dataset, { rows, sources }] of common) {
+    const names = [...sources].sort().join(", ");
+    find(
+      "rows-of-sources",
+      `dataset=${dataset}`,
+      `${rows} rows are there for several of ${names}: ask for one with --source`,
+    );
+  }
 }
 
 function repeatsIn(duck: Duck, files: readonly Readable[]): Promise<number> {

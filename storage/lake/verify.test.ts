@@ -113,7 +113,7 @@ describe("a sound lake", () => {
       true,
       [["rows-of-sources", "notice"]],
     ]);
-    expect(findings[0]!.detail).toStartWith("2 rows of these slots are there for several of main, devnet");
+    expect(findings[0]!.detail).toStartWith("2 rows are there for several of devnet, main");
     expect(lineages.map(({ lineage }) => lineage)).toEqual(["live/main/all/-", "live/devnet/all/-"]);
   });
 
