@@ -10,11 +10,17 @@ import { selectModule } from "../pipeline/source/module.ts";
 import { mapModules, parsePackage, type SubstreamsPackage } from "../pipeline/source/package.ts";
 import { PACKAGE_LIMITS, readPackage } from "../pipeline/source/package-file.ts";
 import type { MapDataset, MapSpec } from "../stages/decode/map/map-spec.ts";
-import { DEX_SWAPS } from "../stages/decode/programs/dex-swaps.ts";
+import { dexSwaps } from "../stages/decode/programs/dex-swaps.ts";
 import { keptBytes } from "./kept-download.ts";
 
-export const MAP_PRESETS: Readonly<Record<string, { readonly what: string; readonly map: MapSpec }>> = {
-  dex_swaps: { what: "Pinax's dex_swaps package (dex.swaps.v1.Events): swaps of all DEXs", map: DEX_SWAPS },
+interface MapPreset {
+  readonly what: string;
+  /** On the type as a package describes it; without one, as it was published first. */
+  readonly on: (type?: MessageType) => MapSpec;
+}
+
+export const MAP_PRESETS: Readonly<Record<string, MapPreset>> = {
+  dex_swaps: { what: "Pinax's dex_swaps package (dex.swaps.v1.Events): swaps of all DEXs", on: dexSwaps },
 };
 
 /** Reads the packages that the mappings name. Throws `Fatal` CONFIG_VALUE, MAP_*, MODULE_* or PACKAGE_*. */
@@ -24,7 +30,9 @@ export async function mapsFor(config: Config, kept: string): Promise<MapSpec[]> 
   for (const [i, setting] of config.maps.entries()) {
     const where = `maps[${i}]`;
     const { type, datasets } =
-      setting.preset === undefined ? await mappedBy(setting, config, kept, packages, where) : presetOf(setting, where);
+      setting.preset === undefined
+        ? await mappedBy(setting, config, kept, packages, where)
+        : await presetBy(presetOf(setting, where), config, kept, packages);
     const spec = specs.get(type.typeName) ?? { type, datasets: [] };
     spec.datasets.push(...datasets);
     specs.set(type.typeName, spec);
@@ -46,10 +54,25 @@ async function mappedBy(
       hint: "Name the .spkg file, here or as source.package.",
     });
   }
-  const from = packages.get(location) ?? (await openPackage(location, kept));
-  packages.set(location, from);
+  const from = await packageOf(location, kept, packages);
   const type = outputType(from, setting.module ?? config["source.module"]);
   return { type, datasets: [mapDataset(setting, where)] };
+}
+
+/** Versions of a package may number their fields otherwise: where the source's own has the type, it counts as it is there. */
+async function presetBy(preset: MapPreset, config: Config, kept: string, packages: Map<string, SubstreamsPackage>) {
+  const { "source.package": location, "source.module": module } = config;
+  const published = preset.on();
+  if (location === "") return published;
+  const from = await packageOf(location, kept, packages);
+  const { typeName } = selectModule(from, { module });
+  return typeName === published.type.typeName ? preset.on(outputType(from, module)) : published;
+}
+
+async function packageOf(location: string, kept: string, packages: Map<string, SubstreamsPackage>) {
+  const from = packages.get(location) ?? (await openPackage(location, kept));
+  packages.set(location, from);
+  return from;
 }
 
 export async function openPackage(location: string, kept: string | null): Promise<SubstreamsPackage> {
@@ -88,7 +111,7 @@ function untyped(typeName: string, from: SubstreamsPackage, why: string, cause?:
   });
 }
 
-function presetOf(setting: MapSetting, where: string): MapSpec {
+function presetOf(setting: MapSetting, where: string): MapPreset {
   const { preset: given = "", ...rest } = setting;
   const name = given.replaceAll("-", "_");
   const preset = Object.hasOwn(MAP_PRESETS, name) ? MAP_PRESETS[name] : undefined;
@@ -100,7 +123,7 @@ function presetOf(setting: MapSetting, where: string): MapSpec {
     });
   }
   const extra = Object.keys(rest);
-  if (extra.length === 0) return preset.map;
+  if (extra.length === 0) return preset;
   throw new Fatal("CONFIG_VALUE", `${where}.${extra[0]} does not go with a preset`, { where: `${where}.${extra[0]}` });
 }
 

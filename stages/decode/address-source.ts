@@ -14,9 +14,12 @@ export type AddressSource = (bytes: Uint8Array, around: Surroundings, found: Fou
 const ACCOUNT = /^accounts\.(.+)$/;
 
 export const WRAPPED_SOL = "So11111111111111111111111111111111111111112";
+/** How outputs of packages name SOL that is not wrapped; there is no such token. */
+export const NATIVE_SOL = "So11111111111111111111111111111111111111111";
 /** Tokens that others are priced in: of a pair, the other one is what a row is about. */
 export const CURRENCIES: readonly string[] = [
   WRAPPED_SOL,
+  NATIVE_SOL,
   "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v", // USDC
   "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB", // USDT
 ];

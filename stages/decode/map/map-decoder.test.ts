@@ -345,6 +345,14 @@ describe("dex.swaps.v1", () => {
   const Events = DEX_SWAPS.type as Loose;
   const events = (...transactions: object[]) => new Events({ transactions } as PartialMessage<Message>).toBinary();
 
+  test("SOL that is not wrapped is SOL", () => {
+    const native = bs58.decode("So11111111111111111111111111111111111111111");
+    const swaps = [swap(pool, token, 5n, native, 6n), swap(pool, native, 1n, sol, 1n)];
+    const { rows } = decode(DEX_SWAPS, events({ signature: new Uint8Array(64).fill(8), feePayer: user, swaps }));
+    expect(rows["dex_swap"]![0]).toMatchObject({ mint: token });
+    expect(rows["trades"]).toMatchObject([{ mint: token, is_buy: false, base_amount: 5n, quote_amount: 6n }]);
+  });
+
   test("swaps against SOL are trades; what an aggregator repeats counts once, per transaction", () => {
     const [a, b] = [new Uint8Array(64).fill(8), new Uint8Array(64).fill(9)];
     const bytes = events(

@@ -1,12 +1,12 @@
-/** A mapped swap as a trade: one side wrapped SOL, the other the token. */
+/** A mapped swap as a trade: one side SOL, wrapped or as it is, the other the token. */
 import bs58 from "bs58";
 import type { ColumnBuilder } from "../../../pipeline/wire/column.ts";
-import { WRAPPED_SOL } from "../address-source.ts";
+import { NATIVE_SOL, WRAPPED_SOL } from "../address-source.ts";
 import { swapPrice } from "../swap-trade.ts";
 import { broken, type Chain, keyOf, type Pick, type Picker } from "./map-addresses.ts";
 import type { MapTrade } from "./map-spec.ts";
 
-const SOL = keyOf(bs58.decode(WRAPPED_SOL));
+const SOL: ReadonlySet<string> = new Set([WRAPPED_SOL, NATIVE_SOL].map((text) => keyOf(bs58.decode(text))));
 
 interface Side {
   readonly mint: Pick<Uint8Array>;
@@ -55,8 +55,8 @@ export class SwapMapper {
     const given = this.input.mint(chain);
     const taken = this.output.mint(chain);
     if (given === null || taken === null) return null;
-    const isBuy = keyOf(given) === SOL;
-    if ((keyOf(taken) === SOL) === isBuy) return null;
+    const isBuy = SOL.has(keyOf(given));
+    if (SOL.has(keyOf(taken)) === isBuy) return null;
     const mint = isBuy ? taken : given;
     const base = (isBuy ? this.output : this.input).amount(chain);
     const quote = (isBuy ? this.input : this.output).amount(chain);

@@ -1,9 +1,12 @@
 /**
  * Swaps of all DEXs as Pinax's `dex_swaps` package tells them: `dex.swaps.v1.Events`, whose addresses are bytes. It names no
- * instruction, so a swap is known by its place in the transaction; and no decimals, so those of launchpads are taken.
+ * instruction, so a swap is known by its place in the transaction; and no decimals, so those of launchpads are taken. Some of its
+ * versions tell who reports a swap (`program_id`) apart from who did it (`amm`): an aggregator's report has the pool's program there.
+ * Source: github.com/pinax-network/substreams-svm, proto/v1/dex-swaps.proto and dex-swaps/src.
  */
-import { proto3, ScalarType } from "@bufbuild/protobuf";
+import { type MessageType, proto3, ScalarType } from "@bufbuild/protobuf";
 import type { MapSpec } from "../map/map-spec.ts";
+import { messageOf, resolvePath } from "../map/message-path.ts";
 import { JUPITER_V6 } from "./jupiter.ts";
 
 const scalar = (no: number, name: string, T: ScalarType, more: object = {}) =>
@@ -40,25 +43,34 @@ const AGGREGATORS = [
   "6m2CDdhRgxpH4WjvdzxAYbGxwdGUz5MziiL5jek2kBma", // OKX
 ];
 
-export const DEX_SWAPS: MapSpec = {
-  type: Events,
-  datasets: [
-    {
-      dataset: "dex_swap",
-      doc: "Swaps of all DEXs.",
-      rows: "transactions.swaps",
-      parents: ["transactions.fee_payer", "transactions.fee", "transactions.compute_units_consumed"],
-      signature: "transactions.signature",
-      program: "amm",
-      mint: { of: ["input_mint", "output_mint"], rule: "token" },
-      trade: {
-        user: "user",
-        input: { mint: "input_mint", amount: "input_amount" },
-        output: { mint: "output_mint", amount: "output_amount" },
-        decimals: 6,
-        venue: "amm",
-        aggregators: AGGREGATORS,
+const ROWS = "transactions.swaps";
+
+/** The mapping, on the type as a package describes it. Throws `Fatal` MAP_PATH for one that is not of this kind. */
+export function dexSwaps(type: MessageType = Events): MapSpec {
+  const swap = messageOf(resolvePath(type, ROWS, "maps dex_swaps").at(-1)!.field);
+  const reporter = swap?.fields.list().some((field) => field.name === "program_id") === true ? "program_id" : "amm";
+  return {
+    type,
+    datasets: [
+      {
+        dataset: "dex_swap",
+        doc: "Swaps of all DEXs.",
+        rows: ROWS,
+        parents: ["transactions.fee_payer", "transactions.fee", "transactions.compute_units_consumed"],
+        signature: "transactions.signature",
+        program: reporter,
+        mint: { of: ["input_mint", "output_mint"], rule: "token" },
+        trade: {
+          user: "user",
+          input: { mint: "input_mint", amount: "input_amount" },
+          output: { mint: "output_mint", amount: "output_amount" },
+          decimals: 6,
+          venue: reporter,
+          aggregators: AGGREGATORS,
+        },
       },
-    },
-  ],
-};
+    ],
+  };
+}
+
+export const DEX_SWAPS: MapSpec = dexSwaps();
