@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { FakeBackend } from "./fixture.ts";
 import type { TokenReads } from "./reads/index.ts";
 import { type RunningApi, startApi } from "./server.ts";
+import type { Transport } from "./transport.ts";
 
 const logged: { readonly id?: unknown; readonly code?: unknown }[] = [];
 const backend = new FakeBackend();
@@ -124,5 +125,38 @@ describe("the id of a request", () => {
     const own = async (sent: string) => (await ask("/v1/nothing", { headers: { "x-request-id": sent } })).id;
     expect(await own("terminal-7:42")).toBe("terminal-7:42");
     for (const bad of ["a b", "x".repeat(65), "<script>"]) expect(await own(bad)).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe("a page of another origin", () => {
+  const ORIGIN = "https://terminal.example";
+  const stream: Transport = {
+    ...{ path: "/feed", audience: "live", guard: () => undefined, owns: () => false },
+    sockets: { open: () => undefined, message: () => undefined, close: () => undefined },
+    handle: () => new Response("told"),
+    stop: async () => undefined,
+  };
+
+  test("may ask beforehand, without a token, whether it may come to a feed with one; another may not", async () => {
+    const settings = { corsOrigins: [ORIGIN], anonymous: "none" } as const;
+    const about = { host: "127.0.0.1", port: 0, backend, log: () => undefined, version: "0.1.0" };
+    const own = await startApi({ ...about, access: settings, transports: [stream] });
+    const preflight = (origin: string, path: string) =>
+      fetch(own.url + path, {
+        method: "OPTIONS",
+        headers: {
+          origin,
+          "access-control-request-method": "GET",
+          "access-control-request-headers": "authorization",
+        },
+      });
+    for (const path of ["/feed", "/feed?topic=trades", "/v1/stages"]) {
+      const { status, headers } = await preflight(ORIGIN, path);
+      expect([path, status, headers.get("access-control-allow-origin")]).toEqual([path, 204, ORIGIN]);
+      expect(headers.get("access-control-allow-headers")).toContain("authorization");
+      expect((await preflight("https://evil.example", path)).headers.get("access-control-allow-origin")).toBeNull();
+    }
+    expect((await fetch(`${own.url}/feed`)).status).toBe(401);
+    await own.stop();
   });
 });

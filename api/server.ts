@@ -134,11 +134,12 @@ async function answer({ app, transports, server, desk }: Answering, request: Req
   const again = method === "GET" ? desk.again(request) : null;
   if (again !== null) return again;
   const path = pathOf(request.url);
+  // Before anything is handed over: a browser asks without a token whether a page may come with one.
+  if (method === "OPTIONS") return desk.preflight(request, app.allowed(path) ?? "GET, HEAD, POST, OPTIONS");
   const transport = transports.find((transport) => transport.path === path);
   if (transport !== undefined) {
     return desk.handOver(request, transport.audience, () => transport.handle(request, server));
   }
-  if (method === "OPTIONS") return desk.preflight(request, app.allowed(path) ?? "GET, HEAD, POST, OPTIONS");
   if (method !== "HEAD") return app.fetch(request);
   // HEAD is GET without the body, which Bun leaves out by itself.
   const asked = new Request(request.url, { headers: request.headers });

@@ -2,7 +2,7 @@
 import type { Log } from "../../pipeline/log.ts";
 import type { World } from "../../pipeline/world.ts";
 import { tokenIn } from "../access/access.ts";
-import { refused } from "../errors.ts";
+import { refused, refusedMethod } from "../errors.ts";
 import type { Socket, Transport } from "../transport.ts";
 import { eventStream } from "./events.ts";
 import type { LiveHub } from "./hub.ts";
@@ -17,7 +17,7 @@ export function liveTransport(hub: LiveHub, world: Pick<World, "sleep" | "monoto
     audience: "live",
     guard: (mayStay) => hub.guard(mayStay),
     async handle(request, server) {
-      if (request.method !== "GET") throw refused("METHOD_NOT_ALLOWED", "the live feed is asked for with GET");
+      if (request.method !== "GET") throw refusedMethod("GET, OPTIONS");
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
         // An endless answer is not idle when nothing happens on the chain.
         server.timeout(request, 0);
