@@ -14,6 +14,7 @@ import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import { cellOf, lakeNames, quoteName, quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import { specOf } from "./entry.ts";
+import { soundPath } from "./files.ts";
 import type { LakeFile, LakeHistory } from "./reader.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
@@ -50,7 +51,7 @@ const AHEAD_ROWS = 4_096;
 
 /**
  * The rows in pieces, each with all rows of its slots. Of the blocks only slot and time are known: their hash and cursor are
- * empty, and blocks without rows are left out. Throws `Fatal` LAKE_COLUMNS, LAKE_FILE_MISSING, and what the store throws.
+ * empty, and blocks without rows are left out. Throws `Fatal` LAKE_COLUMNS, LAKE_FILE_MISSING, LAKE_FILE_DAMAGED, and what the store throws.
  */
 export async function* readChainRows(options: ChainRowsOptions): AsyncGenerator<RowBatch> {
   const { store, datasets, workDir, memoryMb = 256 } = options;
@@ -119,16 +120,7 @@ async function openRows(
   { store, history, aboveSlot, lanes }: ChainRowsOptions,
 ): Promise<OrderedRows> {
   const paths: string[] = [];
-  for (const { key } of files) {
-    const path = await store.localPath(key);
-    if (path === null) {
-      throw new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
-        where: store.name,
-        hint: "`sluice verify` tells what else is missing.",
-      });
-    }
-    paths.push(path);
-  }
+  for (const file of files) paths.push(await soundPath(store, file));
   const present = new Set(files.flatMap((file) => Object.keys(file.schema.columns)));
   const columns = spec.columns.flatMap((column) =>
     lakeNames(column).map((name) => (present.has(column.name) ? quoteName(name) : `NULL AS ${quoteName(name)}`)),

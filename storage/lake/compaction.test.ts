@@ -125,6 +125,19 @@ describe("compaction", () => {
     expect(await rowsIn(lake.store)).toEqual(before);
   });
 
+  test("never makes a sound file of a damaged one", async () => {
+    await fill(ROLLS);
+    const [key] = await filesIn();
+    const path = (await lake.store.localPath(key!))!;
+    const bytes = await Bun.file(path).bytes();
+    // In the metadata that says who wrote it: no reader of the rows would notice.
+    bytes[bytes.lastIndexOf("D".charCodeAt(0))]! ^= 1;
+    await Bun.write(path, bytes);
+    const before = await lake.store.list("");
+    await expect(compactLake(options())).rejects.toMatchObject({ code: "LAKE_FILE_DAMAGED" });
+    expect(await lake.store.list("")).toEqual(before);
+  });
+
   test("goes on where it ended, when more has come", async () => {
     await fill(ROLLS);
     await compactLake(options());

@@ -8,7 +8,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Fatal, Fenced } from "../../pipeline/errors.ts";
+import { Fenced } from "../../pipeline/errors.ts";
 import { quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import {
@@ -20,6 +20,7 @@ import {
   type ManifestEntry,
   specOf,
 } from "./entry.ts";
+import { soundPath } from "./files.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
 import { differs, type FileFacts } from "./parquet.ts";
 import type { LakeFile } from "./reader.ts";
@@ -239,11 +240,7 @@ async function merge(store: ObjectStore, duck: Duck, path: string, { date, files
   const { schema } = files[0]!;
   const spec = specOf(schema);
   const paths: string[] = [];
-  for (const file of files) {
-    const local = await store.localPath(file.key);
-    if (local === null) throw missing(store, file.key);
-    paths.push(local);
-  }
+  for (const file of files) paths.push(await soundPath(store, file));
   const expected = union(files);
   const rows = `FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)`;
   const check = (found: FileFacts | null) => differs(expected, found);
@@ -281,11 +278,4 @@ function describeRun(run: Run, files: readonly FileEntry[] | null): CompactedRun
     bytesBefore: bytesOf(before),
     bytesAfter: bytesOf(files ?? before),
   };
-}
-
-function missing(store: ObjectStore, key: string): Fatal {
-  return new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
-    where: store.name,
-    hint: "`sluice verify` tells what else is missing.",
-  });
 }

@@ -18,6 +18,7 @@ import {
   lineageId,
   type ManifestEntry,
 } from "./entry.ts";
+import { soundPath } from "./files.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
 import type { FileFacts } from "./parquet.ts";
 import { addsCoverage, type LakeFile } from "./reader.ts";
@@ -178,7 +179,7 @@ async function correctDataset(
   for (const file of own) mustFit(spec, file);
   mustKeepColumns(spec, own);
   const paths = new Map<string, string>();
-  for (const { key } of own) paths.set(key, await localPath(store, key));
+  for (const file of own) paths.set(file.key, await soundPath(store, file));
   const all = new Rows(spec, [...paths.values()], parts, correction, slots);
   const changes = await duck.rows(all.changes());
   const files: FileEntry[] = [];
@@ -327,13 +328,4 @@ function mustKeepColumns(spec: DatasetSpec, files: readonly LakeFile[]): void {
       hint: "Keep the layouts that the program had, and add to them.",
     });
   }
-}
-
-async function localPath(store: ObjectStore, key: string): Promise<string> {
-  const path = await store.localPath(key);
-  if (path !== null) return path;
-  throw new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
-    where: store.name,
-    hint: "`sluice verify` tells what else is missing.",
-  });
 }

@@ -5,11 +5,11 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Fatal } from "../../pipeline/errors.ts";
 import { quoteText } from "./columns.ts";
 import { nextRevision } from "./correction.ts";
 import { Duck } from "./duckdb.ts";
 import { type EntryDraft, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
+import { soundPath } from "./files.ts";
 import { Manifest } from "./manifest.ts";
 import type { LakeFile } from "./reader.ts";
 import { storeSorted } from "./sorted-file.ts";
@@ -91,7 +91,7 @@ function filesOf(entries: readonly ManifestEntry[], dataset: string): Omit<Place
 }
 
 async function countGoing({ store, where }: DropOptions, duck: Duck, file: LakeFile): Promise<number> {
-  const path = await localPath(store, file.key);
+  const path = await soundPath(store, file);
   const [row] = await duck.rows(`SELECT count(*) FILTER (WHERE ${where}) FROM ${parquet(path)}`);
   store.release(file.key);
   return Number(row![0]);
@@ -108,7 +108,7 @@ async function without(
   const kept = file.rows - going;
   const written = await storeSorted({
     ...{ store, duck, path, date: file.date, spec: specOf(file.schema) },
-    rows: `FROM ${parquet(await localPath(store, file.key))} WHERE (${where}) IS NOT TRUE`,
+    rows: `FROM ${parquet(await soundPath(store, file))} WHERE (${where}) IS NOT TRUE`,
     // Rows that come back and are dropped again leave what was left before: another file, though.
     label: { source: file.source, revision: `of ${file.key}` },
     check: (found) => (found?.rows === kept ? null : `${found?.rows ?? 0} rows instead of ${kept}`),
@@ -146,13 +146,4 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
 
 function parquet(path: string): string {
   return `read_parquet(${quoteText(path)}, hive_partitioning = false)`;
-}
-
-async function localPath(store: ObjectStore, key: string): Promise<string> {
-  const local = await store.localPath(key);
-  if (local !== null) return local;
-  throw new Fatal("LAKE_FILE_MISSING", `${key} is in the manifest, but not in the lake`, {
-    where: store.name,
-    hint: "`sluice verify` tells what else is missing.",
-  });
 }
