@@ -62,6 +62,7 @@ test("rows stay in their order; what needs no other type stays as it is", async 
 test("what describes a table is written like any answer; names that occur twice are told apart", async () => {
   await duck.run("CREATE TABLE described (a INTEGER, b HUGEINT)");
   expect((await written("DESCRIBE described")).rows).toBe(2);
+  expect((await written("SELECT 1 AS a; -- one; and done")).texts).toEqual([["1"]]);
   expect((await written("SELECT 1 AS a, 2 AS a, 'x;--y' AS t")).texts).toEqual([["1", "2", "x;--y"]]);
 });
 

@@ -16,10 +16,9 @@ export async function writeParquetAnswer(
 ): Promise<{ readonly rows: number }> {
   return interruptible(connection, signal, async () => {
     const columns = await mustSelect(connection, sql);
-    const query = sql.trim().replace(/;\s*$/, "");
     const copy = async (huge: string) => {
       const to = `TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`;
-      const copied = await connection.runAndReadAll(`COPY (${exactly(query, columns, huge)}\n) ${to}`);
+      const copied = await connection.runAndReadAll(`COPY (${exactly(sql, columns, huge)}) ${to}`);
       return { rows: Number(copied.getRows()[0]![0]) };
     };
     try {
@@ -33,12 +32,12 @@ export async function writeParquetAnswer(
 }
 
 /** The query, of whatever kind (`DESCRIBE` is one), with every column in a type that Parquet has. */
-function exactly(query: string, columns: readonly AnswerColumn[], huge: string): string {
+function exactly(sql: string, columns: readonly AnswerColumn[], huge: string): string {
   const names = distinctNames(columns.map(({ name }) => name)).map(quoteName);
   const exact = names.map((name, i) => {
     const { type } = columns[i]!;
     const exactType = type.replaceAll(/\bUHUGEINT\b/g, "VARCHAR").replaceAll(/\bHUGEINT\b/g, huge);
     return type === exactType ? name : `CAST(${name} AS ${exactType}) AS ${name}`;
   });
-  return `SELECT ${exact.join(", ")} FROM (${query}\n) AS answer(${names.join(", ")})`;
+  return `SELECT ${exact.join(", ")} FROM query(${quoteText(sql)}) AS answer(${names.join(", ")})`;
 }
