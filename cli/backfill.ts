@@ -243,7 +243,7 @@ async function fill(d: Deployment, plan: BackfillPlan, { json, io, line, log, si
   const seconds = () => (systemWorld.monotonic() - startedAt) / 1000;
   const looking = setInterval(() => line.show(() => progressText(work.progress(), seconds())), 200);
   const over = new AbortController();
-  const memory = keepMemoryLow(systemWorld, over.signal);
+  const memory = keepMemoryLow(systemWorld, d.quiet, over.signal);
   try {
     await work.run(signal);
   } finally {

@@ -78,8 +78,12 @@ async function keepAlive(broker: Broker, folder: string, signal: AbortSignal): P
   }
 }
 
-/** A full deployment: decoders, streams, stores. Only processes that run stages need one. */
-export async function openDeployment(config: Config, connection: Connection): Promise<Deployment> {
+/** A full deployment: decoders, streams, stores. Only processes that run stages need one. `quiet`: that of all that they run. */
+export async function openDeployment(
+  config: Config,
+  connection: Connection,
+  quiet: Quiet = new Quiet(systemWorld),
+): Promise<Deployment> {
   const [{ decodersFor }, { HotStore }, { openSource }] = await Promise.all([
     import("./programs.ts"),
     import("../storage/hot/store.ts"),
@@ -101,7 +105,6 @@ export async function openDeployment(config: Config, connection: Connection): Pr
       },
     );
   }
-  const quiet = new Quiet(systemWorld);
   const deployment: Deployment = {
     config,
     source: config["source.name"],

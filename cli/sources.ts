@@ -7,6 +7,7 @@ import type { Deployment } from "../pipeline/deployment.ts";
 import { classify, describe, Fatal } from "../pipeline/errors.ts";
 import type { Log } from "../pipeline/log.ts";
 import type { StageName } from "../pipeline/names.ts";
+import type { Quiet } from "../pipeline/quiet.ts";
 import { streams, units } from "../pipeline/topology.ts";
 import type { UnitSpec } from "../pipeline/unit.ts";
 import { systemWorld } from "../pipeline/world.ts";
@@ -24,6 +25,8 @@ export interface Sources {
 export interface Opening {
   readonly connection: Connection;
   readonly stages: readonly StageName[];
+  /** Of all sources. */
+  readonly quiet: Quiet;
   readonly log: Log;
   /** The settings of a source as they are now. Throws what loading them throws. */
   readonly reload: (source: string) => Config;
@@ -56,10 +59,10 @@ export async function openSources(configs: readonly Config[], o: Opening): Promi
   return { units: offered, prepare: async (source) => prepared.get(source)?.() };
 }
 
-async function open(own: Config, { connection, stages, log }: Opening): Promise<Deployment> {
+async function open(own: Config, { connection, stages, quiet, log }: Opening): Promise<Deployment> {
   if (stages.includes("ingest")) await requireSource(own, systemWorld, log);
   if (stages.includes("archive")) await requireLake(own, log);
-  return openDeployment(own, connection);
+  return openDeployment(own, connection, quiet);
 }
 
 /** Also what is recorded of it: a server that was lost has neither. */

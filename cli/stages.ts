@@ -9,6 +9,7 @@ import { configureLogging, logFor, recentLog } from "../pipeline/log.ts";
 import { answerLogRequests } from "../pipeline/log-exchange.ts";
 import { keepMemoryLow } from "../pipeline/memory.ts";
 import { STAGES, type StageName } from "../pipeline/names.ts";
+import { Quiet } from "../pipeline/quiet.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { endWithParent } from "./child.ts";
 import type { CliContext } from "./context.ts";
@@ -73,8 +74,9 @@ export async function runStages({ config, reload, names, node, exitAtEnd }: RunS
   const name = node ?? `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   answerLogRequests(connection.broker.connection, config["nats.prefix"], name, recentLog);
   try {
-    const running = { config, reload, connection, stages, name, stop, exitAtEnd: exitAtEnd === true };
-    const memory = keepMemoryLow(systemWorld, stop.signal);
+    const quiet = new Quiet(systemWorld);
+    const running = { config, reload, connection, stages, name, stop, quiet, exitAtEnd: exitAtEnd === true };
+    const memory = keepMemoryLow(systemWorld, quiet, stop.signal);
     let failed = false;
     while (!stop.signal.aborted) failed = await runGenerations(running);
     await memory;
@@ -94,6 +96,8 @@ interface Running {
   /** Of this process in the fleet. */
   readonly name: string;
   readonly stop: AbortController;
+  /** Of all that this process runs. */
+  readonly quiet: Quiet;
   readonly exitAtEnd: boolean;
 }
 
@@ -108,6 +112,7 @@ async function runGenerations({
   stages,
   name,
   stop,
+  quiet,
   exitAtEnd,
 }: Running): Promise<boolean> {
   const [{ openSources }, { Supervisor }] = await Promise.all([
@@ -122,7 +127,7 @@ async function runGenerations({
   // Before anything is opened, and for all: with another number of lanes a source that is new would begin with the wrong one.
   for (const own of configs) await checkLanes(own, control);
   const sources = await openSources(configs, {
-    ...{ connection, stages, log },
+    ...{ connection, stages, log, quiet },
     reload: (source) => configOf(source, reload(), generations),
     onOpened: (units) => supervisor.add(units),
   });

@@ -3,23 +3,28 @@
  * to itself, it lets hundreds of megabytes of them pile up between two collections.
  *
  * A collection stops everything for some 60 ms, which a block on its way to the live feed would feel. So at the head of the
- * chain, where there is nothing to do between two blocks, it is done then, and long before it would have to be.
+ * chain it is done when a pause between two blocks begins, and long before it would have to be.
  */
 import { heapSize } from "bun:jsc";
 import { LIMITS } from "./limits.ts";
+import type { Quiet } from "./quiet.ts";
 import type { World } from "./world.ts";
 
 /** Often enough that little is allocated between two looks; a look takes a microsecond. */
 const LOOK_EVERY_MS = 50;
 /** A process that has worked for less than this since the last look has nothing to do, ms of processor time. */
 const IDLE_BELOW_MS = 5;
+/** Later than this in a pause, the next block may come before the collection is over. */
+const PAUSE_BEGINS_MS = 100;
+/** After a pause of so long, no block is waited for. */
+const PAUSE_LONG_MS = 1_000;
 
 /** Collects garbage whenever the heap, buffers included, has grown by as much as `LIMITS` says, until aborted. */
-export async function keepMemoryLow(world: World, signal: AbortSignal): Promise<void> {
+export async function keepMemoryLow(world: World, quiet: Quiet, signal: AbortSignal): Promise<void> {
   let settled = heapSize();
   let worked = workedMs();
   while (!signal.aborted) {
-    const isIdle = workedMs() - worked < IDLE_BELOW_MS;
+    const isIdle = workedMs() - worked < IDLE_BELOW_MS && isTimely(-quiet.left());
     if (heapSize() > settled + (isIdle ? LIMITS.heapGrowthIdleBytes : LIMITS.heapGrowthBytes)) {
       Bun.gc(true);
       settled = heapSize();
@@ -29,6 +34,10 @@ export async function keepMemoryLow(world: World, signal: AbortSignal): Promise<
     worked = workedMs();
     await world.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
   }
+}
+
+function isTimely(pauseMs: number): boolean {
+  return pauseMs > PAUSE_LONG_MS || (pauseMs >= 0 && pauseMs < PAUSE_BEGINS_MS);
 }
 
 /** Processor time of this process so far. */

@@ -16,7 +16,7 @@ import type { BatchHeader } from "../../pipeline/wire/message.ts";
 import { writeSimulation } from "../../simulator/index.ts";
 import type { BenchRow } from "../harness.ts";
 
-const BLOCKS = 100;
+const BLOCKS = 325;
 const BLOCKS_PER_SECOND = 2.5;
 /** Blocks until everything is warm. */
 const WARM_UP_BLOCKS = 25;
