@@ -9,7 +9,7 @@ import { classify } from "../../pipeline/errors.ts";
 import type { UnitContext } from "../../pipeline/unit.ts";
 import { laneFile } from "../../storage/hot/file.ts";
 import { HotReader } from "../../storage/hot/reader.ts";
-import { historyOf, LakeReader } from "../../storage/lake/reader.ts";
+import { historyOf, type LakeHistory, LakeReader } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { makeWorkFolder } from "../../storage/lake/work-folder.ts";
 import { folders } from "../folders.ts";
@@ -27,7 +27,7 @@ export async function restoreIfNeeded(d: Deployment, lane: number, c: UnitContex
   const { streamFrom } = await laneTarget(d, lane);
   if (stands === null ? streamFrom === -1 : stands.slot >= (streamFrom ?? -1)) return;
   const lake = await d.lake();
-  const history = historyOf(await new LakeReader(lake).read(), d.source);
+  const history = await historyIn(lake, d);
   if (history === null || history.position.slot <= (stands?.finalSlot ?? -1)) return;
   const { position, recent } = history;
   c.log("warning", "this host has no hot store of the lane that its stream goes on from: made from the lake", {
@@ -36,6 +36,19 @@ export async function restoreIfNeeded(d: Deployment, lane: number, c: UnitContex
   // Producers of empty streams need not begin before the block from which this lane will go on.
   c.standing({ position, finalSlot: position.slot, recent, inputSeq: 0 });
   await restoreLane({ deployment: d, lake, lane, file, base: stands === null ? null : file }, c);
+}
+
+/** What the lake has of the source; null: nothing, as where the archive has yet to make the bucket. */
+export async function historyIn(
+  lake: ObjectStore,
+  { source, config }: Pick<Deployment, "source" | "config">,
+): Promise<LakeHistory | null> {
+  try {
+    return historyOf(await new LakeReader(lake).read(), source);
+  } catch (error) {
+    if (config["lake.s3.createBucket"] && classify(error).code === "LAKE_BUCKET_MISSING") return null;
+    throw error;
+  }
 }
 
 interface LaneToRestore {
