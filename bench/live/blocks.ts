@@ -2,7 +2,6 @@
 import type { Followed } from "../../api/live/hub.ts";
 import type { HeldStep } from "../../api/live/window.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
-
 import { LiveCommit } from "../../pipeline/live-lane.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { liveCatalog } from "../../pipeline/live-message.ts";

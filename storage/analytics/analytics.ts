@@ -19,7 +19,7 @@ import type { ObjectStore } from "../lake/store.ts";
 import { makeWorkFolder } from "../lake/work-folder.ts";
 import { refusal } from "./gate.ts";
 import { writeParquetAnswer } from "./parquet-answer.ts";
-import { fileFilter } from "./prune.ts";
+import { fileFilter, tablesRead } from "./prune.ts";
 import { interruptible, mustSelect, sqlError } from "./statement.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
 import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
@@ -104,7 +104,6 @@ export interface QueryResult {
   readonly seen: Seen;
 }
 
-/** What a query was answered from. */
 export interface SeenLineage {
   readonly source: string;
   readonly kind: string;
@@ -113,6 +112,7 @@ export interface SeenLineage {
   readonly slot: number;
 }
 
+/** What a query was answered from. */
 export interface Seen {
   /** The manifest entry up to which the lake was read; null for an empty lake. */
   readonly lake: { readonly number: number; readonly sha256: string } | null;
@@ -243,7 +243,7 @@ class Session {
     const stands: (HotStand & { source: string })[] = [];
     for (const hot of this.options.hot ?? []) stands.push(...(await this.loadHot(hot, named)));
     const parsed = await this.parsed();
-    const read = tablesIn(parsed);
+    const read = tablesRead(parsed);
     if (this.stateless !== null && state.some(({ name }) => read.has(name.toLowerCase()))) throw this.stateless;
     const needed = fileFilter(parsed);
     for (const spec of events) {
@@ -366,20 +366,6 @@ async function answer(
       }
     }
   });
-}
-
-/** Names of the tables whose rows a parsed query reads, in small letters; DESCRIBE reads none. */
-function tablesIn(parsed: unknown): Set<string> {
-  const names = new Set<string>();
-  const visit = (value: unknown): void => {
-    if (typeof value !== "object" || value === null) return;
-    const { type, table_name, show_type } = value as Readonly<Record<string, unknown>>;
-    if (show_type === "DESCRIBE") return;
-    if (type === "BASE_TABLE") names.add(String(table_name).toLowerCase());
-    for (const child of Object.values(value)) visit(child);
-  };
-  visit(parsed);
-  return names;
 }
 
 /** Without hot stores, state is not empty: it is not known. */

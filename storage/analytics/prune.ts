@@ -1,5 +1,5 @@
 /**
- * Which files of the lake a query can need: those whose ranges in the manifest its WHERE clauses do not rule out. Read from
+ * Which tables a query reads, and which files of the lake it can need: those whose ranges in the manifest its WHERE clauses do not rule out. Read from
  * the parsed query, and only what is certain counts: comparisons of `slot`, `block_time`, `date` or `mint` with constants
  * that a WHERE joins by AND. DuckDB filters the rows itself, so a file too many costs time and never an answer.
  */
@@ -34,6 +34,14 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
 const LAST_TEXT = "\u{10ffff}";
 const ANY_TEXT: Span = { min: "", max: LAST_TEXT };
 
+/** Names of the tables whose rows the query reads whose `json_serialize_sql` this is, in lower case; DESCRIBE reads none. */
+export function tablesRead(ast: unknown): Set<string> {
+  return new Set([...nodesOf(ast as Json)].filter(isTable).map(nameOf));
+}
+
+const isTable = (node: Node) => node["type"] === "BASE_TABLE";
+const nameOf = (node: Node) => String(node["table_name"]).toLowerCase();
+
 /** Says of a dataset's file whether the query whose `json_serialize_sql` this is can need it. */
 export function fileFilter(ast: unknown): (dataset: string, file: LakeFile) => boolean {
   const references = new Map<string, (readonly Condition[])[]>();
@@ -65,14 +73,13 @@ function tableReferences(ast: Json): [string, readonly Condition[]][] {
     const terms = conjunction(node["where_clause"] ?? null);
     for (const table of tables) conditions.set(table, conditionsOn(table, terms, tables.length === 1));
   }
-  return nodes
-    .filter((node) => node["type"] === "BASE_TABLE")
-    .map((node) => [String(node["table_name"]).toLowerCase(), conditions.get(node) ?? []]);
+  return nodes.filter(isTable).map((node) => [nameOf(node), conditions.get(node) ?? []]);
 }
 
+/** All nodes but those of what is only described. */
 function* nodesOf(value: Json): Generator<Node> {
   if (Array.isArray(value)) for (const item of value) yield* nodesOf(item);
-  else if (isNode(value)) {
+  else if (isNode(value) && value["show_type"] !== "DESCRIBE") {
     yield value;
     for (const child of Object.values(value)) yield* nodesOf(child);
   }

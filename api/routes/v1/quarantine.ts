@@ -5,20 +5,14 @@ import { integer } from "../../params.ts";
 import type { Row } from "../../reads/index.ts";
 import type { StoreReads } from "../../reads/store-reads.ts";
 import { ok, type Route, route } from "../route.ts";
-import { addressText, placeBody } from "./shapes.ts";
+import { addressText, PLACE, placeBody } from "./shapes.ts";
 
 /** Bytes of a payload that are told; `sluice sql` has them all. */
 const PREVIEW_BYTES = 64;
 
 const Payload = t.Object(
   {
-    slot: t.Integer(),
-    time: t.Integer({ description: "Unix seconds" }),
-    tx_index: t.Integer(),
-    event_index: t.Integer(),
-    signature: t.String(),
-    instruction_path: t.String(),
-    ordinal: t.Integer(),
+    ...PLACE,
     program: t.Union([t.String(), t.Null()]),
     reason: t.String({ description: "unknown_length, bad_value, bytes_left_over, truncated_payload or bad_block" }),
     detail: t.String(),

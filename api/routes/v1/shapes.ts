@@ -124,7 +124,8 @@ export function rankedBody({ row, trades1h, volume24h }: RankedMint, metadataOf:
   return { ...mintBody(row, metadataOf), trades_1h: trades1h, volume_24h: String(volume24h) };
 }
 
-const PLACE = {
+/** Schema of what `placeBody` makes. */
+export const PLACE = {
   slot: t.Integer(),
   time: Seconds,
   tx_index: t.Integer(),

@@ -5,7 +5,7 @@ import { address, choice, integer, optional } from "../../params.ts";
 import type { TokenReads, UserEvent } from "../../reads/index.ts";
 import { ok, type Route, route } from "../route.ts";
 import { pageOf } from "./mints.ts";
-import { addressText, eventBody, listed, Order, orderBody, pageBody, placeBody } from "./shapes.ts";
+import { addressText, eventBody, listed, Order, orderBody, PLACE, pageBody, placeBody } from "./shapes.ts";
 
 const user = address("the user");
 const mint = optional(address("of this token only"));
@@ -14,13 +14,7 @@ const order = choice("newest or oldest first", ["desc", "asc"], "desc");
 
 const History = t.Object(
   {
-    slot: t.Integer(),
-    time: t.Integer({ description: "Unix seconds" }),
-    tx_index: t.Integer(),
-    event_index: t.Integer(),
-    signature: t.String(),
-    instruction_path: t.String(),
-    ordinal: t.Integer(),
+    ...PLACE,
     user: t.String({ description: "owner of the order, or payer where no order is concerned" }),
     mint: t.String(),
     event: t.String({ description: "dataset of the event" }),

@@ -72,5 +72,3 @@ export function dexSwaps(type: MessageType = Events): MapSpec {
     ],
   };
 }
-
-export const DEX_SWAPS: MapSpec = dexSwaps();
