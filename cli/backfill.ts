@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Config } from "../pipeline/config.ts";
 import type { Deployment } from "../pipeline/deployment.ts";
 import { Fatal } from "../pipeline/errors.ts";
+import { requireFirst } from "../pipeline/known-lake.ts";
 import { configureLogging, type Log, logFor } from "../pipeline/log.ts";
 import { keepMemoryLow } from "../pipeline/memory.ts";
 import { names } from "../pipeline/names.ts";
@@ -155,6 +156,7 @@ async function planFor(d: Deployment, wish: BackfillWish, log: Log): Promise<Bac
     import("./backfill-estimate.ts"),
   ]);
   const history = withSpooled(await readHistory(await d.lake(), d.source), await d.spooledSegments());
+  if (history.live.length === 0) await requireFirst(d, names(d.config["nats.prefix"], d.source).unit("archive"));
   const liveFrom = history.live[0]?.first ?? (await firstStreamedSlot(d));
   const to = wish.to ?? liveFrom;
   if (to === null) {

@@ -12,6 +12,10 @@ export const LAKE_KNOBS = {
   "lake.url": text("", "Bucket of the Parquet lake, s3://bucket/prefix. Empty: the folder lake.dir.", {
     env: ["SLUICE_LAKE_URL"],
   }),
+  "lake.beginAnew": flag(
+    false,
+    "Let the archive begin a lake here, though it has written to another before. It begins with what the streams hold. For one start.",
+  ),
   "lake.spoolMaxBytes": integer(
     16 * GIB,
     "bytes",

@@ -27,6 +27,8 @@ export interface Standing {
   readonly inputSeq: number;
   /** What the output remembers of the chain, oldest first, from its last final block on; ends with `position`. */
   readonly recent?: readonly BlockRef[];
+  /** Nothing was committed yet: the output would begin after `position`. */
+  readonly empty?: boolean;
   readonly at: number;
 }
 

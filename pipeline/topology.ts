@@ -14,7 +14,6 @@ import { ArchiveStage } from "../stages/archive/stage.ts";
 import { DecodeStage } from "../stages/decode/stage.ts";
 import { type LaneBatches, ShardStage } from "../stages/shard/stage.ts";
 import { LaneStage } from "../stages/sync/lane-stage.ts";
-import type { Head, Sink } from "../storage/sink.ts";
 import { AlarmTeller } from "./alarm-teller.ts";
 import { Bell } from "./bell.ts";
 import type { StreamSpec } from "./broker.ts";
@@ -24,6 +23,7 @@ import type { Deployment } from "./deployment.ts";
 import { describe } from "./errors.ts";
 import { ingestStage, moduleHashCheck, SourceReader } from "./ingest.ts";
 import { runJanitor } from "./janitor.ts";
+import { beforeOldest, beginningWith, requireFirst } from "./known-lake.ts";
 import { runLivePublisher } from "./live.ts";
 import { names, type StageName } from "./names.ts";
 import { paidSource } from "./paid-source.ts";
@@ -254,6 +254,9 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
   const n = names(d.config["nats.prefix"], d.source);
   const stage = new ArchiveStage(d.rollLimits);
   const { sink, shipping, copies } = await d.openLake(c.log);
+  const beginning = beginningWith(sink, async () =>
+    (await requireFirst(d, c.unit)) ? beforeOldest(d.broker, n.events) : null,
+  );
   c.setDetails(() => ({
     pendingFinal: stage.pendingFinal(),
     gathering: stage.gathering(),
@@ -267,9 +270,10 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
     run(
       {
         ...common(d, c),
+        onStanding: (standing) => c.standing(beginning.told(standing)),
         reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
         stage,
-        sink,
+        sink: beginning,
         codec: d.rowCodec,
         bell,
       },
@@ -302,6 +306,10 @@ async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
   const stage = new RawArchiveStage(d.rollLimits);
   const lineage = { kind: "live" as const, source: d.source, dataset: RAW_BLOCKS.name, start: null, stop: null };
   const { sink, shipping } = await d.openLake(c.log, lineage, [RAW_BLOCKS]);
+  const beginning = beginningWith(sink, async () => {
+    await requireFirst(d, c.unit);
+    return beforeOldest(d.broker, n.blocks);
+  });
   c.setDetails(() => ({
     pendingFinal: stage.pendingFinal(),
     lake: sink.stats(),
@@ -312,40 +320,16 @@ async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
     run(
       {
         ...common(d, c),
+        onStanding: (standing) => c.standing(beginning.told(standing)),
         reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
         stage,
-        sink: beginningWith(sink, async () => {
-          const first = await d.broker.firstHeader(n.blocks.stream, n.blocks.subject, 1);
-          const prev = first?.header.prev ?? null;
-          return prev === null ? null : { position: prev, finalSlot: 0, recent: [prev], inputSeq: 0 };
-        }),
+        sink: beginning,
         codec: blockCodec,
         bell,
       },
       signal,
     ),
   );
-}
-
-/** A sink that, while it is empty, stands where its input begins, rather than asking for what came before. */
-function beginningWith<Out>(sink: Sink<Out>, first: () => Promise<Head | null>): Sink<Out> {
-  let isEmpty = false;
-  return {
-    name: sink.name,
-    async open() {
-      const head = await sink.open();
-      isEmpty = head === null;
-      return head ?? first();
-    },
-    async commit(step, out) {
-      const stands = await sink.commit(isEmpty ? { ...step, prev: null } : step, out);
-      isEmpty = false;
-      return stands;
-    },
-    rollback: async (step) => (isEmpty ? undefined : sink.rollback(step)),
-    end: async (step) => sink.end?.(step),
-    close: () => sink.close(),
-  };
 }
 
 function retention(d: Deployment, c: UnitContext) {

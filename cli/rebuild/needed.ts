@@ -6,6 +6,8 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Deployment } from "../../pipeline/deployment.ts";
 import { classify } from "../../pipeline/errors.ts";
+import { requireFirst } from "../../pipeline/known-lake.ts";
+import { names } from "../../pipeline/names.ts";
 import type { UnitContext } from "../../pipeline/unit.ts";
 import { laneFile } from "../../storage/hot/file.ts";
 import { HotReader } from "../../storage/hot/reader.ts";
@@ -28,6 +30,7 @@ export async function restoreIfNeeded(d: Deployment, lane: number, c: UnitContex
   if (stands === null ? streamFrom === -1 : stands.slot >= (streamFrom ?? -1)) return;
   const lake = await d.lake();
   const history = await historyIn(lake, d);
+  if (history === null) await requireFirst(d, names(d.config["nats.prefix"], d.source).unit("archive"));
   if (history === null || history.position.slot <= (stands?.finalSlot ?? -1)) return;
   const { position, recent } = history;
   c.log("warning", "this host has no hot store of the lane that its stream goes on from: made from the lake", {
