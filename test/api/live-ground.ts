@@ -15,7 +15,7 @@ import { LivePublisher } from "../../pipeline/live.ts";
 import { LiveFeed } from "../../pipeline/live-feed.ts";
 import { liveEncoder } from "../../pipeline/live-message.ts";
 import { type NatsFixture, startNats } from "../../pipeline/nats-fixture.ts";
-import type { BlockMeta, Position } from "../../pipeline/position.ts";
+import { type BlockMeta, type BlockRef, type Position, sameBlock } from "../../pipeline/position.ts";
 import { systemWorld } from "../../pipeline/world.ts";
 import { type SimulatedMessage, type SimulationOptions, simulate, type Truth } from "../../simulator/index.ts";
 import { type ReadBlock, readMessage } from "../../simulator/naive-reader.ts";
@@ -40,6 +40,15 @@ interface Lane {
 
 export interface LiveMarketOptions extends Pick<SimulationOptions, "seed" | "blocks" | "rates"> {
   readonly lanes: number;
+}
+
+export interface ServedMarket {
+  readonly api: RunningApi;
+  readonly hub: LiveHub;
+  readonly url: string;
+  /** Until it has heard, and told, all that happened in the market. */
+  caughtUp(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 const silent = () => undefined;
@@ -124,7 +133,7 @@ export class LiveMarket {
     limits: Partial<LiveLimits> = {},
     access: Pick<ApiOptions, "tokens" | "access"> = {},
     feed: Followed["feed"] = this.feed(),
-  ): Promise<{ api: RunningApi; hub: LiveHub; url: string; stop(): Promise<void> }> {
+  ): Promise<ServedMarket> {
     const hub = new LiveHub({
       feed,
       eventTypes: new Set(EVENT_TYPES),
@@ -147,11 +156,16 @@ export class LiveMarket {
     });
     kline.start();
     hub.start();
+    let heard: BlockRef | null = null;
+    hub.listen(({ place }) => {
+      heard = place;
+    });
+    const caughtUp = () => until(() => sameBlock(heard, this.prev));
     const stop = async () => {
       await api.stop();
       reads.close();
     };
-    return { api, hub, url: api.url, stop };
+    return { api, hub, url: api.url, caughtUp, stop };
   }
 
   async dispose(): Promise<void> {
