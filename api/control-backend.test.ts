@@ -33,8 +33,10 @@ describe("on an embedded nats-server", () => {
     // A clock that leaps: no answer is given twice.
     let leaps = 0;
     const world = { now: () => Date.now() + 1_000 * leaps++ };
-    const backend = new ControlBackend({ control, ...NAMES, world });
-    api = await startApi({ host: "127.0.0.1", port: 0, backend, log: silentLog, version: "0.1.0" });
+    // A busy machine may take longer than a user would wait.
+    const backend = new ControlBackend({ control, ...NAMES, world, answerWithinMs: 60_000 });
+    const options = { backend, log: silentLog, version: "0.1.0", obeyWithinMs: 60_000 };
+    api = await startApi({ host: "127.0.0.1", port: 0, ...options });
   });
   afterAll(async () => {
     await api.stop();

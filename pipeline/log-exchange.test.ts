@@ -23,11 +23,11 @@ const line = (time: number, more: Partial<LogEntry> = {}): LogEntry => ({
   ...more,
 });
 
-/** As the product asks, but with the patience of a busy machine. */
-async function collect(prefix: string, query: LogQuery) {
+/** As the product asks, but until so many have answered, however long a busy machine takes. */
+async function collect(prefix: string, answers: number, query: LogQuery) {
   const { connection } = await nats.connect();
-  const requestMany: (typeof connection)["requestMany"] = (subject, payload, options) =>
-    connection.requestMany(subject, payload, { ...options!, stall: 1_000, maxWait: 30_000 });
+  const requestMany: (typeof connection)["requestMany"] = (subject, payload) =>
+    connection.requestMany(subject, payload, { strategy: "count", maxMessages: answers, maxWait: 300_000 });
   return collectLogs({ requestMany }, prefix, query);
 }
 
@@ -46,26 +46,29 @@ test("the latest of all, in order of time; other deployments and silent processe
   await process("one", "a", line(1), line(4), line(6));
   await process("one", "b", line(2), line(5));
   await process("two", "c", line(3));
-  const { nodes, entries } = await collect("one", { lines: 4 });
+  const { nodes, entries } = await collect("one", 2, { lines: 4 });
   expect(nodes).toEqual(["a", "b"]);
   expect(entries.map((e) => `${e.node}${e.time}`)).toEqual(["b2", "a4", "b5", "a6"]);
+  // With the product's own patience it comes to its end all the same; a busy machine may be too late for it.
+  const { nodes: inTime } = await collectLogs(connection, "one", { lines: 4 });
+  expect(["a", "b"]).toEqual(expect.arrayContaining([...inTime]));
 });
 
 test("each process filters for itself", async () => {
   await process("level", "a", line(1), line(2, { level: "error", message: "broke" }));
-  const { entries } = await collect("level", { lines: 10, level: "warning" });
+  const { entries } = await collect("level", 1, { lines: 10, level: "warning" });
   expect(entries.map((e) => e.message)).toEqual(["broke"]);
 });
 
 test("nobody there: nothing, and no error", async () => {
-  expect(await collect("nobody", { lines: 10 })).toEqual({ nodes: [], entries: [] });
+  expect(await collect("nobody", 1, { lines: 10 })).toEqual({ nodes: [], entries: [] });
 });
 
 test("an answer fits in a message, with its latest lines; a request that is none is not answered", async () => {
   const { connection } = await nats.connect();
   const long = Array.from({ length: LIMITS.logLinesKept }, (_, i) => line(i, { message: `${i} ${"x".repeat(1_000)}` }));
   const answering = await process("long", "a", ...long);
-  const { entries } = await collect("long", { lines: LIMITS.logLinesKept });
+  const { entries } = await collect("long", 1, { lines: LIMITS.logLinesKept });
   expect(entries.length).toBeGreaterThan(100);
   expect(entries.length).toBeLessThan(LIMITS.logLinesKept);
   expect(entries.at(-1)?.time).toBe(LIMITS.logLinesKept - 1);
