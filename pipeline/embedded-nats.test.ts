@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freeze } from "../test/freeze.ts";
 import { type EmbeddedNats, ensureEmbeddedNats, isAlive, releaseEmbeddedNats } from "./embedded-nats.ts";
 import { systemWorld } from "./world.ts";
 
@@ -25,16 +26,6 @@ function servers(): number[] {
   const lines = stdout.toString().split("\n");
   const ours = lines.filter((line) => line.includes("nats-server") && line.includes(`${folder}/nats-server.conf`));
   return ours.map((line) => Number.parseInt(line, 10)).filter(isAlive);
-}
-
-/** Whether the server says its first line to a new client within a while. */
-async function greets(url: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const { hostname, port } = new URL(url);
-  const socket = await Bun.connect({ hostname, port: Number(port), socket: { data: () => resolve(true) } });
-  const greeted = await Promise.race([promise, Bun.sleep(250).then(() => false)]);
-  socket.terminate();
-  return greeted;
 }
 
 const ensure = () => ensureEmbeddedNats(folder, systemWorld);
@@ -80,10 +71,8 @@ describe("one server", () => {
   });
 
   test("when it is alive but silent: it is ended before another one takes its place", async () => {
-    const { pid, url } = await ensure();
-    process.kill(pid, "SIGSTOP");
-    // It takes effect in time of its own: on a busy machine the server's threads greet on for a while.
-    while (await greets(url)) await Bun.sleep(10);
+    const { pid } = await ensure();
+    await freeze(pid);
     // No patience with the silent one; the next may take its time.
     const hasty = { ...systemWorld, monotonic: () => (isAlive(pid) ? 10 : 1) * systemWorld.monotonic() };
     const next = await ensureEmbeddedNats(folder, hasty);

@@ -12,6 +12,7 @@ import { Transient } from "../pipeline/errors.ts";
 import { CATALOG } from "../stages/sync/lane-fixture.ts";
 import { HotStore } from "../storage/hot/store.ts";
 import { lines as dumpOf } from "../storage/hot/store-fixture.ts";
+import { freeze } from "./freeze.ts";
 import { lastAction, perform } from "./lane-script.ts";
 
 const KILLS = 8;
@@ -94,7 +95,7 @@ test("a lane that slept while another took over is fenced and writes nothing", a
   const store = new HotStore({ file, catalog: CATALOG, limits: { busyTimeoutMs: 50 } });
   let last = -1;
   for (let tries = 0; ; tries++) {
-    child.process.kill("SIGSTOP");
+    await freeze(child.process.pid);
     try {
       last = lastAction((await store.open())!.position);
       break;
