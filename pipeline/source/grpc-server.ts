@@ -102,6 +102,22 @@ export class ServerCall {
     this.wake = null;
   }
 
+  /** Resolves when the client has what was sent, or when the call is over. */
+  async delivered(): Promise<void> {
+    const { session } = this.stream;
+    await new Promise<void>((resolve) => {
+      this.signal.addEventListener("abort", () => resolve(), { once: true });
+      // Frames are read in order: who answers a ping has had what came before it.
+      if (this.signal.aborted || session?.ping(() => resolve()) !== true) resolve();
+    });
+  }
+
+  /** Resolves when the call is over, by whomever. */
+  async gone(): Promise<void> {
+    if (this.signal.aborted) return;
+    await new Promise<void>((resolve) => this.signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
   /** Ends the call. Only the first status counts. */
   finish(status: GrpcStatus = { code: GrpcCode.ok, message: "" }): void {
     if (this.signal.aborted || this.status !== null) return;

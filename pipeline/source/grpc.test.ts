@@ -117,7 +117,6 @@ describe("back-pressure", () => {
 describe("ends", () => {
   const some = newFrame(100);
   const half = newFrame(100).subarray(0, 50);
-  const wait = () => Bun.sleep(20);
 
   test.each<[string, Handle, number, RegExp, number]>([
     [
@@ -160,9 +159,9 @@ describe("ends", () => {
       "a reset",
       async (c) => {
         await c.send(some);
-        await wait();
+        await c.delivered();
         c.reset(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-        await wait();
+        await c.gone();
       },
       GrpcCode.unavailable,
       /ENHANCE_YOUR_CALM/,
@@ -172,9 +171,9 @@ describe("ends", () => {
       "a broken line",
       async (c) => {
         await c.send(some);
-        await wait();
+        await c.delivered();
         c.disconnect();
-        await wait();
+        await c.gone();
       },
       GrpcCode.unavailable,
       /closed before/,
@@ -184,9 +183,9 @@ describe("ends", () => {
       "a broken line inside a message",
       async (c) => {
         await c.sendRaw(half);
-        await wait();
+        await c.delivered();
         c.disconnect();
-        await wait();
+        await c.gone();
       },
       GrpcCode.unavailable,
       /inside a message/,
@@ -196,9 +195,9 @@ describe("ends", () => {
       "GOAWAY with an error",
       async (c) => {
         await c.send(some);
-        await wait();
+        await c.delivered();
         c.goAway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-        await wait();
+        await c.delivered();
       },
       GrpcCode.unavailable,
       /went away, reason 11/,
@@ -215,7 +214,7 @@ describe("ends", () => {
     const { port } = await serve(async (c) => {
       await c.send(some);
       c.goAway();
-      await wait();
+      await c.delivered();
       for (let i = 0; i < 5; i++) await c.send(some);
     });
     expect(await drain(call(port))).toEqual({ sizes: Array.from({ length: 6 }, () => 100), status: OK });

@@ -51,14 +51,14 @@ export async function strike(kind: FaultKind, scene: Scene): Promise<Struck> {
       call.goAway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return broken(call);
     case "stall":
-      await gone(call);
+      await call.gone();
       return { end: null };
     case "garbage":
       await call.sendRaw(frameOf(new Uint8Array([0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f])));
       return { end: { code: GrpcCode.internal, message: "garbage" } };
     case "oversize":
       await call.sendRaw(Buffer.from([0, 0x80, 0, 0, 0]));
-      await gone(call);
+      await call.gone();
       return { end: null };
     case "fork":
       if (await sendFork(scene)) await sendUndo(scene, await before(scene));
@@ -88,15 +88,10 @@ export async function undoTo(tape: Tape, block: TapeBlock): Promise<BlockUndoSig
 
 /** What was sent must arrive before the connection breaks. */
 async function broken(call: ServerCall): Promise<Struck> {
-  await Bun.sleep(50);
+  await call.delivered();
   call.disconnect();
-  await gone(call);
+  await call.gone();
   return { end: null };
-}
-
-async function gone({ signal }: ServerCall): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** The block that stands right before the one that would be sent; null at the beginning. */
