@@ -134,6 +134,39 @@ describe("what names the token", () => {
   });
 });
 
+describe("what published IDLs have", () => {
+  test("integers of 256 bits: what their column holds is said", () => {
+    const report = check(idlOf([struct("E", [{ name: "growth", type: "u256" }])])) as IdlReport;
+    expect(report.datasets[0]!.columns).toEqual([
+      { name: "growth", type: "utf8", doc: "An integer of 256 bits, in decimal digits." },
+    ]);
+  });
+
+  test("an address that is empty is none", () => {
+    const report = check(idlOf([struct("E", [{ name: "a", type: "u8" }])], { address: "" })) as IdlReport;
+    expect(report.programId).toBeNull();
+    expect(report.yaml).toContain("id: ADDRESS");
+  });
+
+  test("columns by paths longer than the names of tables", () => {
+    const deep = [
+      struct("Inner", [{ name: "cliff_duration_from_migration_time", type: "u64" }]),
+      struct("E", [{ name: "config_parameters_locked_vesting", type: { defined: { name: "Inner" } } }]),
+    ];
+    const report = check(idlOf(deep)) as IdlReport;
+    expect(report.broken).toEqual([]);
+    expect(report.datasets[0]!.columns.map(({ name }) => name)).toEqual([
+      "config_parameters_locked_vesting_cliff_duration_from_migration_time",
+    ]);
+  });
+
+  test("a discriminant of bytes", () => {
+    const swap = { name: "Swap", accounts: [], args: [], discriminant: { value: [2, 0, 0, 0, 3, 0, 0, 0] } };
+    const report = check(idlOf([], { events: [], instructions: [swap] })) as IdlReport;
+    expect(report.datasets.map(({ discriminator }) => discriminator)).toEqual(["0200000003000000"]);
+  });
+});
+
 test("a program without Anchor, described by shank: its instructions begin with a number", () => {
   const swap = {
     name: "Swap",

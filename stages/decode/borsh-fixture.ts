@@ -1,9 +1,12 @@
 /** A Borsh encoder for tests, written apart from the codecs: values in, bytes and the cell expected for them out. */
 import bs58 from "bs58";
 import fc from "fast-check";
+import { eventDataset } from "../../pipeline/datasets/event.ts";
 import type { Cell } from "../../pipeline/wire/column.ts";
+import { TableBuilder } from "../../pipeline/wire/table.ts";
 import { concat, littleEndian } from "./block-fixture.ts";
-import type { BorshScalar, BorshType } from "./borsh.ts";
+import type { BorshField, BorshScalar, BorshType } from "./borsh.ts";
+import { Layout } from "./layout.ts";
 
 /** A value as plain data: bigint for integers, null for none, [variant, body] for enums. */
 export type Value = bigint | number | boolean | string | Uint8Array | null | readonly Value[];
@@ -14,11 +17,13 @@ const INT: Partial<Record<BorshScalar, readonly [size: number, signed: boolean]>
   u32: [4, false],
   u64: [8, false],
   u128: [16, false],
+  u256: [32, false],
   i8: [1, true],
   i16: [2, true],
   i32: [4, true],
   i64: [8, true],
   i128: [16, true],
+  i256: [32, true],
 };
 
 export function encodeBorsh(type: BorshType, value: Value): Uint8Array {
@@ -96,9 +101,37 @@ export function cellOf(type: BorshType, value: Value): Cell | { json: unknown } 
   return isNested ? { json: jsonOf(inner, value) } : plainCellOf(inner, value);
 }
 
+/** Decodes a payload that stands somewhere within a buffer; the cells by path, or the failure. */
+export function decode(fields: readonly BorshField[], payload: Uint8Array): Record<string, Cell> | number {
+  const layout = new Layout(fields);
+  const bytes = concat([new Uint8Array(3).fill(0xee), payload, new Uint8Array(5).fill(0xee)]);
+  const end = layout.locate(bytes, 3, 3 + payload.length);
+  if (end < 0) return end;
+  if (end !== 3 + payload.length) throw new Error(`the layout ends at ${end - 3} of ${payload.length}`);
+  const columns = layout.leaves.map((leaf) => leaf.column);
+  const builder = new TableBuilder({ ...eventDataset({ name: "t", version: 1, doc: "", fields: [] }), columns });
+  layout.leaves.forEach((_, i) => {
+    layout.append(i, bytes, builder.columns[i]!);
+  });
+  const table = builder.finish();
+  return Object.fromEntries(layout.leaves.map((leaf, i) => [leaf.path, table.columns[i]!.cell(0)]));
+}
+
+/** The cells expected: structs and tuples are flattened, the rest is a cell. */
+export function cellsOf(type: BorshType, value: Value, path: string): [string, unknown][] {
+  if (typeof type === "object" && "struct" in type) {
+    return type.struct.flatMap((f, i) => cellsOf(f.type, (value as Value[])[i]!, `${path}.${f.name}`));
+  }
+  if (typeof type === "object" && "tuple" in type) {
+    return type.tuple.flatMap((part, i) => cellsOf(part, (value as Value[])[i]!, `${path}.${i}`));
+  }
+  return [[path, cellOf(type, value)]];
+}
+
 function plainCellOf(type: BorshType, value: Value): Cell | { json: unknown } {
   if (typeof type === "string") {
     const int = INT[type];
+    if (int !== undefined && int[0] > 16) return String(value);
     return int === undefined || int[0] >= 8 ? (value as Cell) : Number(value);
   }
   if ("vec" in type && isBytes(type.vec)) return Uint8Array.from(value as bigint[], Number);
@@ -120,7 +153,7 @@ function hexOf(parts: readonly Value[]): string {
 const NAMES = ["alpha", "beta", "gamma", "delta"];
 
 const scalarType: fc.Arbitrary<BorshType> = fc.constantFrom<BorshScalar>(
-  ...(["bool", "u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128"] as const),
+  ...(["bool", "u8", "u16", "u32", "u64", "u128", "u256", "i8", "i16", "i32", "i64", "i128", "i256"] as const),
   ...(["f32", "f64", "pubkey", "string", "bytes"] as const),
 );
 const fixedType: fc.Arbitrary<BorshType> = fc.constantFrom<BorshScalar>(

@@ -4,41 +4,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { eventDataset } from "../../pipeline/datasets/event.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import type { Cell } from "../../pipeline/wire/column.ts";
-import { TableBuilder } from "../../pipeline/wire/table.ts";
 import { concat, keyOf, littleEndian } from "./block-fixture.ts";
 import { BAD_VALUE, type BorshField, type BorshType, codecOf, TOO_SHORT } from "./borsh.ts";
-import { borshType, borshValue, cellOf, encodeBorsh, type Value } from "./borsh-fixture.ts";
+import { borshType, borshValue, cellsOf, decode, encodeBorsh } from "./borsh-fixture.ts";
 import { Layout } from "./layout.ts";
-
-/** Decodes a payload that stands somewhere within a buffer; the cells by path, or the failure. */
-function decode(fields: readonly BorshField[], payload: Uint8Array): Record<string, Cell> | number {
-  const layout = new Layout(fields);
-  const bytes = concat([new Uint8Array(3).fill(0xee), payload, new Uint8Array(5).fill(0xee)]);
-  const end = layout.locate(bytes, 3, 3 + payload.length);
-  if (end < 0) return end;
-  expect(end).toBe(3 + payload.length);
-  const columns = layout.leaves.map((leaf) => leaf.column);
-  const builder = new TableBuilder({ ...eventDataset({ name: "t", version: 1, doc: "", fields: [] }), columns });
-  layout.leaves.forEach((_, i) => {
-    layout.append(i, bytes, builder.columns[i]!);
-  });
-  const table = builder.finish();
-  return Object.fromEntries(layout.leaves.map((leaf, i) => [leaf.path, table.columns[i]!.cell(0)]));
-}
-
-/** The cells expected: structs and tuples are flattened, the rest is a cell. */
-function expected(type: BorshType, value: Value, path: string): [string, unknown][] {
-  if (typeof type === "object" && "struct" in type) {
-    return type.struct.flatMap((f, i) => expected(f.type, (value as Value[])[i]!, `${path}.${f.name}`));
-  }
-  if (typeof type === "object" && "tuple" in type) {
-    return type.tuple.flatMap((part, i) => expected(part, (value as Value[])[i]!, `${path}.${i}`));
-  }
-  return [[path, cellOf(type, value)]];
-}
 
 describe("round trip", () => {
   test("any type, any value", () => {
@@ -46,7 +17,7 @@ describe("round trip", () => {
     fc.assert(
       fc.property(typed, ([type, value]) => {
         const cells = decode([{ name: "f", type }], encodeBorsh(type, value));
-        for (const [path, cell] of expected(type, value, "f")) {
+        for (const [path, cell] of cellsOf(type, value, "f")) {
           const found = (cells as Record<string, Cell>)[path];
           if (cell !== null && typeof cell === "object" && "json" in cell) {
             expect(JSON.parse(found as string)).toEqual(cell.json as object);

@@ -15,11 +15,13 @@ export type BorshScalar =
   | "u32"
   | "u64"
   | "u128"
+  | "u256"
   | "i8"
   | "i16"
   | "i32"
   | "i64"
   | "i128"
+  | "i256"
   | "f32"
   | "f64"
   | "pubkey"
@@ -93,11 +95,13 @@ const SIZE: Readonly<Record<Exclude<BorshScalar, "string" | "bytes">, number>> =
   u32: 4,
   u64: 8,
   u128: 16,
+  u256: 32,
   i8: 1,
   i16: 2,
   i32: 4,
   i64: 8,
   i128: 16,
+  i256: 32,
   f32: 4,
   f64: 8,
   pubkey: 32,
@@ -109,16 +113,26 @@ const TEXT: Readonly<Record<keyof typeof SIZE, (view: DataView, at: number, byte
   u16: (view, at) => String(view.getUint16(at, true)),
   u32: (view, at) => String(view.getUint32(at, true)),
   u64: (view, at) => `"${view.getBigUint64(at, true)}"`,
-  u128: (view, at) => `"${(view.getBigUint64(at + 8, true) << 64n) | view.getBigUint64(at, true)}"`,
+  u128: (view, at) => `"${uint128(view, at)}"`,
+  u256: (view, at) => `"${uint256(view, at)}"`,
   i8: (view, at) => String(view.getInt8(at)),
   i16: (view, at) => String(view.getInt16(at, true)),
   i32: (view, at) => String(view.getInt32(at, true)),
   i64: (view, at) => `"${view.getBigInt64(at, true)}"`,
-  i128: (view, at) => `"${(view.getBigInt64(at + 8, true) << 64n) | view.getBigUint64(at, true)}"`,
+  i128: (view, at) => `"${BigInt.asIntN(128, uint128(view, at))}"`,
+  i256: (view, at) => `"${BigInt.asIntN(256, uint256(view, at))}"`,
   f32: (view, at) => floatText(view.getFloat32(at, true)),
   f64: (view, at) => floatText(view.getFloat64(at, true)),
   pubkey: (_, at, bytes) => `"${bs58.encode(bytes.subarray(at, at + 32))}"`,
 };
+
+function uint128(view: DataView, at: number): bigint {
+  return (view.getBigUint64(at + 8, true) << 64n) | view.getBigUint64(at, true);
+}
+
+function uint256(view: DataView, at: number): bigint {
+  return (uint128(view, at + 16) << 128n) | uint128(view, at);
+}
 
 export function codecOf(type: BorshType): Codec {
   if (type === "string") return prefixed(isText, (bytes) => JSON.stringify(textDecoder.decode(bytes)));

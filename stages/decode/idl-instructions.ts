@@ -74,9 +74,10 @@ function declarationsOf(root: Json, at: string): Declaration[] {
 }
 
 function discriminatorOf({ name, json, where }: Declaration): readonly number[] {
-  // Programs without Anchor, described by shank: one number.
+  // Programs without Anchor, described by shank: one number, or the bytes.
   if (json["discriminant"] !== undefined) {
-    return numbersOf([objectOf(json["discriminant"], `${where}.discriminant`)["value"]], `${where}.discriminant`);
+    const { value } = objectOf(json["discriminant"], `${where}.discriminant`);
+    return numbersOf(Array.isArray(value) ? value : [value], `${where}.discriminant`);
   }
   if (json["discriminator"] === undefined) return [...anchorHash(`global:${name}`)];
   return numbersOf(json["discriminator"], `${where}.discriminator`);

@@ -5,10 +5,10 @@ import { invalid, type Json, listOf, objectOf, textOf } from "./idl-json.ts";
 
 /** By the name in the IDL; older IDLs write "publicKey". */
 const SCALARS: ReadonlyMap<unknown, BorshScalar> = new Map<unknown, BorshScalar>([
-  ...(["bool", "u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128"] as const).map(
+  ...(["bool", "u8", "u16", "u32", "u64", "u128", "u256", "i8", "i16", "i32", "i64"] as const).map(
     (n) => [n, n] as const,
   ),
-  ...(["f32", "f64", "pubkey", "string", "bytes"] as const).map((n) => [n, n] as const),
+  ...(["i128", "i256", "f32", "f64", "pubkey", "string", "bytes"] as const).map((n) => [n, n] as const),
   ["publicKey", "pubkey"],
 ]);
 
@@ -90,12 +90,20 @@ export class IdlTypes {
   }
 
   private composite(type: Json, where: string, generics: Generics): BorshType {
+    const list = type["vec"] ?? type["hashSet"] ?? type["bTreeSet"];
+    const map = type["hashMap"] ?? type["bTreeMap"];
     if (type["option"] !== undefined) return { option: this.typeOf(type["option"], `${where}.option`, generics) };
     if (type["coption"] !== undefined) return { coption: this.typeOf(type["coption"], `${where}.coption`, generics) };
-    if (type["vec"] !== undefined) return { vec: this.typeOf(type["vec"], `${where}.vec`, generics) };
-    if (type["array"] !== undefined) return this.arrayOf(listOf(type["array"], `${where}.array`), where, generics);
-    if (type["defined"] !== undefined) {
-      const name = type["defined"];
+    if (list !== undefined) return { vec: this.typeOf(list, `${where}.${Object.keys(type)[0]}`, generics) };
+    if (map !== undefined) return this.mapOf(listOf(map, where), where, generics);
+    if (type["tuple"] !== undefined) {
+      const parts = listOf(type["tuple"], `${where}.tuple`);
+      return { tuple: parts.map((part, i) => this.typeOf(part, `${where}.tuple[${i}]`, generics)) };
+    }
+    const array = type["array"] ?? type["genericLenArray"];
+    if (array !== undefined) return this.arrayOf(listOf(array, `${where}.array`), where, generics);
+    const name = type["defined"] ?? type["definedWithTypeArgs"];
+    if (name !== undefined) {
       return this.defined(typeof name === "string" ? { name } : objectOf(name, `${where}.defined`), generics, where);
     }
     const bound = boundTo(type, generics);
@@ -103,8 +111,16 @@ export class IdlTypes {
     throw invalid("a type", type, where);
   }
 
+  /** On the wire a map is a list of its pairs. */
+  private mapOf([key, value]: readonly unknown[], where: string, generics: Generics): BorshType {
+    const part = (name: string, type: unknown) => ({ name, type: this.typeOf(type, `${where}.${name}`, generics) });
+    return { vec: { struct: [part("key", key), part("value", value)] } };
+  }
+
   private arrayOf([element, length]: readonly unknown[], where: string, generics: Generics): BorshType {
-    const named = typeof length === "object" && length !== null ? boundTo(objectOf(length, where), generics) : length;
+    const parameter = typeof length === "string" ? { generic: length } : length;
+    const named =
+      typeof parameter === "object" && parameter !== null ? boundTo(objectOf(parameter, where), generics) : length;
     if (typeof named !== "number" || !Number.isInteger(named) || named < 0 || named > MAX_ARRAY) {
       throw invalid(`a length of at most ${MAX_ARRAY}`, length, `${where}.array`);
     }
@@ -116,11 +132,12 @@ export class IdlTypes {
     const definition = this.definitions.get(name);
     if (definition === undefined) throw invalid("the name of a type in the IDL", name, where);
     const { json, where: at } = definition;
-    const serialization = json["serialization"] ?? "borsh";
-    if (serialization !== "borsh") {
-      throw new Fatal("IDL_TYPE", `type ${name} is not serialized as Borsh`, { where, hint: "Leave its event out." });
-    }
-    const generics = this.bind(json, reference, outer, where);
+    const type = this.bodyOfDefinition(json, at, this.bind(json, reference, outer, where));
+    requireBorsh(name, json, type, where);
+    return type;
+  }
+
+  private bodyOfDefinition(json: Json, at: string, generics: Generics): BorshType {
     const body = objectOf(json["type"], `${at}.type`);
     switch (body["kind"]) {
       case "struct":
@@ -137,18 +154,23 @@ export class IdlTypes {
   /** Gives the parameters of a generic type the arguments of a reference to it. */
   private bind(definition: Json, reference: Json, outer: Generics, where: string): Generics {
     const parameters = listOf(definition["generics"] ?? [], `${where}.generics`);
-    const values = listOf(reference["generics"] ?? [], `${where}.defined.generics`);
+    const values = listOf(reference["generics"] ?? reference["args"] ?? [], `${where}.defined.generics`);
     if (parameters.length !== values.length) throw invalid(`${parameters.length} generic arguments`, values, where);
     return new Map(
       parameters.map((parameter, i) => {
+        const name = typeof parameter === "string" ? parameter : objectOf(parameter, where)["name"];
         const value = objectOf(values[i], `${where}.defined.generics[${i}]`);
-        const name = textOf(objectOf(parameter, where)["name"], `${where}.generics[${i}].name`);
-        return [
-          name,
-          value["kind"] === "const" ? constantOf(value["value"]) : this.typeOf(value["type"], where, outer),
-        ];
+        return [textOf(name, `${where}.generics[${i}].name`), this.argumentOf(value, where, outer)];
       }),
     );
+  }
+
+  /** A number, a type, or the parameter of the type around it, which may stand for either. */
+  private argumentOf(value: Json, where: string, outer: Generics): BorshType | number {
+    const { type } = value;
+    if (value["value"] !== undefined) return constantOf(value["value"], outer);
+    const named = typeof type === "object" && type !== null ? objectOf(type, where) : value;
+    return boundTo(named, outer) ?? this.typeOf(type, where, outer);
   }
 
   private variantsOf(value: unknown, where: string, generics: Generics): readonly BorshVariant[] {
@@ -169,9 +191,40 @@ export class IdlTypes {
   }
 }
 
-/** IDLs write constants as text. What is none is found where it is used. */
-function constantOf(value: unknown): number {
-  return typeof value === "string" || typeof value === "number" ? Number(value) : Number.NaN;
+/** IDLs write constants as the source does: "8", "8usize", "N". What is none is found where it is used. */
+function constantOf(value: unknown, outer: Generics): number {
+  if (typeof value === "number") return value;
+  const [, digits] = /^(\d[\d_]*?)_?(?:[ui]\d+|[ui]size)?$/.exec(String(value)) ?? [];
+  const bound = outer.get(String(value));
+  if (typeof bound === "number") return bound;
+  return digits === undefined ? Number.NaN : Number(digits.replaceAll("_", ""));
+}
+
+/**
+ * What lies as it does in memory (`bytemuck`) has the bytes of Borsh where no padding is between fields: bytemuck takes no other
+ * struct, and one that is made so by hand (`bytemuckunsafe`) has none where it is packed.
+ */
+function requireBorsh(name: string, json: Json, type: BorshType, where: string): void {
+  const serialization = json["serialization"] ?? "borsh";
+  if (serialization === "borsh") return;
+  const repr = json["repr"] === undefined ? {} : objectOf(json["repr"], `${where}.repr`);
+  const packed = serialization === "bytemuck" || (serialization === "bytemuckunsafe" && repr["packed"] === true);
+  if (packed && isFlat(type)) return;
+  const how = typeof serialization === "string" ? serialization : JSON.stringify(serialization).slice(0, 80);
+  const lacking = packed ? "has parts whose size is not fixed" : "may have padding, or a form of its own";
+  throw new Fatal("IDL_TYPE", `type ${name} is serialized as ${how}, not as Borsh, and ${lacking}`, {
+    where,
+    hint: "Leave its event out.",
+  });
+}
+
+/** It lies in memory as it does on the wire. */
+function isFlat(type: BorshType): boolean {
+  if (typeof type === "string") return type !== "string" && type !== "bytes";
+  if ("array" in type) return isFlat(type.array[0]);
+  if ("tuple" in type) return type.tuple.every(isFlat);
+  if ("struct" in type) return type.struct.every((field) => isFlat(field.type));
+  return "enum" in type && type.enum.every(({ body }) => body === undefined);
 }
 
 function boundTo({ generic }: Json, generics: Generics): BorshType | number | undefined {

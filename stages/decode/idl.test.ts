@@ -32,6 +32,33 @@ describe("types", () => {
     [{ coption: "pubkey" }, { coption: "pubkey" }],
     [{ vec: { option: "string" } }, { vec: { option: "string" } }],
     [{ array: ["u8", 32] }, { array: ["u8", 32] }],
+    ["u256", "u256"],
+    [{ option: "i256" }, { option: "i256" }],
+    [{ tuple: ["u8", "bool"] }, { tuple: ["u8", "bool"] }],
+    [{ hashSet: "pubkey" }, { vec: "pubkey" }],
+    [{ bTreeSet: "u8" }, { vec: "u8" }],
+    [
+      { hashMap: ["string", "u64"] },
+      {
+        vec: {
+          struct: [
+            { name: "key", type: "string" },
+            { name: "value", type: "u64" },
+          ],
+        },
+      },
+    ],
+    [
+      { bTreeMap: ["u8", { vec: "bool" }] },
+      {
+        vec: {
+          struct: [
+            { name: "key", type: "u8" },
+            { name: "value", type: { vec: "bool" } },
+          ],
+        },
+      },
+    ],
   ])("%j", (type, expected) => {
     expect(typeOf(type)).toEqual(expected);
   });
@@ -87,6 +114,70 @@ describe("types", () => {
     });
   });
 
+  test("a parameter may be passed on, be it a type or a number", () => {
+    const inner = struct("Inner", [{ name: "items", type: { array: [{ generic: "A" }, { generic: "L" }] } }], {
+      generics: [
+        { kind: "type", name: "A" },
+        { kind: "const", name: "L", type: "usize" },
+      ],
+    });
+    const passed = (length: object) =>
+      struct(
+        "Outer",
+        [
+          {
+            name: "inner",
+            type: { defined: { name: "Inner", generics: [{ kind: "type", type: { generic: "T" } }, length] } },
+          },
+        ],
+        {
+          generics: [
+            { kind: "type", name: "T" },
+            { kind: "const", name: "N", type: "usize" },
+          ],
+        },
+      );
+    const outer = (n: string) => ({
+      defined: {
+        name: "Outer",
+        generics: [
+          { kind: "type", type: "i32" },
+          { kind: "const", value: n },
+        ],
+      },
+    });
+    const expected: BorshType = {
+      struct: [{ name: "inner", type: { struct: [{ name: "items", type: { array: ["i32", 1000] } }] } }],
+    };
+    expect(typeOf(outer("1_000usize"), [inner, passed({ kind: "type", type: { generic: "N" } })])).toEqual(expected);
+    expect(typeOf(outer("1000"), [inner, passed({ kind: "const", value: "N" })])).toEqual(expected);
+  });
+
+  test("generics as Anchor 0.29 wrote them", () => {
+    const many = struct("Many", [{ name: "items", type: { genericLenArray: [{ generic: "T" }, "N"] } }], {
+      generics: ["T", "N"],
+    });
+    const reference = { definedWithTypeArgs: { name: "Many", args: [{ type: "u64" }, { value: "4" }] } };
+    expect(typeOf(reference, [many])).toEqual({ struct: [{ name: "items", type: { array: ["u64", 4] } }] });
+  });
+
+  test("what lies as in memory is decoded where that is Borsh: without padding, and of a fixed size", () => {
+    const fields = [
+      { name: "a", type: "u8" },
+      { name: "b", type: { array: ["u64", 2] } },
+    ];
+    const expected: BorshType = {
+      struct: [
+        { name: "a", type: "u8" },
+        { name: "b", type: { array: ["u64", 2] } },
+      ],
+    };
+    const bytemuck = struct("Z", fields, { serialization: "bytemuck", repr: { kind: "c" } });
+    const packed = struct("Z", fields, { serialization: "bytemuckunsafe", repr: { kind: "rust", packed: true } });
+    expect(typeOf({ defined: "Z" }, [bytemuck])).toEqual(expected);
+    expect(typeOf({ defined: "Z" }, [packed])).toEqual(expected);
+  });
+
   test.each<[string, unknown, readonly object[], string]>([
     ["unknown scalar", "u7", [], "types[0].type.fields[0].type"],
     ["unknown name", { defined: { name: "Gone" } }, [], "types[0].type.fields[0].type"],
@@ -98,11 +189,24 @@ describe("types", () => {
       "types[1]",
     ],
     [
-      "zero-copy type",
+      "type in memory with padding",
       { defined: "Z" },
-      [struct("Z", [], { serialization: "bytemuck" })],
+      [struct("Z", [{ name: "a", type: "u8" }], { serialization: "bytemuckunsafe", repr: { kind: "c" } })],
       "types[0].type.fields[0].type",
     ],
+    [
+      "type in memory with a text",
+      { defined: "Z" },
+      [struct("Z", [{ name: "a", type: "string" }], { serialization: "bytemuck" })],
+      "types[0].type.fields[0].type",
+    ],
+    [
+      "serialization of its own",
+      { defined: "Z" },
+      [struct("Z", [{ name: "a", type: "u8" }], { serialization: { custom: "mine" } })],
+      "types[0].type.fields[0].type",
+    ],
+    ["map without a value", { hashMap: ["u8"] }, [], "types[0].type.fields[0].type.value"],
     ["array that is too long", { array: ["u8", 1_000_000] }, [], "array"],
     [
       "missing generic argument",
@@ -169,7 +273,7 @@ describe("programs", () => {
   });
 
   test("events that are not wanted are known by name only, even if they could not be decoded", () => {
-    const idl = idlOf("u8", [struct("F", [{ name: "f", type: "u256" }])], { events: [{ name: "E" }, { name: "F" }] });
+    const idl = idlOf("u8", [struct("F", [{ name: "f", type: "u512" }])], { events: [{ name: "E" }, { name: "F" }] });
     const spec = programFromIdl(idl, { events: ["E"] });
     expect([spec.events.map((e) => e.name), spec.unwanted]).toEqual([["E"], [{ name: "F" }]]);
     expect(() => programFromIdl(idl)).toThrow(Fatal);

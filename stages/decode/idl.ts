@@ -128,7 +128,7 @@ function nameOf(root: Json): string {
 
 function addressOf(root: Json, name: string): string {
   const address = root["address"] ?? objectOf(root["metadata"] ?? {}, "idl.metadata")["address"];
-  if (typeof address === "string") return address;
+  if (typeof address === "string" && address !== "") return address;
   throw new Fatal("IDL_ADDRESS", "the IDL does not say which program it describes", {
     where: `program ${name}`,
     hint: "Set the program's address beside the IDL.",

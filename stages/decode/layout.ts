@@ -23,6 +23,8 @@ type Form =
   | { readonly kind: "copy"; readonly size: number }
   | { readonly kind: "prefixed" }
   | { readonly kind: "variant"; readonly names: readonly string[] }
+  /** Integers wider than any column: their decimal digits. */
+  | { readonly kind: "digits"; readonly codec: Codec }
   | { readonly kind: "json"; readonly codec: Codec };
 
 /** A value of the event that has a column of its own. */
@@ -44,11 +46,13 @@ const SCALAR_COLUMN: Readonly<Record<BorshScalar, ColumnType>> = {
   u32: "u32",
   u64: "u64",
   u128: "u128",
+  u256: "utf8",
   i8: "i8",
   i16: "i16",
   i32: "i32",
   i64: "i64",
   i128: "i128",
+  i256: "utf8",
   f32: "f32",
   f64: "f64",
   pubkey: "bytes32",
@@ -147,7 +151,10 @@ export class Layout {
     else if (form.kind === "copy") column.bytes(bytes, at, at + form.size);
     else if (form.kind === "prefixed") column.bytes(bytes, at + 4, at + 4 + readLength(bytes, at));
     else if (form.kind === "variant") column.string(form.names[bytes[at]!]!);
-    else column.string(form.codec.text(new Cursor(bytes, at)));
+    else {
+      const text = form.codec.text(new Cursor(bytes, at));
+      column.string(form.kind === "digits" ? text.slice(1, -1) : text);
+    }
   }
 }
 
@@ -178,9 +185,18 @@ function leafOf(field: BorshField, path: string, name: string): Leaf {
     ...(tag === 0 ? {} : { nullable: true }),
     ...(field.unit === undefined ? {} : { unit: field.unit }),
     ...(path === name ? {} : { field: path }),
-    doc: field.doc ?? `Field ${path} of the event.`,
+    doc: docOf(field, type, path),
   };
   return { path, column, tag, codec, form };
+}
+
+function docOf({ doc }: BorshField, type: BorshType, path: string): string {
+  if (isWide(type)) return `${doc === undefined ? "" : `${doc} `}An integer of 256 bits, in decimal digits.`;
+  return doc ?? `Field ${path} of the event.`;
+}
+
+function isWide(type: BorshType): type is "u256" | "i256" {
+  return type === "u256" || type === "i256";
 }
 
 function optional(type: BorshType): { type: BorshType; tag: 0 | 1 | 4 } {
@@ -195,6 +211,7 @@ function optional(type: BorshType): { type: BorshType; tag: 0 | 1 | 4 } {
 function shapeOf(type: BorshType, codec: Codec): { columnType: ColumnType; form: Form } {
   if (type === "string" || type === "bytes") return { columnType: SCALAR_COLUMN[type], form: { kind: "prefixed" } };
   if (isByteVec(type)) return { columnType: "bytes", form: { kind: "prefixed" } };
+  if (isWide(type)) return { columnType: SCALAR_COLUMN[type], form: { kind: "digits", codec } };
   if (typeof type === "string") return { columnType: SCALAR_COLUMN[type], form: { kind: "copy", size: codec.fixed! } };
   if ("array" in type && type.array[0] === "u8") {
     return { columnType: "bytes", form: { kind: "copy", size: type.array[1] } };

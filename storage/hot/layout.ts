@@ -37,7 +37,7 @@ export function isState(name: string): boolean {
   return STATE_TABLES.some(({ spec }) => spec.name === name);
 }
 
-const NAME = /^[a-z][a-z0-9_]{0,62}$/;
+const NAME = /^[a-z][a-z0-9_]{0,126}$/;
 
 export function isMint(column: ColumnSpec): boolean {
   return column.name === "mint" && column.type === "bytes32";
