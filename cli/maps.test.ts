@@ -91,6 +91,13 @@ test("as it was first: an aggregator is told by the program in `amm`", async () 
   ]);
 });
 
+test("where nobody says who reports, a swap that is told twice in like words, or by a name, is one; others are not", async () => {
+  const first = [{ program: POOL, mint: TOKEN, is_buy: true, base_amount: 5n, quote_amount: 9n }];
+  expect(await trades(SWAP, [{ amm: POOL }, { amm: POOL, user: keyOf(6) }])).toMatchObject(first);
+  expect(await trades(SWAP, [{ amm: POOL }, { amm: new TextEncoder().encode("jupiter-v6") }])).toMatchObject(first);
+  expect(await trades(SWAP, [{ amm: POOL }, { amm: POOL, outputAmount: 4n }])).toHaveLength(2);
+});
+
 test("with fields of its own numbers, and the program that reports a swap apart from the one that did it", async () => {
   const told = [
     { programId: POOL, amm: POOL },

@@ -40,6 +40,12 @@ const Trade = Type.Object(
     aggregators: Type.Optional(
       Type.Array(Type.String(), { description: "a list of the programs that repeat what pools report" }),
     ),
+    unattributed: Type.Optional(
+      Type.Boolean({
+        description:
+          "true: rows do not say whether pool or aggregator tells, so equal ones of a transaction are one swap",
+      }),
+    ),
   },
   closed,
 );

@@ -1,7 +1,8 @@
 /**
  * A swap that an aggregator and its pool both report is one trade. Trades are written as they are found; when a transaction
  * ends, each aggregator's trade that a pool has reported as well is taken out. Matching is one to one: the pool named as venue first,
- * then any program that reports the same amount, both for the same token and side.
+ * then any program that reports the same amount, both for the same token and side. Where reports do not say whose they are, two of the
+ * same token, side and both amounts are one swap: a pool's price moves with each swap, so that two of their own are not equal.
  */
 
 export interface ReportedTrade {
@@ -14,34 +15,38 @@ export interface ReportedTrade {
   readonly program: string;
   /** For an aggregator's report the program it names, empty where it names none; null for a pool's own. */
   readonly venue: string | null;
+  /** Of a report that does not say whose it is: what the token was swapped for. */
+  readonly unattributedQuote?: bigint;
 }
 
 export class DoubleReports {
   /** Rows that are to be left out, ascending within a transaction. */
   readonly dropped = new Set<number>();
   private readonly reports: ReportedTrade[] = [];
-  private aggregators = 0;
+  /** Of the reports at hand, those that another may tell as well. */
+  private doubtful = 0;
 
   add(report: ReportedTrade): void {
     this.reports.push(report);
-    if (report.venue !== null) this.aggregators++;
+    if (report.venue !== null || report.unattributedQuote !== undefined) this.doubtful++;
   }
 
   endTransaction(): void {
-    if (this.aggregators > 0 && this.reports.length > 1) this.match();
+    if (this.doubtful > 0 && this.reports.length > 1) this.match();
     this.reports.length = 0;
-    this.aggregators = 0;
+    this.doubtful = 0;
   }
 
   clear(): void {
     this.dropped.clear();
     this.reports.length = 0;
-    this.aggregators = 0;
+    this.doubtful = 0;
   }
 
   private match(): void {
+    this.pairUnattributed();
     // Aggregators call each other: what one of them keeps stands for the others' report of the same swap.
-    const told = this.reports.filter(({ venue }) => venue === null);
+    const told = this.reports.filter(({ row, venue }) => venue === null && !this.dropped.has(row));
     const claimed = new Set<ReportedTrade>();
     const open = this.reports.filter(({ venue }) => venue !== null);
     const drop = (rule: (report: ReportedTrade, other: ReportedTrade) => boolean) => {
@@ -66,6 +71,24 @@ export class DoubleReports {
       }
     }
   }
+
+  /** Two by two: a route through the same pool twice is told four times. The first of each pair stays. */
+  private pairUnattributed(): void {
+    const single: ReportedTrade[] = [];
+    for (const report of this.reports) {
+      if (report.venue !== null || report.unattributedQuote === undefined) continue;
+      const first = single.findIndex((other) => sameSwap(report, other));
+      if (first < 0) single.push(report);
+      else {
+        single.splice(first, 1);
+        this.dropped.add(report.row);
+      }
+    }
+  }
+}
+
+function sameSwap(a: ReportedTrade, b: ReportedTrade): boolean {
+  return sameSide(a, b) && a.base === b.base && a.unattributedQuote === b.unattributedQuote;
 }
 
 function sameSide(a: ReportedTrade, b: ReportedTrade): boolean {

@@ -48,7 +48,7 @@ export class RowWriter {
   private readonly doubles: DoubleReports | null;
   private readonly mint: Found = { in: new Uint8Array(0), at: 0 };
 
-  /** `aggregators`: some decoded trade may be an aggregator's report of another. */
+  /** `aggregators`: some decoded trade may be another report of what one tells. */
   constructor(around: Surroundings, aggregators: boolean) {
     this.around = around;
     this.doubles = aggregators ? new DoubleReports() : null;

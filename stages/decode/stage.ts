@@ -164,7 +164,9 @@ export class DecodeStage implements Stage<BlockBatch, RowBatch> {
     const around = new Surroundings(reader, this.programs);
     const aggregators =
       this.programs.some(({ events }) => events.some(({ isAggregator }) => isAggregator)) ||
-      maps.some(({ datasets }) => datasets.some(({ trade }) => trade?.aggregators !== undefined));
+      maps.some(({ datasets }) =>
+        datasets.some(({ trade }) => trade?.aggregators !== undefined || trade?.unattributed === true),
+      );
     return { reader, around, writer: new RowWriter(around, aggregators) };
   }
 

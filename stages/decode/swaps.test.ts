@@ -227,4 +227,19 @@ describe("one swap, two reports", () => {
     expect(kept(report(0, "pool", null, 5n), report(1, "pool", null, 5n))).toEqual([0, 1]);
     expect(kept(report(0, "pool", null, 5n, false), report(1, "agg", "pool", 5n, true))).toEqual([0, 1]);
   });
+
+  test("reports that do not say whose they are: two that are equal on both sides are one swap", () => {
+    const open = (row: number, base: bigint, quote: bigint, isBuy = true): ReportedTrade => ({
+      ...report(row, "pool", null, base, isBuy),
+      unattributedQuote: quote,
+    });
+    expect(kept(open(0, 5n, 9n), open(1, 5n, 9n))).toEqual([0]);
+    expect(kept(open(0, 5n, 9n), open(1, 5n, 8n), open(2, 4n, 9n), open(3, 5n, 9n, false))).toEqual([0, 1, 2, 3]);
+    expect(kept(open(0, 5n, 9n), open(1, 6n, 9n), open(2, 5n, 9n), open(3, 6n, 9n))).toEqual([0, 1]);
+    expect(kept(...[0, 1, 2, 3].map((row) => open(row, 5n, 9n)))).toEqual([0, 2]);
+    // Of another kind of report, equal or not, they know nothing.
+    expect(kept(report(0, "pool", null, 5n), open(1, 5n, 9n))).toEqual([0, 1]);
+    // An aggregator above the aggregator.
+    expect(kept(open(0, 5n, 9n), open(1, 5n, 9n), report(2, "outer", "", 5n))).toEqual([0]);
+  });
 });

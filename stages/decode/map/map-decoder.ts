@@ -201,6 +201,7 @@ export class DatasetMapper {
       base: swap.base,
       program: swap.venue,
       venue: swap.isAggregator ? "" : null,
+      ...(swap.isUnattributed ? { unattributedQuote: swap.quote } : {}),
     };
     const mint = { in: swap.mint, at: 0 };
     writer.appendTrade(place, mint, report, (columns, first) => this.swap!.append(swap, columns, first));

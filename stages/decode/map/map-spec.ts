@@ -57,4 +57,6 @@ export interface MapTrade {
   /** Field with the program that did the swap, and those programs that are aggregators: they repeat what pools report. */
   readonly venue?: string;
   readonly aggregators?: readonly string[];
+  /** Other reports do not say whether a pool or an aggregator made them: equal ones of a transaction are one swap, told twice. */
+  readonly unattributed?: boolean;
 }

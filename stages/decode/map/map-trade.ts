@@ -23,6 +23,8 @@ export interface SwapRow {
   /** The program that did the swap, and whether it is an aggregator's report. */
   readonly venue: string;
   readonly isAggregator: boolean;
+  /** It does not say whose report it is. */
+  readonly isUnattributed: boolean;
 }
 
 export class SwapMapper {
@@ -34,6 +36,7 @@ export class SwapMapper {
   private readonly decimalsOf: ReadonlyMap<string, number>;
   private readonly venue: Pick<Uint8Array>;
   private readonly aggregators: ReadonlySet<string>;
+  private readonly unattributed: boolean;
 
   constructor(trade: MapTrade, picker: Picker, dataset: string, where: string) {
     const side = ({ mint, amount }: MapTrade["input"]) => ({
@@ -48,6 +51,7 @@ export class SwapMapper {
     this.decimalsOf = new Map(Object.entries(trade.decimalsOf ?? {}).map(([mint, n]) => [addressKey(mint, where), n]));
     this.venue = trade.venue === undefined ? () => null : picker.bytes(trade.venue, 32);
     this.aggregators = new Set((trade.aggregators ?? []).map((program) => addressKey(program, where)));
+    this.unattributed = trade.unattributed === true;
   }
 
   /** Null when the row makes no trade: neither side or both are SOL, or something is missing. */
@@ -66,7 +70,9 @@ export class SwapMapper {
     if (price === null) return null;
     const program = this.venue(chain);
     const venue = program === null ? "" : keyOf(program);
-    return { mint, user, isBuy, base, quote, price, venue, isAggregator: this.aggregators.has(venue) };
+    const isAggregator = this.aggregators.has(venue);
+    const isUnattributed = this.unattributed && !isAggregator;
+    return { mint, user, isBuy, base, quote, price, venue, isAggregator, isUnattributed };
   }
 
   /** Fills the own columns of `trades`, in their order, from `columns[first]` on. */

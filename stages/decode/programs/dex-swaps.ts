@@ -1,7 +1,8 @@
 /**
  * Swaps of all DEXs as Pinax's `dex_swaps` package tells them: `dex.swaps.v1.Events`, whose addresses are bytes. It names no
  * instruction, so a swap is known by its place in the transaction; and no decimals, so those of launchpads are taken. Some of its
- * versions tell who reports a swap (`program_id`) apart from who did it (`amm`): an aggregator's report has the pool's program there.
+ * versions tell who reports a swap (`program_id`) apart from who did it (`amm`): an aggregator's report has the pool's program there. Others leave open whose report it
+ * is: `amm` is the pool's program in both, the aggregator's, or a name.
  * Source: github.com/pinax-network/substreams-svm, proto/v1/dex-swaps.proto and dex-swaps/src.
  */
 import { type MessageType, proto3, ScalarType } from "@bufbuild/protobuf";
@@ -67,6 +68,7 @@ export function dexSwaps(type: MessageType = Events): MapSpec {
           decimals: 6,
           venue: reporter,
           aggregators: AGGREGATORS,
+          ...(reporter === "amm" ? { unattributed: true } : {}),
         },
       },
     ],
