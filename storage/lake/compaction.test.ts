@@ -9,14 +9,11 @@ import fc from "fast-check";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { Fenced } from "../../pipeline/errors.ts";
 import { collectLake } from "./collection.ts";
-import { quoteText } from "./columns.ts";
 import { type CompactionOptions, compactLake } from "./compaction.ts";
 import { dropRows } from "./drop-rows.ts";
-import { Duck } from "./duckdb.ts";
-import { LakeFolder, LIVE, MIDNIGHT, rollOf, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
+import { LakeFolder, LIVE, MIDNIGHT, rollOf, rowsIn, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
 import { LakeReader } from "./reader.ts";
 import { EVERYTHING } from "./rows-fixture.ts";
-import type { ObjectStore } from "./store.ts";
 import { verifyLake } from "./verify.ts";
 
 let lake: LakeFolder;
@@ -32,17 +29,7 @@ const options = (changes: Partial<CompactionOptions> = {}): CompactionOptions =>
   ...changes,
 });
 
-/** One roll for each list of blocks, given as [slot, seconds after midnight]. */
-async function fill(rolls: readonly (readonly (readonly [number, number])[])[], changes = {}): Promise<void> {
-  const sink = await lake.open(changes);
-  let prev = null;
-  for (const roll of rolls) {
-    const blocks = roll.map(([slot, seconds]) => testBlock(slot, MIDNIGHT + seconds));
-    await sink.commit(stepOf(prev, blocks.at(-1)!, blocks.at(-1)!.slot, blocks), rollOf(blocks));
-    prev = blocks.at(-1)!;
-  }
-  await sink.close();
-}
+const fill = (...args: Parameters<LakeFolder["fillAt"]>) => lake.fillAt(...args);
 
 /** Three rolls on one day, two on the next, and one after. */
 const ROLLS = [
@@ -59,20 +46,6 @@ const ROLLS = [
   [[16, DAY + 2]],
   [[17, 2 * DAY + 1]],
 ] as const;
-
-/** Every row of the lake as a reader sees it, sorted. */
-async function rowsIn(store: ObjectStore): Promise<string[]> {
-  const { files } = await new LakeReader(store).read();
-  const duck = await Duck.open();
-  const rows: string[] = [];
-  for (const { key } of files.get("trades") ?? []) {
-    const path = (await store.localPath(key))!;
-    const found = await duck.rows(`FROM read_parquet(${quoteText(path)}, hive_partitioning = false)`);
-    rows.push(...found.map((row) => row.map(String).join("|")));
-  }
-  duck.close();
-  return rows.sort();
-}
 
 const filesIn = async () => ((await new LakeReader(lake.store).read()).files.get("trades") ?? []).map((f) => f.key);
 

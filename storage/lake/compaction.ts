@@ -5,11 +5,11 @@
  *
  * A run is a piece of one lineage: consecutive entries, cut at the end of a day or when they hold enough. Its compaction is
  * a lineage of its own for each dataset, which moves forward through the slots: of two compactors at once, one is fenced.
+ * What is small even so, since segments of history end where they do, is merged across them (`joins.ts`).
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fenced } from "../../pipeline/errors.ts";
-import { quoteText } from "./columns.ts";
 import { Duck } from "./duckdb.ts";
 import {
   type EntryDraft,
@@ -21,10 +21,12 @@ import {
   specOf,
 } from "./entry.ts";
 import { soundPath } from "./files.ts";
+import { joinsDue } from "./joins.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
 import { differs, type FileFacts } from "./parquet.ts";
-import type { LakeFile } from "./reader.ts";
-import { storeSorted } from "./sorted-file.ts";
+import { type LakeFile, liveFilesOf } from "./reader.ts";
+import { sharedFiles, splitShared } from "./shared-files.ts";
+import { parquetOf, storeSorted } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
@@ -57,34 +59,38 @@ interface Group {
   readonly files: readonly LakeFile[];
 }
 
-/** Consecutive entries of a lineage, with the files of one dataset that are still part of the lake; their columns are the same. */
+/** Consecutive entries, with files of one dataset that are still part of the lake; their columns are the same. */
 export interface Run {
   readonly dataset: string;
+  /** That of the compaction. */
+  readonly lineage: Lineage;
   readonly entries: readonly ManifestEntry[];
   readonly files: readonly LakeFile[];
 }
 
 const TARGET_BYTES = 128 * 1024 * 1024;
 
-/** Compacts what is due; resolves with what was done. Throws `Fenced` when another compactor is at work. */
+/**
+ * Compacts what is due; resolves with what was done. First files that two sources name are split, then small files of each
+ * lineage are merged, then what neighbouring segments of history have left over. Throws `Fenced` when another compactor is at work.
+ */
 export async function compactLake(options: CompactionOptions): Promise<CompactedRun[]> {
-  const manifest = new Manifest(options.store);
-  const entries = await Array.fromAsync(manifest.after(null));
-  const due = runsDue(
-    entries.map(({ entry }) => entry),
-    options.targetBytes ?? TARGET_BYTES,
-  );
-  const done: CompactedRun[] = [];
-  const state: State = { manifest, head: entries.at(-1) ?? null, own: new Map(lastByLineage(entries)) };
+  const { store, targetBytes = TARGET_BYTES } = options;
+  const manifest = new Manifest(store);
   const folder = await makeWorkFolder(options.workDir);
   const duck = await Duck.open({ memoryMb: options.memoryMb ?? 512, spillDir: folder });
+  const done: CompactedRun[] = [];
+  const tell = (run: CompactedRun) => {
+    options.onRun?.(run);
+    done.push(run);
+  };
   try {
-    for (const run of due) {
-      const files = options.dryRun === true ? [] : await compactRun(options, state, duck, folder, run);
-      const compacted = describeRun(run, options.dryRun === true ? null : files);
-      options.onRun?.(compacted);
-      done.push(compacted);
-    }
+    const work: Work = { ...{ options, manifest, duck, folder, tell }, head: null, own: new Map() };
+    let entries = await readEntries(work);
+    if (await splitAll(work, entries)) entries = await readEntries(work);
+    let files = liveFilesOf(entries);
+    for (const run of runsDue(entries, targetBytes)) files = await compact(work, run, files);
+    for (const run of joinsDue(entries, files, targetBytes)) files = await compact(work, run, files);
     return done;
   } finally {
     duck.close();
@@ -92,15 +98,69 @@ export async function compactLake(options: CompactionOptions): Promise<Compacted
   }
 }
 
-interface State {
+interface Work {
+  readonly options: CompactionOptions;
   readonly manifest: Manifest;
+  readonly duck: Duck;
+  readonly folder: string;
+  readonly tell: (run: CompactedRun) => void;
   head: StoredEntry | null;
-  readonly own: Map<string, StoredEntry>;
+  own: Map<string, StoredEntry>;
 }
+
+async function readEntries(work: Work): Promise<ManifestEntry[]> {
+  const stored = await Array.fromAsync(work.manifest.after(null));
+  work.head = stored.at(-1) ?? null;
+  work.own = new Map(lastByLineage(stored));
+  return stored.map(({ entry }) => entry);
+}
+
+/** Resolves to whether something was written. */
+async function splitAll(work: Work, entries: readonly ManifestEntry[]): Promise<boolean> {
+  const { options, manifest, duck, folder, tell } = work;
+  const shared = sharedFiles(entries);
+  const live = new Set(liveFilesOf(entries).map(({ key }) => key));
+  const taken = new Set(entries.map(({ lineage }) => lineageId(lineage)));
+  const append = async (draft: EntryDraft) => {
+    work.head = await manifest.append(draft, work.head, null);
+  };
+  const splitting = { store: options.store, duck, path: join(folder, "own.parquet"), taken, append };
+  for (const one of shared) {
+    const { file, namedBy } = one;
+    const copies = options.dryRun === true ? null : await splitShared(one, live, splitting);
+    tell({
+      dataset: file.dataset,
+      source: namedBy.map(({ lineage }) => lineage.source).join(", "),
+      slots: { first: file.slot.min, last: file.slot.max },
+      filesBefore: 1,
+      filesAfter: namedBy.length,
+      bytesBefore: file.bytes,
+      bytesAfter: copies === null ? file.bytes : bytesOf(copies),
+    });
+  }
+  return shared.length > 0 && options.dryRun !== true;
+}
+
+/** Compacts one run of `files`, those of the lake; resolves with those that it has then. A dry run writes none of them. */
+async function compact(work: Work, run: Run, files: readonly LakeFile[]): Promise<LakeFile[]> {
+  const isDry = work.options.dryRun === true;
+  const made = isDry ? groupsOf(run).map(planned) : await compactRun(work, run);
+  work.tell(describeRun(run, isDry ? null : made));
+  const gone = new Set(groupsOf(run).flatMap((group) => group.files.map(({ key }) => key)));
+  const [{ schema, source }] = run.files as [LakeFile];
+  return [...files.filter(({ key }) => !gone.has(key)), ...made.map((file) => ({ ...file, schema, source }))];
+}
+
+/** What a merge will give, as far as that can be said before. */
+function planned({ date, files }: Group): FileEntry {
+  return { ...union(files), key: "", dataset: files[0]!.dataset, date, bytes: bytesOf(files), sha256: "" };
+}
+
+const bytesOf = (all: readonly { bytes: number }[]) => all.reduce((sum, file) => sum + file.bytes, 0);
 
 /** What is to be compacted, by dataset and in the order of slots. */
 export function runsDue(entries: readonly ManifestEntry[], targetBytes: number): Run[] {
-  const replaced = new Set(entries.flatMap((entry) => entry.replaces));
+  const live = liveFilesOf(entries, ({ lineage }) => lineage.kind !== "compaction");
   const datasets = new Set(entries.flatMap((entry) => entry.datasets.map((d) => d.name)));
   const lineages = Map.groupBy(
     entries.filter(({ lineage }) => lineage.kind === "live" || lineage.kind === "backfill"),
@@ -108,30 +168,22 @@ export function runsDue(entries: readonly ManifestEntry[], targetBytes: number):
   );
   const runs: Run[] = [];
   for (const dataset of [...datasets].sort()) {
-    const files = Map.groupBy(filesOf(entries, dataset, replaced), ({ source }) => source);
+    const files = Map.groupBy(
+      live.filter((file) => file.dataset === dataset),
+      ({ source }) => source,
+    );
     for (const own of lineages.values()) {
-      const id = lineageId(compactionOf(own[0]!.lineage, dataset));
+      const lineage = compactionOf(own[0]!.lineage, dataset);
+      const id = lineageId(lineage);
       const stands = entries.findLast((entry) => lineageId(entry.lineage) === id)?.to.slot ?? -1;
       const covers = (entry: ManifestEntry) => entry.datasets.some(({ name }) => name === dataset);
       const after = own.filter((entry) => entry.first.slot > stands && covers(entry));
       const ended = isComplete(own[0]!.lineage, own.at(-1)!.to.slot);
-      const all = cut(dataset, after, files.get(own[0]!.lineage.source) ?? [], targetBytes, ended);
-      runs.push(...all.filter((run) => groupsOf(run).length > 0));
+      const all = cut(after, files.get(lineage.source) ?? [], targetBytes, ended);
+      runs.push(...all.map((cuts) => ({ dataset, lineage, ...cuts })).filter((run) => groupsOf(run).length > 0));
     }
   }
   return runs;
-}
-
-/** Files of a dataset in the lake, in the order of slots: as they were added, and as a re-decode or a drop has written them anew. */
-function filesOf(entries: readonly ManifestEntry[], dataset: string, replaced: ReadonlySet<string>): LakeFile[] {
-  const files = entries.flatMap((entry) => {
-    const schema = entry.datasets.find((d) => d.name === dataset);
-    if (schema === undefined || entry.lineage.kind === "compaction") return [];
-    const { source } = entry.lineage;
-    const own = entry.files.filter((file) => file.dataset === dataset && !replaced.has(file.key));
-    return own.map((file) => ({ ...file, schema, source }));
-  });
-  return files.sort((a, b) => a.slot.min - b.slot.min);
 }
 
 /**
@@ -139,18 +191,17 @@ function filesOf(entries: readonly ManifestEntry[], dataset: string, replaced: R
  * unfinished run is left for later, unless the lineage has `ended`. Rows that follow midnight within an entry stay with its run: they are one file more.
  */
 function cut(
-  dataset: string,
   entries: readonly ManifestEntry[],
   files: readonly LakeFile[],
   targetBytes: number,
   ended: boolean,
-): Run[] {
-  const runs: Run[] = [];
+): Pick<Run, "entries" | "files">[] {
+  const runs: Pick<Run, "entries" | "files">[] = [];
   let current: { entries: ManifestEntry[]; files: LakeFile[] } = { entries: [], files: [] };
   let bytes = 0;
   let at = 0;
   const end = () => {
-    runs.push({ dataset, ...current });
+    runs.push(current);
     current = { entries: [], files: [] };
     bytes = 0;
   };
@@ -191,36 +242,31 @@ function lastByLineage(entries: readonly StoredEntry[]): [string, StoredEntry][]
   return entries.map((stored) => [lineageId(stored.entry.lineage), stored]);
 }
 
-async function compactRun(
-  { store }: CompactionOptions,
-  state: State,
-  duck: Duck,
-  folder: string,
-  run: Run,
-): Promise<FileEntry[]> {
+async function compactRun(work: Work, run: Run): Promise<FileEntry[]> {
+  const { manifest, duck, folder } = work;
+  const { store } = work.options;
   const groups = groupsOf(run);
   const files: FileEntry[] = [];
   for (const group of groups) files.push(await merge(store, duck, join(folder, "merged.parquet"), group));
   const replaces = groups.flatMap((group) => group.files.map((file) => file.key));
-  const lineage = compactionOf(run.entries[0]!.lineage, run.dataset);
-  const id = lineageId(lineage);
-  const draft = draftOf(run, lineage, files, replaces);
-  const stored = await state.manifest.append(draft, state.head, state.own.get(id) ?? null).catch((error) => {
+  const id = lineageId(run.lineage);
+  const draft = draftOf(run, files, replaces);
+  const stored = await manifest.append(draft, work.head, work.own.get(id) ?? null).catch((error) => {
     if (!(error instanceof Fenced)) throw error;
     throw new Fenced("LAKE_FENCED", `another compaction of ${run.dataset} is at work`, {
       where: store.name,
       cause: error,
     });
   });
-  state.head = stored;
-  state.own.set(id, stored);
+  work.head = stored;
+  work.own.set(id, stored);
   return files;
 }
 
-function draftOf(run: Run, lineage: Lineage, files: readonly FileEntry[], replaces: readonly string[]): EntryDraft {
+function draftOf(run: Run, files: readonly FileEntry[], replaces: readonly string[]): EntryDraft {
   const [first, last] = [run.entries[0]!, run.entries.at(-1)!];
   return {
-    lineage,
+    lineage: run.lineage,
     to: last.to,
     first: first.first,
     last: last.last,
@@ -242,7 +288,7 @@ async function merge(store: ObjectStore, duck: Duck, path: string, { date, files
   const paths: string[] = [];
   for (const file of files) paths.push(await soundPath(store, file));
   const expected = union(files);
-  const rows = `FROM read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)`;
+  const rows = `FROM ${parquetOf(...paths)}`;
   const check = (found: FileFacts | null) => differs(expected, found);
   const { source } = files[0]!;
   const merged = await storeSorted({ store, duck, spec, date, rows, path, label: { source }, check });
@@ -268,10 +314,9 @@ function spanOf(all: readonly { min: number; max: number }[]): { min: number; ma
 function describeRun(run: Run, files: readonly FileEntry[] | null): CompactedRun {
   const groups = groupsOf(run);
   const before = groups.flatMap((group) => group.files);
-  const bytesOf = (all: readonly { bytes: number }[]) => all.reduce((sum, file) => sum + file.bytes, 0);
   return {
     dataset: run.dataset,
-    source: run.entries[0]!.lineage.source,
+    source: run.lineage.source,
     slots: { first: run.entries[0]!.first.slot, last: run.entries.at(-1)!.last.slot },
     filesBefore: before.length,
     filesAfter: groups.length,

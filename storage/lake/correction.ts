@@ -17,11 +17,12 @@ import {
   type Lineage,
   lineageId,
   type ManifestEntry,
+  nextRevision,
 } from "./entry.ts";
 import { soundPath } from "./files.ts";
 import { Manifest, type StoredEntry } from "./manifest.ts";
 import type { FileFacts } from "./parquet.ts";
-import { addsCoverage, type LakeFile } from "./reader.ts";
+import { addsCoverage, type LakeFile, liveFilesOf } from "./reader.ts";
 import { storeSorted } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 
@@ -84,7 +85,8 @@ export async function correctLake(options: CorrectionOptions): Promise<Corrected
     return own[0]!.first.slot <= range.last && own.at(-1)!.last.slot >= range.first;
   });
   const taken = new Set(entries.map(({ entry }) => lineageId(entry.lineage)));
-  const lineage = nextRevision(source, "all", range, taken);
+  const stop = range.last + 1;
+  const lineage = nextRevision({ kind: "redecode", source, dataset: "all", start: range.first, stop }, taken);
   await duck.run(voidKeys(correction));
   const done: Corrected[] = [];
   let head: StoredEntry | null = entries.at(-1) ?? null;
@@ -100,12 +102,7 @@ export async function correctLake(options: CorrectionOptions): Promise<Corrected
 
 function stretchesOf(stored: readonly StoredEntry[], source: string): Stretch[] {
   const entries = stored.map(({ entry }) => entry).filter(({ lineage }) => lineage.source === source);
-  const replaced = new Set(entries.flatMap((entry) => entry.replaces));
-  const files = entries.flatMap((entry) => {
-    const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
-    const live = entry.files.filter(({ key }) => !replaced.has(key));
-    return live.map((file): LakeFile => ({ ...file, schema: schemas.get(file.dataset)!, source }));
-  });
+  const files = liveFilesOf(entries);
   const adding = entries.filter(({ lineage, blocks }) => {
     return addsCoverage(lineage) && lineage.dataset === "all" && blocks > 0;
   });
@@ -120,17 +117,6 @@ function stretchesOf(stored: readonly StoredEntry[], source: string): Stretch[] 
     stretch.files.push(...files.filter(({ slot }) => slot.min >= first && slot.max <= last));
   }
   return stretches;
-}
-
-/** Each run is a lineage of its own: rows of a range can be put right any number of times. It joins `taken`, the ids of all. */
-export function nextRevision(source: string, dataset: string, range: SlotRange, taken: Set<string>): Lineage {
-  for (let revision = 1; ; revision++) {
-    const lineage = { kind: "redecode" as const, source, dataset, start: range.first, stop: range.last + 1, revision };
-    const id = lineageId(lineage);
-    if (taken.has(id)) continue;
-    taken.add(id);
-    return lineage;
-  }
 }
 
 async function correctStretch(

@@ -5,14 +5,12 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { quoteText } from "./columns.ts";
-import { nextRevision } from "./correction.ts";
 import { Duck } from "./duckdb.ts";
-import { type EntryDraft, type FileEntry, lineageId, type ManifestEntry, specOf } from "./entry.ts";
+import { type EntryDraft, type FileEntry, lineageId, type ManifestEntry, nextRevision, specOf } from "./entry.ts";
 import { soundPath } from "./files.ts";
 import { Manifest } from "./manifest.ts";
 import type { LakeFile } from "./reader.ts";
-import { storeSorted } from "./sorted-file.ts";
+import { parquetOf, storeSorted } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
@@ -92,7 +90,7 @@ function filesOf(entries: readonly ManifestEntry[], dataset: string): Omit<Place
 
 async function countGoing({ store, where }: DropOptions, duck: Duck, file: LakeFile): Promise<number> {
   const path = await soundPath(store, file);
-  const [row] = await duck.rows(`SELECT count(*) FILTER (WHERE ${where}) FROM ${parquet(path)}`);
+  const [row] = await duck.rows(`SELECT count(*) FILTER (WHERE ${where}) FROM ${parquetOf(path)}`);
   store.release(file.key);
   return Number(row![0]);
 }
@@ -108,7 +106,7 @@ async function without(
   const kept = file.rows - going;
   const written = await storeSorted({
     ...{ store, duck, path, date: file.date, spec: specOf(file.schema) },
-    rows: `FROM ${parquet(await soundPath(store, file))} WHERE (${where}) IS NOT TRUE`,
+    rows: `FROM ${parquetOf(await soundPath(store, file))} WHERE (${where}) IS NOT TRUE`,
     // Rows that come back and are dropped again leave what was left before: another file, though.
     label: { source: file.source, revision: `of ${file.key}` },
     check: (found) => (found?.rows === kept ? null : `${found?.rows ?? 0} rows instead of ${kept}`),
@@ -123,8 +121,9 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
   const inOrder = own.map((placed) => placed.entry).sort((a, b) => a.last.slot - b.last.slot);
   const last = inOrder.at(-1)!;
   const first = inOrder.reduce((least, { first: other }) => (other.slot < least.slot ? other : least), entry.first);
+  const range = { source: last.lineage.source, dataset: file.dataset, start: first.slot, stop: last.last.slot + 1 };
   return {
-    lineage: nextRevision(last.lineage.source, file.dataset, { first: first.slot, last: last.last.slot }, taken),
+    lineage: nextRevision({ kind: "redecode", ...range }, taken),
     to: last.to,
     first,
     last: last.last,
@@ -142,8 +141,4 @@ function draftOf(own: readonly Placed[], files: FileEntry[], taken: Set<string>)
     files,
     replaces: own.map((placed) => placed.file.key),
   };
-}
-
-function parquet(path: string): string {
-  return `read_parquet(${quoteText(path)}, hive_partitioning = false)`;
 }

@@ -44,7 +44,10 @@ const LineageSchema = Type.Object(
     start: Nullable(Count),
     stop: Nullable(Count),
     revision: Type.Optional(
-      Type.Integer({ minimum: 1, description: "Of a re-decode: which one of its range, counted from 1." }),
+      Type.Integer({
+        minimum: 1,
+        description: "Of a re-decode, or a compaction across segments: which one of its range, counted from 1.",
+      }),
     ),
   },
   { ...strict, description: "Who writes: entries of one lineage follow each other's positions." },
@@ -137,6 +140,17 @@ export function isComplete({ stop }: Lineage, slot: number): boolean {
 export function lineageId({ kind, source, dataset, start, stop, revision }: Lineage): string {
   const which = revision === undefined ? "" : `#${revision}`;
   return `${kind}/${source}/${dataset}/${start ?? ""}-${stop ?? ""}${which}`;
+}
+
+/** What is done to a range any number of times is a lineage of its own each time. It joins `taken`, the ids of all. */
+export function nextRevision(range: Lineage, taken: Set<string>): Lineage {
+  for (let revision = 1; ; revision++) {
+    const lineage = { ...range, revision };
+    const id = lineageId(lineage);
+    if (taken.has(id)) continue;
+    taken.add(id);
+    return lineage;
+  }
 }
 
 /** What an entry says of a dataset's columns. */

@@ -6,10 +6,13 @@ import { TRADES } from "../../pipeline/datasets/trades.ts";
 import type { BlockMeta, Position } from "../../pipeline/position.ts";
 import type { Roll, Segment } from "../../pipeline/wire/roll.ts";
 import type { Step } from "../sink.ts";
+import { Duck } from "./duckdb.ts";
 import type { Lineage } from "./entry.ts";
 import { FolderStore } from "./folder-store.ts";
+import { LakeReader } from "./reader.ts";
 import { EVERYTHING, tradeRow, tradeTable } from "./rows-fixture.ts";
 import { LakeSink, type LakeSinkOptions } from "./sink.ts";
+import { parquetOf } from "./sorted-file.ts";
 import type { ObjectStore } from "./store.ts";
 
 export const LIVE: Lineage = { kind: "live", source: "main", dataset: "all", start: null, stop: null };
@@ -87,10 +90,36 @@ export class LakeFolder {
     await sink.close();
   }
 
+  /** One roll for each list of blocks, given as [slot, seconds after midnight]. */
+  async fillAt(rolls: readonly (readonly (readonly [number, number])[])[], changes: Partial<LakeSinkOptions> = {}) {
+    const sink = await this.open(changes);
+    let prev = null;
+    for (const roll of rolls) {
+      const blocks = roll.map(([slot, seconds]) => testBlock(slot, MIDNIGHT + seconds));
+      await sink.commit(stepOf(prev, blocks.at(-1)!, blocks.at(-1)!.slot, blocks), rollOf(blocks));
+      prev = blocks.at(-1)!;
+    }
+    await sink.close();
+  }
+
   async dispose(): Promise<void> {
     for (const sink of this.sinks) await sink.close();
     await rm(this.root, { recursive: true, force: true });
   }
+}
+
+/** Every trade of the lake as a reader sees it, sorted; of one source, or of all. */
+export async function rowsIn(store: ObjectStore, source?: string): Promise<string[]> {
+  const { files } = await new LakeReader(store).read();
+  const own = (files.get("trades") ?? []).filter((file) => source === undefined || file.source === source);
+  const duck = await Duck.open();
+  const rows: string[] = [];
+  for (const { key } of own)
+    rows.push(
+      ...(await duck.rows(`FROM ${parquetOf((await store.localPath(key))!)}`)).map((row) => row.map(String).join("|")),
+    );
+  duck.close();
+  return rows.sort();
 }
 
 /** A store that runs `before` ahead of every operation that writes: to fail there, as a crash or an outage does. */

@@ -141,6 +141,20 @@ export class LakeReader {
   }
 }
 
+/** Files that all of a lake's `entries` leave in it, in the order of slots; of `wanted` entries only. */
+export function liveFilesOf(
+  entries: readonly ManifestEntry[],
+  wanted: (entry: ManifestEntry) => boolean = () => true,
+): LakeFile[] {
+  const replaced = new Set(entries.flatMap((entry) => entry.replaces));
+  const files = entries.filter(wanted).flatMap(({ lineage: { source }, datasets, files: own }) => {
+    const schemas = new Map(datasets.map((d) => [d.name, d]));
+    const live = own.filter(({ key }) => !replaced.has(key));
+    return live.map((file): LakeFile => ({ ...file, schema: schemas.get(file.dataset)!, source }));
+  });
+  return files.sort((a, b) => a.slot.min - b.slot.min);
+}
+
 /** Compaction and re-decoding write anew what is covered already. */
 export function addsCoverage({ kind }: Lineage): boolean {
   return kind === "live" || kind === "backfill";

@@ -58,3 +58,8 @@ export async function storeSorted(file: SortedFile): Promise<FileEntry> {
   await rm(path, { force: true });
   return { key, dataset: spec.name, date, rows: facts.rows, bytes, sha256, slot, blockTime, mint };
 }
+
+/** A table expression: the rows of lake files as they are, whatever folder they lie in. */
+export function parquetOf(...paths: readonly string[]): string {
+  return `read_parquet([${paths.map(quoteText).join(", ")}], hive_partitioning = false)`;
+}

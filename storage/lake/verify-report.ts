@@ -26,7 +26,7 @@ export type FindingKind =
   | "file-order"
   /** A compaction whose files have more or fewer rows than those that they replace. */
   | "rows-changed"
-  /** Two entries name it: each counts its rows, but they are there once. Older versions of Sluice did so for equal files of two sources. */
+  /** Two entries name it: each counts its rows, but they are there once. Older versions of Sluice did so for equal files of two sources; a compaction puts it right. */
   | "file-shared"
   /** Rows that are in the lake more than once. */
   | "duplicate-rows"

@@ -37,6 +37,8 @@ class Verification {
   private head: { number: number; sha256: string } | null = null;
   private entries = 0;
   private readonly live = new Map<string, LakeFile & { readonly entry: number }>();
+  /** Who names it, by the file: what is still part of the lake in the end is told. */
+  private readonly shared = new Map<string, string>();
   private readonly named = new Set<string>();
   private readonly damaged = new Set<string>();
   /** Last entry of each lineage; a lineage is forgotten where an entry could not be read, for it may have been its. */
@@ -95,6 +97,7 @@ class Verification {
       }
       this.options.onProgress?.({ phase: "entries", done: done + 1, total: numbers.length });
     }
+    for (const [key, detail] of this.shared) this.find("file-shared", key, detail);
   }
 
   private missEntries(first: number, last: number): void {
@@ -183,6 +186,7 @@ class Verification {
       if (file !== undefined) gone.push(file);
       else if (!this.unread) this.find("entry-invalid", key, `it replaces ${replaced}, which was not in the lake`);
       this.live.delete(replaced);
+      this.shared.delete(replaced);
     }
     if (gone.length === entry.replaces.length) this.compareRows(entry, gone, key);
     const schemas = new Map(entry.datasets.map((d) => [d.name, d]));
@@ -191,8 +195,8 @@ class Verification {
       const { lineage, number } = entry;
       const other = this.live.get(file.key);
       if (other !== undefined) {
-        const detail = `entries ${other.entry} (${other.source}) and ${number} (${lineage.source}) both name it`;
-        this.find("file-shared", file.key, detail);
+        const both = `entries ${other.entry} (${other.source}) and ${number} (${lineage.source}) both name it`;
+        this.shared.set(file.key, `${both}; \`sluice compact\` gives each a file of its own`);
       }
       this.live.set(file.key, {
         ...{ ...file, schema: schemas.get(file.dataset)! },
