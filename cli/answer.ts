@@ -24,9 +24,9 @@ export async function answerFromStdin(gated: boolean): Promise<void> {
   };
   try {
     const result = await answer(job, localPath, gated);
-    const { truncated, seen } = result;
     const pieces = await piecesOf(job.format, result);
-    say({ answer: { rows: result.rows.length, truncated, seen } });
+    const { briefSeen } = await import("../storage/analytics/seen.ts");
+    say({ answer: { rows: result.rows.length, truncated: result.truncated, seen: briefSeen(result.seen) } });
     for (const piece of pieces) {
       say({ piece: typeof piece === "string" ? piece : Buffer.from(piece).toString("base64") });
     }

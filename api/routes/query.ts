@@ -1,8 +1,8 @@
 /** `/api/query`: SQL for those whose token has the scope. One SELECT, read-only, answered in a process of its own. */
 import { type Static, Type as t } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import type { Seen } from "../../storage/analytics/analytics.ts";
 import { FOREIGN_FORMATS, FOREIGN_LIMITS, type ForeignQueries } from "../../storage/analytics/foreign.ts";
+import { type BriefSeen, SEEN_FILES } from "../../storage/analytics/seen.ts";
 import { refused } from "../errors.ts";
 import { MadeStream, type Route, route } from "./route.ts";
 
@@ -19,22 +19,36 @@ const Query = t.Object(
   { additionalProperties: false },
 );
 
+const keys = (which: string) =>
+  t.Array(t.String(), { maxItems: SEEN_FILES, description: `keys of the first ${which}` });
+
+const SeenFiles = t.Object({
+  dataset: t.String(),
+  opened: keys("files of the lake that were opened"),
+  openedCount: t.Integer({ minimum: 0 }),
+  ruledOut: keys("files that the query's conditions rule out"),
+  ruledOutCount: t.Integer({ minimum: 0 }),
+});
+
 const Result = t.Object({
   rows: t.Array(t.Record(t.String(), t.Unknown()), { description: "64-bit integers and wider as text" }),
   truncated: t.Boolean({ description: "there were more rows than the limits allow" }),
   seen: t.Object(
     {
       lake: t.Unknown({ description: "number and sha256 of the manifest entry that was read; null: an empty lake" }),
-      lineages: t.Unknown({ description: "what the lake is made of, and up to which slot" }),
+      lineages: t.Unknown({
+        description:
+          "what the lake is made of: source, kind, dataset, the slot up to which it goes, and how many lineages",
+      }),
       hot: t.Unknown({ description: "hot stores: name, source, position (slot and hash) and finalSlot" }),
-      files: t.Unknown({ description: "by dataset: the lake's files that were opened, and those ruled out" }),
+      files: t.Array(SeenFiles, { description: "of each dataset that the query names" }),
     },
     { description: "what it was answered from" },
   ),
 });
 
 /** A position holds the provider's cursor as well, which is nobody's but the pipeline's. */
-function seenBy({ hot, ...lake }: Seen) {
+function seenBy({ hot, ...lake }: BriefSeen) {
   const stands = hot.map(({ source, name, position, finalSlot }) => {
     const at = position === null ? null : { slot: position.slot, hash: position.hash };
     return { source, name, position: at, finalSlot };

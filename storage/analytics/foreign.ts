@@ -10,8 +10,9 @@ import { readFileSync } from "node:fs";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal, type SluiceError, Transient } from "../../pipeline/errors.ts";
 import type { LakeSnapshot } from "../lake/reader.ts";
-import type { LakeView, Seen } from "./analytics.ts";
+import type { LakeView } from "./analytics.ts";
 import { linesOf } from "./lines.ts";
+import type { BriefSeen } from "./seen.ts";
 
 export const FOREIGN_FORMATS = ["json", "csv", "arrow"] as const;
 export type ForeignFormat = (typeof FOREIGN_FORMATS)[number];
@@ -37,7 +38,7 @@ export interface ForeignJob {
 export interface AnswerHead {
   readonly rows: number;
   readonly truncated: boolean;
-  readonly seen: Seen;
+  readonly seen: BriefSeen;
 }
 
 export interface ForeignAnswer extends AnswerHead {
