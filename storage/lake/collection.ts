@@ -1,14 +1,15 @@
 /**
  * Removes data files that nobody needs: those that were replaced, and those that no manifest entry names (left by a crash
- * before its commit) while the lake covers their slots by other means. Each is left alone for a day: a writer may be about to
- * commit it, a reader about to open it. What holds slots that no entry covers stays: its entry may have been lost.
+ * before its commit) while their source covers their slots by other means. Each is left alone for a day: a writer may be about to
+ * commit it, a reader about to open it. What holds slots that no entry of its source covers stays: its entry may have been lost.
  */
 import type { World } from "../../pipeline/world.ts";
-import { cover, covers, type SlotRange } from "./coverage.ts";
-import { invalid, type ManifestEntry, parseFileKey } from "./entry.ts";
+import type { SlotRange } from "./coverage.ts";
+import { invalid, parseFileKey } from "./entry.ts";
 import { entryKey, MANIFEST_PREFIX, Manifest } from "./manifest.ts";
-import { addsCoverage, slotsOf } from "./reader.ts";
+import { addCoverage } from "./reader.ts";
 import type { ObjectStore } from "./store.ts";
+import { UnnamedFiles } from "./unnamed.ts";
 
 export interface CollectionOptions {
   readonly store: ObjectStore;
@@ -36,33 +37,35 @@ export async function collectLake(options: CollectionOptions): Promise<Collected
   const { store, world, olderThanMs = COLLECTED_AFTER_MS, dryRun = false } = options;
   const known = await readKnown(store);
   const collected: Collected[] = [];
-  for (const key of await store.list("")) {
-    if (key.startsWith(MANIFEST_PREFIX) || known.live.has(key)) continue;
-    const why = whyGone(known, key);
-    if (why === null) continue;
-    const replacedBy = known.replaced.get(key);
-    const object = await store.head(key);
-    const since = replacedBy === undefined ? object : await store.head(replacedBy);
-    if (object === null || since === null || world.now() - since.modifiedAt < olderThanMs) continue;
-    if (!dryRun && why !== "uncovered") await store.delete(key);
-    collected.push({ key, bytes: object.bytes, why });
+  try {
+    for (const key of await store.list("")) {
+      if (key.startsWith(MANIFEST_PREFIX) || known.live.has(key)) continue;
+      const replacedBy = known.replaced.get(key);
+      if (replacedBy === undefined && parseFileKey(key) === null && !PROBE.test(key)) continue;
+      const object = await store.head(key);
+      const since = replacedBy === undefined ? object : await store.head(replacedBy);
+      if (object === null || since === null || world.now() - since.modifiedAt < olderThanMs) continue;
+      const why = await whyGone(known, key);
+      if (!dryRun && why !== "uncovered") await store.delete(key);
+      collected.push({ key, bytes: object.bytes, why });
+    }
+    return collected;
+  } finally {
+    known.unnamed.close();
   }
-  return collected;
 }
 
-function whyGone(known: Known, key: string): Collected["why"] | null {
-  if (known.replaced.has(key)) return "replaced";
-  const file = parseFileKey(key);
-  if (file === null) return PROBE.test(key) ? "probe" : null;
-  return covers(known.coverage.get(file.dataset) ?? [], file.slots) ? "orphan" : "uncovered";
+async function whyGone({ replaced, unnamed }: Known, key: string): Promise<Collected["why"]> {
+  if (replaced.has(key)) return "replaced";
+  if (parseFileKey(key) === null) return "probe";
+  return (await unnamed.isCovered(key)) ? "orphan" : "uncovered";
 }
 
 interface Known {
   readonly live: ReadonlySet<string>;
   /** The entry that replaced a file, by the file. */
   readonly replaced: ReadonlyMap<string, string>;
-  /** By dataset. */
-  readonly coverage: ReadonlyMap<string, readonly SlotRange[]>;
+  readonly unnamed: UnnamedFiles;
 }
 
 /** Reads the whole manifest: of a part of it one would take files for orphans that a later entry names. */
@@ -86,10 +89,5 @@ async function readKnown(store: ObjectStore): Promise<Known> {
     addCoverage(coverage, entry);
   }
   if (read < (head?.entry.number ?? 0)) throw invalid(entryKey(read + 1), "it could not be read");
-  return { live, replaced, coverage };
-}
-
-function addCoverage(coverage: Map<string, readonly SlotRange[]>, entry: ManifestEntry): void {
-  if (!addsCoverage(entry.lineage)) return;
-  for (const { name } of entry.datasets) coverage.set(name, cover(coverage.get(name) ?? [], slotsOf(entry)));
+  return { live, replaced, unnamed: new UnnamedFiles(store, coverage) };
 }

@@ -60,7 +60,29 @@ export function ofSource(lake: LakeSnapshot, source: string): LakeSnapshot {
 }
 
 /** Names of sources hold no blanks. */
-const sourceKey = (source: string, dataset: string) => `${source} ${dataset}`;
+export const sourceKey = (source: string, dataset: string) => `${source} ${dataset}`;
+
+/** Slots that are covered of a dataset, by source. */
+export function sourcesOf(
+  coverageOfSources: LakeSnapshot["coverageOfSources"],
+  dataset: string,
+): ReadonlyMap<string, readonly SlotRange[]> {
+  const of = new Map<string, readonly SlotRange[]>();
+  for (const [key, ranges] of coverageOfSources) {
+    const [source, name] = key.split(" ") as [string, string];
+    if (name === dataset) of.set(source, ranges);
+  }
+  return of;
+}
+
+/** Adds what an entry covers to what is known by source and dataset. */
+export function addCoverage(coverageOfSources: Map<string, readonly SlotRange[]>, entry: ManifestEntry): void {
+  if (!addsCoverage(entry.lineage)) return;
+  for (const { name } of entry.datasets) {
+    const own = sourceKey(entry.lineage.source, name);
+    coverageOfSources.set(own, cover(coverageOfSources.get(own) ?? [], slotsOf(entry)));
+  }
+}
 
 export class LakeReader {
   private readonly manifest: Manifest;
@@ -122,11 +144,10 @@ export class LakeReader {
     const id = lineageId(lineage);
     const firstSlot = this.lineages.get(id)?.firstSlot ?? entry.first.slot;
     this.lineages.set(id, { lineage, number, position, recent, time: last.time, firstSlot });
+    addCoverage(this.ofSources, entry);
     if (!addsCoverage(entry.lineage)) return;
     for (const { name } of entry.datasets) {
       this.coverage.set(name, cover(this.coverage.get(name) ?? [], slotsOf(entry)));
-      const own = sourceKey(entry.lineage.source, name);
-      this.ofSources.set(own, cover(this.ofSources.get(own) ?? [], slotsOf(entry)));
     }
   }
 

@@ -6,11 +6,12 @@
 import { SluiceError } from "../../pipeline/errors.ts";
 import { systemWorld } from "../../pipeline/world.ts";
 import { COLLECTED_AFTER_MS } from "./collection.ts";
-import { cover, covers, overlap, type SlotRange } from "./coverage.ts";
+import { cover, overlap, type SlotRange } from "./coverage.ts";
 import { decodeEntry, type FileEntry, lineageId, type ManifestEntry, parseFileKey } from "./entry.ts";
 import { checkpointKey, decodeCheckpoint, entryKey, MANIFEST_PREFIX, sortKeys } from "./manifest.ts";
-import { addsCoverage, type LakeFile, slotsOf } from "./reader.ts";
+import { addsCoverage, type LakeFile, slotsOf, sourceKey } from "./reader.ts";
 import { type ObjectStore, sha256Of } from "./store.ts";
+import { UnnamedFiles } from "./unnamed.ts";
 import {
   type Finding,
   type FindingKind,
@@ -168,7 +169,7 @@ class Verification {
     const slots = slotsOf(entry);
     for (const { name } of entry.datasets) {
       // Sources differ in module or network: the same slots of another hold other rows.
-      const own = `${entry.lineage.source} ${name}`;
+      const own = sourceKey(entry.lineage.source, name);
       const covered = this.coverageOfSource.get(own) ?? [];
       const twice = overlap(covered, slots);
       if (twice !== null) {
@@ -263,17 +264,22 @@ class Verification {
       this.find("manifest-missing", MANIFEST_PREFIX, detail);
       return;
     }
-    for (const key of unnamed) await this.findUnnamed(key);
+    const covered = new UnnamedFiles(this.store, this.coverageOfSource);
+    try {
+      for (const key of unnamed) await this.findUnnamed(key, covered);
+    } finally {
+      covered.close();
+    }
   }
 
-  private async findUnnamed(key: string): Promise<void> {
+  private async findUnnamed(key: string, covered: UnnamedFiles): Promise<void> {
     const { world = systemWorld } = this.options;
     const file = parseFileKey(key);
     const head = await this.store.head(key);
     if (head === null) return;
     if (file === null) this.find("stranger", key, "not an object of a lake");
     else if (world.now() - head.modifiedAt < COLLECTED_AFTER_MS) this.find("uncommitted", key, "no entry names it yet");
-    else if (covers(this.coverage.get(file.dataset) ?? [], file.slots)) this.find("orphan", key, "no entry names it");
+    else if (await covered.isCovered(key)) this.find("orphan", key, "no entry names it");
     else this.find("uncovered", key, "no entry names it or covers its slots: left by a crash, or entries are missing");
   }
 
