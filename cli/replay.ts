@@ -8,6 +8,7 @@ import { endWithParent } from "./child.ts";
 import { type CliContext, oneOf, wholeNumber } from "./context.ts";
 import { type CommandIo, toJson } from "./output.ts";
 import { formatNumber } from "./progress-line.ts";
+import { stopWhenTold } from "./signals.ts";
 
 interface Options {
   readonly host: string;
@@ -53,7 +54,7 @@ ${faultList()}`,
       const { json } = context.load(command);
       endWithParent();
       const stop = new AbortController();
-      for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+      stopWhenTold(stop);
       await serveRecording({ ...parsed(options), file, json }, context, stop.signal);
     });
 }

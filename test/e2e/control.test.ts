@@ -22,7 +22,7 @@ const ground = useGround();
 
 test("start and stop through the API: obeyed, kept over restarts, the same when asked twice", async () => {
   const settings = ["lease.ttlMs=2000", "archive.rollSeconds=20"];
-  const market = await Market.open(ground, { blocks: 2_000, seed: 21, blocksPerSecond: 20, live: true, settings });
+  const market = await Market.open(ground, { blocks: 2_000, seed: 21, blocksPerSecond: 8, live: true, settings });
   const api = await apiOf(ground, market.settings());
   const following = ["source.stopBlock="];
   await api.says("GET", "/ready", { code: 503, body: { ready: false } });
