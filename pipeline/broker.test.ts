@@ -4,9 +4,10 @@
  * to do. Method: a real, embedded nats-server, killed where that is the point.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { startNatsServer } from "../test/e2e/nats-server.ts";
 import { Broker } from "./broker.ts";
 import type { Delivery } from "./chunks.ts";
-import { natsServerBinary } from "./embedded-nats.ts";
 import { Fatal, Fenced, Transient } from "./errors.ts";
 import { messageOf, type NatsFixture, noise, startNats } from "./nats-fixture.ts";
 
@@ -271,21 +272,16 @@ describe("connect", () => {
   });
 
   test("a server without JetStream is for a human, who is told what to start", async () => {
-    const port = await freePort();
-    const server = Bun.spawn([natsServerBinary(), "-a", "127.0.0.1", "-p", String(port)], { stderr: "ignore" });
+    const ends: (() => unknown)[] = [];
+    const ground = { path: (name: string) => join(nats.folder, name), atEnd: (end: () => unknown) => ends.push(end) };
+    const { url } = await startNatsServer(ground, []);
     try {
-      const url = `nats://127.0.0.1:${port}`;
-      let error: unknown = new Transient("NATS_UNREACHABLE", "not yet");
-      while ((error as Transient).code === "NATS_UNREACHABLE" && server.exitCode === null) {
-        await Bun.sleep(20);
-        error = await failure(Broker.connect({ url, name: "test" }));
-      }
+      const error = await failure(Broker.connect({ url, name: "test" }));
       expect(error).toBeInstanceOf(Fatal);
       expect(error).toMatchObject({ code: "NATS_NO_JETSTREAM", where: url });
       expect((error as Fatal).hint).toContain("-js");
     } finally {
-      server.kill("SIGKILL");
-      await server.exited;
+      for (const end of ends) await end();
     }
   });
 
@@ -361,10 +357,3 @@ describe("streams and buckets", () => {
     expect((await bucket.get("unit"))?.string()).toBe("node-b");
   });
 });
-
-async function freePort(): Promise<number> {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
-}

@@ -8,7 +8,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freeze } from "../test/freeze.ts";
-import { type EmbeddedNats, ensureEmbeddedNats, isAlive, releaseEmbeddedNats } from "./embedded-nats.ts";
+import {
+  type EmbeddedNats,
+  ensureEmbeddedNats,
+  isAlive,
+  natsServerBinary,
+  releaseEmbeddedNats,
+} from "./embedded-nats.ts";
 import { systemWorld } from "./world.ts";
 
 let folder = "";
@@ -80,6 +86,40 @@ describe("one server", () => {
     expect(servers()).toEqual([next.pid]);
   }, 300_000);
 });
+
+test("whose port is taken in the last moment starts on another one", async () => {
+  const given = process.env["SLUICE_NATS_SERVER"];
+  const real = natsServerBinary();
+  const binary = join(folder, "nats-server-late");
+  // Twice somebody else is quicker.
+  const script = `#!/bin/sh
+if [ "$(grep -c taken ${folder}/tries)" -lt 2 ]; then
+  echo taken >> ${folder}/tries
+  echo '[1] [FTL] Error listening on port: "listen tcp 127.0.0.1:1: bind: address already in use"' >&2
+  exit 1
+fi
+exec ${real} "$@"
+`;
+  await writeFile(join(folder, "tries"), "");
+  await writeFile(binary, script, { mode: 0o700 });
+  process.env["SLUICE_NATS_SERVER"] = binary;
+  try {
+    const { pid } = await ensure();
+    expect(isAlive(pid)).toBe(true);
+    expect(await readFile(join(folder, "tries"), "utf8")).toBe("taken\ntaken\n");
+    await releaseEmbeddedNats(folder, systemWorld);
+    // Who is never let in gives up, and says what the server said.
+    await writeFile(binary, script.replace("-lt 2", "-lt 99"));
+    expect(await ensure().catch((error) => error)).toMatchObject({
+      code: "NATS_EMBEDDED_START",
+      kind: "transient",
+      hint: expect.stringContaining("address already in use"),
+    });
+  } finally {
+    if (given === undefined) delete process.env["SLUICE_NATS_SERVER"];
+    else process.env["SLUICE_NATS_SERVER"] = given;
+  }
+}, 300_000);
 
 test("a stranger with the pid that the server once had is left alone", async () => {
   const { pid, url } = await ensure();

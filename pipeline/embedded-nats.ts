@@ -24,6 +24,8 @@ export interface EmbeddedNats {
 /** How long we wait for somebody else to start it, and for it to answer; on a busy machine it takes seconds. */
 const START_WAIT_MS = 60_000;
 const ANSWER_WAIT_MS = 15_000;
+/** A port that was free may be taken before the server has it: any process's connection may be given it. */
+const PORT_TRIES = 5;
 const PID_FILE = "nats-server.pid";
 
 interface ServerFile {
@@ -115,7 +117,12 @@ async function startServer(folder: string, world: World): Promise<EmbeddedNats> 
   return spawnServer(folder, known, world);
 }
 
-async function spawnServer(folder: string, previous: ServerFile | null, world: World): Promise<EmbeddedNats> {
+async function spawnServer(
+  folder: string,
+  previous: ServerFile | null,
+  world: World,
+  tries = 1,
+): Promise<EmbeddedNats> {
   const binary = natsServerBinary();
   const port = await portFor(previous, world);
   const token = previous?.token ?? randomBytes(24).toString("hex");
@@ -135,9 +142,13 @@ async function spawnServer(folder: string, previous: ServerFile | null, world: W
   }
   if (child.exitCode === null) child.kill("SIGKILL");
   await child.exited;
+  const said = await lastLine(join(folder, "nats-server.log"));
+  if (said.includes("address already in use") && tries < PORT_TRIES) {
+    return spawnServer(folder, previous, world, tries + 1);
+  }
   throw new Transient("NATS_EMBEDDED_START", "the embedded nats-server did not start", {
     where: binary,
-    hint: `Its last words are in ${join(folder, "nats-server.log")}: ${await lastLine(join(folder, "nats-server.log"))}`,
+    hint: `Its last words are in ${join(folder, "nats-server.log")}: ${said}`,
   });
 }
 

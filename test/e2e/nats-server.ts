@@ -11,7 +11,7 @@ export interface NatsServer {
 
 /** `lines` of configuration; "%store" in them stands for a folder. `again`: where one was that has ended. */
 export async function startNatsServer(
-  ground: Ground,
+  ground: Pick<Ground, "path" | "atEnd">,
   lines: readonly string[],
   again: NatsServer | null = null,
 ): Promise<NatsServer> {
