@@ -33,7 +33,10 @@ export const offsetCursor = cursor<number>(([offset, ...more]) => {
 });
 
 export function afterEvent(row: Row): string {
-  const { slot, txIndex, eventIndex } = pointOf(row);
+  return afterPlace(pointOf(row));
+}
+
+export function afterPlace({ slot, txIndex, eventIndex }: EventPoint): string {
   return encode([slot, txIndex, eventIndex]);
 }
 

@@ -6,13 +6,13 @@
 import type { CandleRow } from "../../pipeline/datasets/candles.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { systemWorld, type World } from "../../pipeline/world.ts";
-import type { HotReader } from "../../storage/hot/reader.ts";
+import { type HotReader, pointOf } from "../../storage/hot/reader.ts";
 import type { LakeSnapshot } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
 import { type Active, Activity } from "./activity.ts";
 import { hotCandles, wasCreatedIn } from "./hot-candles.ts";
 import { HotLanes } from "./hot-lanes.ts";
-import { LakeRows, type OlderCandles } from "./lake-rows.ts";
+import { comparePlaces, LakeRows, MANIFEST_MS, type OlderCandles, placeAfter } from "./lake-rows.ts";
 import type { StoreReads } from "./store-reads.ts";
 import type {
   Answered,
@@ -31,10 +31,10 @@ import type {
   Standing,
   TokenReads,
   UserEvent,
+  UserTrades,
 } from "./token-reads.ts";
+import { type JointSlot, UserTradesReader } from "./user-trades.ts";
 
-/** The lake's manifest is looked at again after this long, ms. Old rows do not change, only how far they reach. */
-const MANIFEST_MS = 5_000;
 /** Counts of everything held are made anew after this long, ms: every probe asks for them. */
 const STATS_MS = 1_000;
 /** "Recent" events are those of so many seconds. */
@@ -48,6 +48,8 @@ export interface JoinedReadsOptions {
   readonly source: string;
   /** Without it, only what is hot is answered. */
   readonly lake?: ObjectStore;
+  /** Rows of a lane that are looked at for one page of a user's trades. */
+  readonly laneRowsMax?: number;
   /** Of what is told of tokens and not stored here: answers hold until it changes. */
   readonly revision?: () => number;
   readonly world?: Pick<World, "monotonic" | "sleep">;
@@ -57,16 +59,23 @@ export class JoinedReads implements TokenReads, StoreReads {
   private readonly lanes: HotLanes;
   private readonly lake: LakeRows | null;
   private readonly activity: Activity;
+  private readonly ofUsers: UserTradesReader;
   private readonly world: Pick<World, "monotonic" | "sleep">;
   private readonly revision: () => number;
   private counted: { readonly at: number; readonly stats: ReadStats } | null = null;
 
-  constructor({ folder, lanes, source, lake, revision, world = systemWorld }: JoinedReadsOptions) {
+  constructor({ folder, lanes, source, lake, laneRowsMax, revision, world = systemWorld }: JoinedReadsOptions) {
     this.revision = revision ?? (() => 0);
     this.world = world;
     this.lanes = new HotLanes({ folder, lanes, world });
     this.lake = lake === undefined ? null : new LakeRows(lake, source);
     this.activity = new Activity(this.lanes, world);
+    this.ofUsers = new UserTradesReader({
+      lanes: this.lanes,
+      lake: this.lake,
+      world,
+      ...(laneRowsMax && { laneRowsMax }),
+    });
   }
 
   version(mint: Uint8Array | null): string {
@@ -185,6 +194,15 @@ export class JoinedReads implements TokenReads, StoreReads {
     return sum(this.readersOf(mint).map((reader) => reader.userEventCount(user, mint)));
   }
 
+  async userTrades(user: Uint8Array, mint: Uint8Array | null, page: Page<EventPoint>): Promise<UserTrades> {
+    const oldest = Math.max(-1, ...this.readersOf(mint).map((reader) => reader.reach(TRADES.name)?.slot ?? -1));
+    const reached = await this.lake?.reaching(oldest, this.world.monotonic());
+    const joint = reached === undefined || reached.last < 0 ? NO_JOINT : { slot: reached.last, lake: reached.lake };
+    const { rows, looked, hot } = await this.ofUsers.page(user, mint, page, joint);
+    const standing = lowest(this.readersOf(mint));
+    return { data: rows, standing: { ...standing, source: sourceOf(rows.length - hot, hot) }, looked };
+  }
+
   stats(): ReadStats {
     const now = this.world.monotonic();
     if (this.counted === null || now - this.counted.at >= STATS_MS) this.counted = { at: now, stats: this.count() };
@@ -240,22 +258,15 @@ export class JoinedReads implements TokenReads, StoreReads {
    * Where the lake ends and the hot store begins for a token's trades. `lake` is null when the hot store has them all:
    * it has seen the token's creation, and nothing of it has aged out.
    */
-  private async joint(mint: Uint8Array): Promise<{ slot: number; lake: LakeSnapshot | null }> {
-    const nothing = { slot: -1, lake: null };
-    if (this.lake === null) return nothing;
+  private async joint(mint: Uint8Array): Promise<JointSlot> {
+    if (this.lake === null) return NO_JOINT;
     const reader = this.lanes.ofMint(mint);
     const reach = reader.reach(TRADES.name);
     const created = wasCreatedIn(reader, mint) ? Number(reader.mint(mint)!["first_slot"]) : null;
-    if (created !== null && reach !== null && (!reach.expired || reach.slot < created)) return nothing;
-    for (let maxAgeMs = MANIFEST_MS; ; maxAgeMs = 0) {
-      const lake = await this.lake.snapshot(this.world.monotonic(), maxAgeMs);
-      const last = this.lake.lastSlot(lake);
-      if (last < 0) return nothing;
-      // What has aged out since we looked is in the lake as it is now. The oldest slot held may be held in part.
-      if (reach === null || reach.slot <= last || maxAgeMs === 0) {
-        return { slot: Math.min(last, reach?.slot ?? last), lake };
-      }
-    }
+    if (created !== null && reach !== null && (!reach.expired || reach.slot < created)) return NO_JOINT;
+    const { last, lake } = await this.lake.reaching(reach?.slot ?? -1, this.world.monotonic());
+    // The oldest slot held may be held in part.
+    return last < 0 ? NO_JOINT : { slot: Math.min(last, reach?.slot ?? last), lake };
   }
 
   private async oldCandles(
@@ -309,13 +320,8 @@ export class JoinedReads implements TokenReads, StoreReads {
   }
 }
 
-export function pointOf(row: Row): EventPoint {
-  return {
-    slot: Number(row["slot"]),
-    txIndex: row["tx_index"] as number,
-    eventIndex: row["event_index"] as number,
-  };
-}
+/** All is hot, or there is no lake. */
+const NO_JOINT: JointSlot = { slot: -1, lake: null };
 
 function standingOf(reader: HotReader): Standing {
   const stand = reader.stand();
@@ -351,13 +357,10 @@ const isBelow = (after: EventPoint | undefined, slot: number) => after === undef
 function laterOf(after: EventPoint | undefined, slot: number): { after?: EventPoint } {
   if (after !== undefined && after.slot > slot) return { after };
   if (slot < 0) return after === undefined ? {} : { after };
-  return { after: { slot, txIndex: 0xffff_ffff, eventIndex: 0xffff_ffff } };
+  return { after: placeAfter(slot) };
 }
 
-function chainOrder(a: Row, b: Row): number {
-  const [p, q] = [pointOf(a), pointOf(b)];
-  return p.slot - q.slot || p.txIndex - q.txIndex || p.eventIndex - q.eventIndex;
-}
+const chainOrder = (a: Row, b: Row) => comparePlaces(pointOf(a), pointOf(b));
 
 function mintOrder(a: Row, b: Row): number {
   const difference = Number(a["first_slot"]) - Number(b["first_slot"]);

@@ -1,5 +1,5 @@
 /**
- * Old trades of one token, read from the lake's Parquet files: only files whose range of slots, times and tokens can hold
+ * Old trades of one token or user, read from the lake's Parquet files: only files whose range of slots, times and tokens can hold
  * them are opened, newest days first, and reading stops when enough was found. One DuckDB, a few readers at a time.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
@@ -11,10 +11,14 @@ import { cellOf, lakeNames, quoteName, quoteText, viewColumn } from "../../stora
 import { Duck } from "../../storage/lake/duckdb.ts";
 import { type LakeFile, LakeReader, type LakeSnapshot } from "../../storage/lake/reader.ts";
 import type { ObjectStore } from "../../storage/lake/store.ts";
-import type { EventPoint, Page, Row } from "./token-reads.ts";
+import type { EventPoint, Found, Page, Row } from "./token-reads.ts";
 
+/** The lake's manifest is looked at again after this long, ms. Old rows do not change, only how far they reach. */
+export const MANIFEST_MS = 5_000;
 /** Files opened by one statement at most. */
 const FILES_AT_ONCE = 64;
+/** Rows that are looked through for a page of a user's trades before it is given as far as it came; whole days, and at least one. */
+export const LOOKED_ROWS_MAX = 2_000_000;
 /** Reads that may wait for their turn. */
 const WAITING_MAX = 32;
 const MEMORY_MB = 256;
@@ -35,6 +39,7 @@ export interface OlderCandles {
 
 export class LakeRows {
   private readonly store: ObjectStore;
+  private readonly lookedRowsMax: number;
   private readonly source: string;
   private readonly manifest: LakeReader;
   private duck: Promise<Duck> | null = null;
@@ -43,7 +48,8 @@ export class LakeRows {
   private latest: { readonly at: number; readonly snapshot: Promise<LakeSnapshot> } | null = null;
 
   /** `source`: the one whose rows are read; others may share the lake. */
-  constructor(store: ObjectStore, source: string) {
+  constructor(store: ObjectStore, source: string, lookedRowsMax = LOOKED_ROWS_MAX) {
+    this.lookedRowsMax = lookedRowsMax;
     this.store = store;
     this.source = source;
     this.manifest = new LakeReader(store);
@@ -73,31 +79,71 @@ export class LakeRows {
     return Math.max(-1, ...ofTrades.map((l) => l.position.slot));
   }
 
+  /**
+   * The lake and the slot up to which it holds trades (-1: none), as it was a few seconds ago: or as it is now, where that is not as
+   * far as `slot`. What has aged out of a hot store since we looked is in the lake as it is now.
+   */
+  async reaching(slot: number, now: number): Promise<{ readonly last: number; readonly lake: LakeSnapshot }> {
+    for (let maxAgeMs = MANIFEST_MS; ; maxAgeMs = 0) {
+      const lake = await this.snapshot(now, maxAgeMs);
+      const last = this.lastSlot(lake);
+      if (last < 0 || slot <= last || maxAgeMs === 0) return { last, lake };
+    }
+  }
+
   /** Trades of a token up to and including `lastSlot`, in chain order. */
   async trades(lake: LakeSnapshot, mint: Uint8Array, lastSlot: number, page: Page<EventPoint>): Promise<Row[]> {
-    const { order, limit, after } = page;
-    const files = this.filesOf(lake, mint).filter((file) => {
+    const files = this.filesOf(lake, mint);
+    return (await this.tradesIn(files, `mint = ${textOf(mint)}`, lastSlot, page, Number.POSITIVE_INFINITY)).rows;
+  }
+
+  /** The same of a user, of one token or of all: no file can be left out by its name, so a page may end before it is full. */
+  userTrades(
+    lake: LakeSnapshot,
+    user: Uint8Array,
+    mint: Uint8Array | null,
+    lastSlot: number,
+    page: Page<EventPoint>,
+  ): Promise<Found<EventPoint>> {
+    const ofMint = mint === null ? "mint IS NOT NULL" : `mint = ${textOf(mint)}`;
+    const which = `"user" = ${textOf(user)} AND ${ofMint}`;
+    return this.tradesIn(this.filesOf(lake, mint), which, lastSlot, page, this.lookedRowsMax);
+  }
+
+  private async tradesIn(
+    all: readonly LakeFile[],
+    which: string,
+    lastSlot: number,
+    { order, limit, after }: Page<EventPoint>,
+    rowsMax: number,
+  ): Promise<Found<EventPoint>> {
+    const files = all.filter((file) => {
       if (file.slot.min > lastSlot) return false;
-      return after === undefined || (order === "asc" ? file.slot.max >= after.slot : file.slot.min <= after.slot);
+      if (after === undefined) return true;
+      return order === "asc" ? comparePlaces(placeAfter(file.slot.max), after) > 0 : file.slot.min <= after.slot;
     });
     const beyond = order === "asc" ? ">" : "<";
-    const where = [`slot <= ${lastSlot}`];
+    const where = [which, `slot <= ${lastSlot}`];
     if (after !== undefined) {
       where.push(`(slot, tx_index, event_index) ${beyond} (${after.slot}, ${after.txIndex}, ${after.eventIndex})`);
     }
     const columns = TRADES.columns.flatMap(lakeNames).map(quoteName).join(", ");
+    const direction = order === "asc" ? "ASC" : "DESC";
+    const parts = windows(files, order, rowsMax);
     const rows: Row[] = [];
-    for (const part of windows(files, order)) {
-      const direction = order === "asc" ? "ASC" : "DESC";
+    let looked = 0;
+    for (const [i, part] of parts.entries()) {
       const found = await this.rows(
         part,
-        (from) => `SELECT ${columns} FROM ${from} WHERE mint = ${textOf(mint)} AND ${where.join(" AND ")}
+        (from) => `SELECT ${columns} FROM ${from} WHERE ${where.join(" AND ")}
           ORDER BY slot ${direction}, tx_index ${direction}, event_index ${direction} LIMIT ${limit - rows.length}`,
       );
       rows.push(...found.map(tradeRow));
+      looked += rowsOf(part);
       if (rows.length >= limit) break;
+      if (looked >= rowsMax && i + 1 < parts.length) return { rows, looked: endOf(part, order) };
     }
-    return rows;
+    return { rows, looked: null };
   }
 
   /** Candles in a window, newest first, folded from trades exactly as the lanes do. */
@@ -171,10 +217,11 @@ export class LakeRows {
     }
   }
 
-  /** The source's files of trades that may hold some of a token's. Base58 is ASCII: texts sort as DuckDB sorts them. */
-  private filesOf(lake: LakeSnapshot, mint: Uint8Array): LakeFile[] {
-    const text = base58(mint, 0, 32);
+  /** The source's files of trades that may hold some of a token's (null: any). Base58 is ASCII: texts sort as DuckDB sorts them. */
+  private filesOf(lake: LakeSnapshot, mint: Uint8Array | null): LakeFile[] {
     const own = (lake.files.get(TRADES.name) ?? []).filter((file) => file.source === this.source);
+    if (mint === null) return own;
+    const text = base58(mint, 0, 32);
     return own.filter((file) => file.mint !== null && file.mint.min <= text && text <= file.mint.max);
   }
 
@@ -188,20 +235,55 @@ export class LakeRows {
   }
 }
 
-/** Files in groups that follow each other in time: all files of a day are in one group. */
-function windows(files: readonly LakeFile[], order: "asc" | "desc"): LakeFile[][] {
+/**
+ * Files in groups that follow each other in time: all files of a day are in one group, and days of at most so many rows. Where block
+ * time went back over midnight, two days share slots, and are one.
+ */
+function windows(files: readonly LakeFile[], order: "asc" | "desc", rowsMax = Number.POSITIVE_INFINITY): LakeFile[][] {
   const days = [...Map.groupBy(files, (file) => file.date)].sort(([a], [b]) => (a < b ? -1 : 1));
   if (order === "desc") days.reverse();
   const groups: LakeFile[][] = [];
   for (const [, ofDay] of days) {
     const last = groups.at(-1);
-    if (last !== undefined && last.length + ofDay.length <= FILES_AT_ONCE) last.push(...ofDay);
+    if (last !== undefined && (isShared(last, ofDay) || isFew([...last, ...ofDay], rowsMax))) last.push(...ofDay);
     else groups.push([...ofDay]);
   }
   return groups;
 }
 
-const textOf = (mint: Uint8Array) => quoteText(base58(mint, 0, 32));
+const isFew = (files: readonly LakeFile[], rowsMax: number) =>
+  files.length <= FILES_AT_ONCE && rowsOf(files) <= rowsMax;
+
+function isShared(a: readonly LakeFile[], b: readonly LakeFile[]): boolean {
+  const [x, y] = [slotsOf(a), slotsOf(b)];
+  return x.min <= y.max && y.min <= x.max;
+}
+
+const rowsOf = (files: readonly LakeFile[]) => files.reduce((sum, file) => sum + file.rows, 0);
+
+/** The place up to which files have been looked through. */
+function endOf(files: readonly LakeFile[], order: "asc" | "desc"): EventPoint {
+  const { min, max } = slotsOf(files);
+  return placeAfter(order === "asc" ? max : min - 1);
+}
+
+function slotsOf(files: readonly LakeFile[]): { readonly min: number; readonly max: number } {
+  return {
+    min: Math.min(...files.map(({ slot }) => slot.min)),
+    max: Math.max(...files.map(({ slot }) => slot.max)),
+  };
+}
+
+export function comparePlaces(a: EventPoint, b: EventPoint): number {
+  return a.slot - b.slot || a.txIndex - b.txIndex || a.eventIndex - b.eventIndex;
+}
+
+/** After all that a slot may have. */
+export function placeAfter(slot: number): EventPoint {
+  return { slot, txIndex: 0xffff_ffff, eventIndex: 0xffff_ffff };
+}
+
+const textOf = (address: Uint8Array) => quoteText(base58(address, 0, 32));
 
 /** One row a bucket, newest first; `first` is the price after its first trade. */
 function candleSql(from: string, where: string, interval: number): string {

@@ -8,9 +8,9 @@
  */
 import type { CandleRow } from "../../pipeline/datasets/candles.ts";
 import type { BlockRef } from "../../pipeline/position.ts";
-import type { EventPoint, HotEvent, OffsetPage, Page, Row } from "../../storage/hot/reader.ts";
+import type { EventPoint, Found, HotEvent, OffsetPage, Page, Row } from "../../storage/hot/reader.ts";
 
-export type { EventPoint, HotEvent, OffsetPage, Page, Row };
+export type { EventPoint, Found, HotEvent, OffsetPage, Page, Row };
 
 /** `hot`: the lanes' SQLite files. `lake`: Parquet, for what has aged out of them. */
 export type ReadSource = "hot" | "lake" | "lake+hot";
@@ -101,9 +101,19 @@ export interface TokenReads {
   /** Hot events that concern a user, with their content where it is held. */
   userEvents(user: Uint8Array, mint: Uint8Array | null, page: Page<EventPoint>): Answered<UserEvent[]>;
   userEventCount(user: Uint8Array, mint: Uint8Array | null): number;
+  /**
+   * Rows of `trades` of a user in chain order, hot and old as one. No index has them: a page may end before it is full, or empty,
+   * and `looked` then says where to go on.
+   */
+  userTrades(user: Uint8Array, mint: Uint8Array | null, page: Page<EventPoint>): Promise<UserTrades>;
 
   stats(): ReadStats;
   close(): void;
+}
+
+export interface UserTrades extends Answered<Row[]> {
+  /** Up to here was looked; null: `data` is a page as asked for, or the end. */
+  readonly looked: EventPoint | null;
 }
 
 /** A row of `user_events` and the event it stands for. */

@@ -8,6 +8,7 @@ import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { MINTS } from "../../pipeline/datasets/mints.ts";
 import { ORDERS } from "../../pipeline/datasets/orders.ts";
+import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
 import { fromSql, type SqlValue } from "./codec.ts";
@@ -52,6 +53,12 @@ export interface OffsetPage {
   readonly order: "asc" | "desc";
   readonly limit: number;
   readonly offset: number;
+}
+
+/** Rows found among those looked at, and where looking ended; null: at the end of the listing, or there was no room for more. */
+export interface Found<Point> {
+  readonly rows: Row[];
+  readonly looked: Point | null;
 }
 
 export interface HotEvent {
@@ -146,6 +153,40 @@ export class HotReader extends LaneFileReader {
       const isTrade = `AND (trade_row IS NOT NULL OR dataset = ${id})`;
       const rows = this.ledger("coalesce(trade_row, row)", isTrade, mint, page);
       return rows.map(([row]) => this.rows(spec, "WHERE t._row = ?", [row!])[0]!);
+    });
+  }
+
+  /**
+   * Trades of a user above `slot`, of one token or of all, in chain order, among at most `rowsMax` rows: no index has them, every
+   * row is looked at.
+   */
+  userTrades(
+    user: Uint8Array,
+    mint: Uint8Array | null,
+    { order, limit, after }: Page<EventPoint>,
+    slot: number,
+    rowsMax: number,
+  ): Found<EventPoint> {
+    return this.read(() => {
+      const [, spec] = this.stored(TRADES.name);
+      const rowFrom = (from: number) => firstRowFrom(this.db, TRADES.name, from);
+      const [lowest, highest] = [rowFrom(slot + 1), rowFrom(Number.MAX_SAFE_INTEGER) - 1];
+      const isRising = order === "asc";
+      const low = isRising && after !== undefined ? Math.max(lowest, rowFrom(after.slot)) : lowest;
+      const high = !isRising && after !== undefined ? Math.min(highest, rowFrom(after.slot + 1) - 1) : highest;
+      if (low > high) return { rows: [], looked: null };
+      const last = isRising ? Math.min(high, low + rowsMax - 1) : Math.max(low, high - rowsMax + 1);
+      const [beyond, direction] = sqlOrder({ order });
+      const [ofMint, mintParams] = mintFilter(mint);
+      const where = after === undefined ? "" : `AND (t.slot, t.tx_index, t.event_index) ${beyond} (?, ?, ?)`;
+      const rows = this.rows(
+        spec,
+        `WHERE t._row BETWEEN ? AND ? AND t.user = ? AND t.mint_id IS NOT NULL ${ofMint} ${where}
+         ORDER BY t._row ${direction} LIMIT ?`,
+        [...(isRising ? [low, last] : [last, high]), user, ...mintParams, ...pointParams(after), limit],
+      );
+      const isWhole = rows.length >= limit || last === (isRising ? high : low);
+      return { rows, looked: isWhole ? null : pointOf(this.rows(spec, "WHERE t._row = ?", [last])[0]!) };
     });
   }
 
@@ -262,6 +303,14 @@ export class HotReader extends LaneFileReader {
        ORDER BY slot ${direction}, tx_index ${direction}, event_index ${direction}, dataset ${direction} LIMIT ? OFFSET ?`;
     return this.db.query(sql).values(mint, ...pointParams(page.after), page.limit, page.offset ?? 0);
   }
+}
+
+export function pointOf(row: Row): EventPoint {
+  return {
+    slot: Number(row["slot"]),
+    txIndex: row["tx_index"] as number,
+    eventIndex: row["event_index"] as number,
+  };
 }
 
 function isAt(row: Row, { slot, txIndex, eventIndex }: EventPoint): boolean {

@@ -91,6 +91,11 @@ describe("/v1", () => {
       );
       const ofUser = await cursors(`/v1/users/${user}/orders?limit=2`);
       expect(ofUser).toHaveLength(market.truth.orders.filter((order) => order.user === user).length);
+      const trades = await cursors(`/v1/users/${user}/trades?limit=3`);
+      const traded = linesOf("trades").filter((fields) => fields[8] === user);
+      expect(trades.map((trade) => [trade["slot"], trade["signature"], trade["mint"]].map(String))).toEqual(
+        traded.reverse().map((fields) => [fields[0]!, fields[2]!, fields[6]!]),
+      );
       const events = await cursors(`/v1/users/${user}/events?limit=3`);
       expect(events).toHaveLength(linesOf("user_events").filter((fields) => fields[6] === user).length);
     }

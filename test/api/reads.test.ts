@@ -83,6 +83,55 @@ async function tradesAreTrue(): Promise<Set<string>> {
   return all;
 }
 
+/** The users that trade most, and one who never did. */
+function traders(count: number): string[] {
+  const byUser = Map.groupBy(fieldsOf("trades"), (fields) => fields[8]!);
+  const sorted = [...byUser].sort(([, a], [, b]) => b.length - a.length);
+  return [...sorted.slice(0, count).map(([user]) => user), bs58.encode(new Uint8Array(32).fill(9))];
+}
+
+/** All trades of a user, page by page; pages may end early, and say where to go on. */
+async function tradedBy(from: JoinedReads, user: string, mint: string | null, order: "asc" | "desc", limit: number) {
+  const rows: Row[] = [];
+  const sources = new Set<string>();
+  let [pages, short] = [0, 0];
+  for (let after: EventPoint | undefined; ; ) {
+    const [who, of] = [bs58.decode(user), mint === null ? null : bs58.decode(mint)];
+    const { data, standing, looked } = await from.userTrades(who, of, { order, limit, ...(after && { after }) });
+    if (data.length > 0) sources.add(standing.source);
+    rows.push(...data);
+    pages++;
+    if (looked === null && data.length < limit) return { rows, sources, pages, short };
+    if (data.length < limit) short++;
+    after = looked ?? pointOf(rows.at(-1)!);
+  }
+}
+
+async function tradesOfUsersAreTrue(from: JoinedReads = reads): Promise<{ sources: Set<string>; short: number }> {
+  const all = new Set<string>();
+  let shortPages = 0;
+  for (const user of traders(3)) {
+    const own = fieldsOf("trades").filter((fields) => fields[8] === user);
+    for (const mint of [null, own[0]?.[6] ?? busiest(1)[0]!]) {
+      const expected = own.filter((fields) => mint === null || fields[6] === mint).map(identityOf);
+      for (const [order, limit] of [
+        ["asc", 5],
+        ["desc", 5],
+        ["desc", 1_000],
+        ["asc", 1_000],
+      ] as const) {
+        const { rows, sources, short } = await tradedBy(from, user, mint, order, limit);
+        const found = rows.map(identity);
+        const inOrder = order === "asc" ? found : found.reverse();
+        expect({ user, mint, order, limit, found: inOrder }).toEqual({ user, mint, order, limit, found: expected });
+        for (const source of sources) all.add(source);
+        shortPages += short;
+      }
+    }
+  }
+  return { sources: all, short: shortPages };
+}
+
 /** Candles of a token that the truth's lines tell of, as its lines have them. */
 const candlesOf = (mint: string, interval: CandleInterval) =>
   fieldsOf(`candles_${interval}`).filter((fields) => fields[1] === mint);
@@ -113,6 +162,19 @@ async function candlesAreTrue(interval: CandleInterval): Promise<Set<Standing["s
 
 describe("all is hot", () => {
   test("trades", async () => expect(await tradesAreTrue()).toEqual(new Set(["hot"])));
+
+  test("trades of users, what is final from the lake", async () => {
+    const { sources, short } = await tradesOfUsersAreTrue();
+    expect([sources.has("lake"), short]).toEqual([true, 0]);
+  });
+
+  test("trades of users where few rows are looked at for a page, without a lake", async () => {
+    const { folder } = market;
+    const few = new JoinedReads({ folder, lanes: 3, source: SOURCE, laneRowsMax: 40 });
+    const { sources, short } = await tradesOfUsersAreTrue(few);
+    few.close();
+    expect([sources, short > 0]).toEqual([new Set(["hot"]), true]);
+  });
 
   for (const interval of ["s1", "m1", "m5", "d1"] as const) {
     test(`candles ${interval}`, async () => expect(await candlesAreTrue(interval)).toEqual(new Set(["hot"])));
@@ -190,6 +252,7 @@ describe("what has aged out is read from the lake", () => {
       const sources = await tradesAreTrue();
       expect(sources.has("lake")).toBe(true);
       expect(sources.has("lake+hot")).toBe(true);
+      await tradesOfUsersAreTrue();
     }, 300_000);
   }
 
@@ -220,6 +283,7 @@ describe("a deployment that began in the middle of the chain", () => {
 
   test("trades: what came before is read from the lake", async () => {
     expect(await tradesAreTrue()).toContain("lake");
+    expect((await tradesOfUsersAreTrue()).sources).toContain("lake");
   });
 
   for (const interval of ["s1", "s30", "m5", "h1"] as const) {

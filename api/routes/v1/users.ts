@@ -1,11 +1,22 @@
-/** `/v1/users/:user`: the orders that are open for a user, and what has happened to them. */
+/** `/v1/users/:user`: what a user has traded, the orders that are open for a user, and what has happened to them. */
 import { Type as t } from "@sinclair/typebox";
-import { afterEvent, afterOffset, eventCursor, offsetCursor } from "../../cursor.ts";
+import { afterEvent, afterOffset, afterPlace, eventCursor, offsetCursor } from "../../cursor.ts";
 import { address, choice, integer, optional } from "../../params.ts";
 import type { TokenReads, UserEvent } from "../../reads/index.ts";
 import { ok, type Route, route } from "../route.ts";
 import { pageOf } from "./mints.ts";
-import { addressText, eventBody, listed, Order, orderBody, PLACE, pageBody, placeBody } from "./shapes.ts";
+import {
+  addressText,
+  eventBody,
+  listed,
+  Order,
+  orderBody,
+  PLACE,
+  pageBody,
+  placeBody,
+  Trade,
+  tradeBody,
+} from "./shapes.ts";
 
 const user = address("the user");
 const mint = optional(address("of this token only"));
@@ -46,9 +57,26 @@ export function userRoutes(reads: TokenReads): Route[] {
     }),
     route({
       method: "GET",
+      path: "/v1/users/:user/trades",
+      summary:
+        "Trades of a user in chain order, old ones included. No index has them: a page may end before it is full, or empty, while next_cursor leads on",
+      audience: "read",
+      params: { user, mint, order, limit, cursor: eventCursor },
+      answers: { 200: listed(Trade) },
+      version,
+      async handle({ params }) {
+        const found = await reads.userTrades(params.user, params.mint, pageOf(params));
+        const body = pageBody(found, params.limit, tradeBody, afterEvent);
+        return ok(
+          found.looked === null ? body : { ...body, next_cursor: body.next_cursor ?? afterPlace(found.looked) },
+        );
+      },
+    }),
+    route({
+      method: "GET",
       path: "/v1/users/:user/events",
       summary:
-        "What happened to a user's orders, in chain order, as far back as the hot store keeps it. Plain swaps are not among it: ask /api/query for trades",
+        "What happened to a user's orders, in chain order, as far back as the hot store keeps it. Plain swaps are among the user's trades",
       audience: "read",
       params: { user, mint, order, limit, cursor: eventCursor },
       answers: { 200: listed(History) },
