@@ -11,7 +11,8 @@ import { liveEncoder } from "../pipeline/live-message.ts";
 import { logFor } from "../pipeline/log.ts";
 import { Quiet } from "../pipeline/quiet.ts";
 import { streams } from "../pipeline/topology.ts";
-import { rowCodec } from "../pipeline/wire/message.ts";
+import { blockCodec, rowCodec } from "../pipeline/wire/message.ts";
+import { remembering } from "../pipeline/wire/remembering.ts";
 import { systemWorld } from "../pipeline/world.ts";
 import { laneFile } from "../storage/hot/file.ts";
 import { folders } from "./folders.ts";
@@ -112,6 +113,7 @@ export async function openDeployment(
     maps,
     effects,
     catalog,
+    blockCodec: remembering(blockCodec, LIMITS.rememberedBytesMax),
     rowCodec: codec,
     rollLimits: {
       rows: config["archive.rollRows"],

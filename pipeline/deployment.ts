@@ -18,7 +18,7 @@ import type { Quiet } from "./quiet.ts";
 import type { NextTier } from "./retention.ts";
 import type { SubstreamsSource } from "./source/client.ts";
 import type { UnitContext } from "./unit.ts";
-import type { DatasetCatalog, RowBatch } from "./wire/batch.ts";
+import type { BlockBatch, DatasetCatalog, RowBatch } from "./wire/batch.ts";
 import type { BodyCodec } from "./wire/message.ts";
 import type { World } from "./world.ts";
 
@@ -32,6 +32,7 @@ export interface Deployment {
   /** Effects of the programs' events on hot state. */
   readonly effects: Effects;
   readonly catalog: DatasetCatalog;
+  readonly blockCodec: BodyCodec<BlockBatch>;
   readonly rowCodec: BodyCodec<RowBatch>;
   readonly rollLimits: RollLimits;
   readonly broker: Broker;

@@ -13,6 +13,8 @@ export const LIMITS = {
   batchRawBytesMax: 512 * 1024 * 1024,
   /** Read-ahead of one stream reader, bytes: pulls are bound by bytes, never by count alone. */
   readAheadBytes: 4 * 1024 * 1024,
+  /** What ingest keeps of blocks it has published, for a decoder in the same process, bytes: two batches of the usual size. */
+  rememberedBytesMax: 24 * 1024 * 1024,
   /** zstd level for messages: 1 costs least; the spool is short-lived. */
   zstdLevel: 1,
   /** Blocks at or below the final slot that an output remembers to recognise re-delivered ones. */

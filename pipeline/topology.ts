@@ -127,10 +127,10 @@ async function ingest(d: Deployment, c: UnitContext, signal: AbortSignal): Promi
         ...output(d, c, signal),
         stream: n.blocks.stream,
         subjects: [n.blocks.subject],
-        codec: blockCodec,
+        codec: d.blockCodec,
         split: (batch) => [batch],
       }),
-      codec: blockCodec,
+      codec: d.blockCodec,
       startWhenEmpty: () => lowestStanding(d, consumersOfBlocks(d.config, d.source), signal),
     },
     signal,
@@ -146,7 +146,7 @@ async function decode(d: Deployment, c: UnitContext): Promise<void> {
     run(
       {
         ...towardsLive(d, c),
-        reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
+        reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, d.blockCodec),
         stage,
         sink: new StreamSink({
           ...output(d, c, signal),
@@ -155,7 +155,7 @@ async function decode(d: Deployment, c: UnitContext): Promise<void> {
           codec: d.rowCodec,
           split: (batch) => [batch],
         }),
-        codec: blockCodec,
+        codec: d.blockCodec,
         startWhenEmpty: () => lowestStanding(d, [n.unit("shard"), n.unit("archive")], signal),
       },
       signal,

@@ -14,7 +14,9 @@ import { LIMITS } from "../limits.ts";
 import type { BlockMeta, Position } from "../position.ts";
 import { type ArrowStream, decodeArrow, encodeArrow } from "./arrow.ts";
 import type { BlockBatch, DatasetCatalog, RowBatch, Signal } from "./batch.ts";
-import { type Table, TableBuilder } from "./table.ts";
+import { blockMetas, blocksSection, blocksTable } from "./blocks-section.ts";
+import { Scratch } from "./scratch.ts";
+import type { Table } from "./table.ts";
 
 export const WIRE_VERSION = 1;
 
@@ -58,6 +60,8 @@ export interface BodyCodec<Body> {
   empty(body: Body): Body;
   /** The message that already says what `body` says, if there is one. */
   wire?(body: Body): Message | undefined;
+  /** Told what `body` has become. */
+  encoded?(body: Body, message: Message): void;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -87,6 +91,7 @@ export function encodeMessage<Body>(signal: Signal<Body>, codec: BodyCodec<Body>
     sections,
     crc32,
   };
+  codec.encoded?.(signal.body, { header, body });
   return { header, body };
 }
 
@@ -256,14 +261,12 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
-/** Where sections are put together before they are compressed: fresh memory for each batch costs more than the copy. */
-let scratch = new Uint8Array(1024 * 1024);
+/** Where sections are put together before they are compressed. */
+const scratch = new Scratch();
 
-/** The result is a view of `scratch`: used up before the next call. */
+/** The result is used up before the next call. */
 function concatPadded(streams: readonly ArrowStream[]): Uint8Array<ArrayBuffer> {
-  const size = streams.reduce((sum, stream) => sum + padded(stream.bytes), 0);
-  if (size > scratch.length) scratch = new Uint8Array(size);
-  const out = scratch.subarray(0, size);
+  const out = scratch.take(streams.reduce((sum, stream) => sum + padded(stream.bytes), 0));
   let end = 0;
   for (const stream of streams) {
     let at = end;
@@ -351,42 +354,4 @@ function rowsAbove(table: Table, slot: number): number[] {
   const rows: number[] = [];
   for (let i = 0; i < table.length; i++) if (slots.number(i) > slot) rows.push(i);
   return rows;
-}
-
-function blocksSection(sections: Map<string, Table>): Table {
-  const table = sections.get(BLOCKS.name);
-  if (table === undefined || table.length === 0) throw new Poison("WIRE_BLOCKS", "a data batch without blocks");
-  return table;
-}
-
-function blocksTable(blocks: readonly BlockMeta[], payloads: readonly Uint8Array[] | null): Table {
-  const builder = new TableBuilder(BLOCKS, blocks.length);
-  const [slot, hash, cursor, time, final, payload] = builder.columns;
-  payload!.reserveBytes(payloads?.reduce((sum, p) => sum + p.length, 0) ?? 0);
-  for (let i = 0; i < blocks.length; i++) {
-    const block = blocks[i]!;
-    slot!.number(block.slot);
-    hash!.string(block.hash);
-    cursor!.string(block.cursor);
-    time!.number(block.time);
-    final!.number(block.finalSlot);
-    if (payloads === null) payload!.null();
-    else payload!.bytes(payloads[i]!);
-  }
-  return builder.finish();
-}
-
-function blockMetas(table: Table): BlockMeta[] {
-  const [slot, hash, cursor, time, final] = table.columns;
-  const metas: BlockMeta[] = [];
-  for (let i = 0; i < table.length; i++) {
-    metas.push({
-      slot: slot!.number(i),
-      hash: hash!.string(i),
-      cursor: cursor!.string(i),
-      time: time!.number(i),
-      finalSlot: final!.number(i),
-    });
-  }
-  return metas;
 }
