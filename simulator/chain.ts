@@ -33,6 +33,8 @@ export interface ChainOptions {
   readonly blocks: number;
   readonly startSlot: number;
   readonly startTime: number;
+  /** Length of a slot, ms. */
+  readonly slotMs: number;
   /** Whether silent blocks exist for the reader; otherwise their slots are skipped ones. */
   readonly filtered: boolean;
 }
@@ -83,7 +85,7 @@ export class Chain {
 
   /** Adds the next block on top and lets finality advance. */
   extend(): ChainBlock {
-    const { rates, startSlot, startTime, blocks, filtered } = this.#options;
+    const { rates, startSlot, startTime, slotMs, blocks, filtered } = this.#options;
     const { random } = this;
     const skipped = random.chance(rates.skippedSlots) ? random.between(1, 4) : 0;
     const first = this.#serial === 0;
@@ -100,7 +102,7 @@ export class Chain {
       parentSlot: parent?.slot ?? startSlot - 1,
       parentHash: parent?.hash ?? base58(this.#hash(-1)),
       height: (parent?.height ?? FIRST_HEIGHT) + (silent && !filtered ? 0 : 1),
-      time: startTime + Math.floor(((slot - startSlot) * 2) / 5),
+      time: startTime + Math.floor(((slot - startSlot) * slotMs) / 1000),
       empty: silent || (random.chance(rates.emptyBlock) && !first),
       silent,
     };

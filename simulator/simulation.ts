@@ -35,6 +35,8 @@ export interface SimulationOptions {
   readonly startSlot?: number;
   /** Block time of the start slot, Unix seconds. */
   readonly startTime?: number;
+  /** Length of a slot, ms; default 400. Longer ones make a chain of many days of few blocks. */
+  readonly slotMs?: number;
   /** Base58 address of the program whose events are emitted. */
   readonly program?: string;
   /**
@@ -111,12 +113,13 @@ export class Simulation {
 
   constructor(options: SimulationOptions) {
     check(options);
-    const { seed, blocks, startSlot = DEFAULT_START_SLOT, startTime = DEFAULT_START_TIME } = options;
+    const { seed, blocks, startSlot = DEFAULT_START_SLOT, startTime = DEFAULT_START_TIME, slotMs = 400 } = options;
     this.#options = options;
     this.#rates = { ...PROFILES[options.profile ?? "market"], ...options.rates };
     this.#program = new Program(bs58.decode(options.program ?? DEFAULT_PROGRAM));
     const rates = this.#rates;
-    this.#chain = new Chain({ seed, rates, blocks, startSlot, startTime, filtered: options.output === "transactions" });
+    const filtered = options.output === "transactions";
+    this.#chain = new Chain({ seed, rates, blocks, startSlot, startTime, slotMs, filtered });
     const market = this.#market;
     const traders = new Traders({ seed, rates, market });
     this.#factory = new TransactionFactory({ seed, program: this.#program, rates, market, traders });
@@ -258,7 +261,7 @@ function check(options: SimulationOptions): void {
   const refuse = (what: string, hint: string) => {
     throw new Fatal("SIMULATION_OPTION", what, { where: "simulate", hint });
   };
-  const whole = (name: "seed" | "blocks" | "startSlot" | "startTime", low: number) => {
+  const whole = (name: "seed" | "blocks" | "startSlot" | "startTime" | "slotMs", low: number) => {
     const value = options[name];
     if (value === undefined || (Number.isSafeInteger(value) && value >= low)) return;
     refuse(`${name} is ${value}`, `Choose a whole number of at least ${low}.`);
@@ -267,6 +270,7 @@ function check(options: SimulationOptions): void {
   whole("blocks", 1);
   whole("startSlot", 1);
   whole("startTime", 0);
+  whole("slotMs", 1);
   const { grows } = options;
   if (grows !== undefined && !(Number.isSafeInteger(grows.fromSlot) && grows.at in GROWN_LAYOUTS)) {
     refuse(`the program cannot grow at ${grows.at} from ${grows.fromSlot}`, "Give a slot, and end or middle.");

@@ -5,11 +5,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { loadConfig } from "../../pipeline/config.ts";
 import { silentLog } from "../../pipeline/log.ts";
 import type { BlockMeta, Position } from "../../pipeline/position.ts";
-import { expireOld } from "../../pipeline/retention.ts";
+import { expireOld, keepHotShort } from "../../pipeline/retention.ts";
 import type { RowBatch } from "../../pipeline/wire/batch.ts";
-import { systemWorld } from "../../pipeline/world.ts";
+import { systemWorld, type World } from "../../pipeline/world.ts";
 import { simulate, type Truth } from "../../simulator/index.ts";
 import { type ReadBlock, readMessage } from "../../simulator/naive-reader.ts";
 import { ArchiveStage } from "../../stages/archive/stage.ts";
@@ -33,6 +34,10 @@ export interface MarketOptions {
    * before is in the lake alone. Then there are no forks.
    */
   readonly hotFrom?: number;
+  /** Length of a slot, ms. Default: the chain's own. */
+  readonly slotMs?: number;
+  /** Block time that a file of the lake holds, seconds. Default a minute. */
+  readonly rollSeconds?: number;
 }
 
 const BATCH_BLOCKS = 5;
@@ -50,7 +55,7 @@ export class Market {
   truth!: Truth;
   private readonly decode = new DecodeStage({ programs: [SPINPET] });
   private readonly shard: ShardStage;
-  private readonly archive = new ArchiveStage({ seconds: 60 });
+  private readonly archive: ArchiveStage;
   private readonly open: Lane[] = [];
   private sink!: LakeSink;
   private prev: Position | null = null;
@@ -60,18 +65,21 @@ export class Market {
   private blocks = 0;
   private isHot = false;
 
-  private constructor(folder: string, lanes: number) {
+  private constructor(folder: string, { lanes, rollSeconds = 60 }: MarketOptions) {
     this.folder = folder;
     this.lanes = lanes;
+    this.archive = new ArchiveStage({ seconds: rollSeconds });
     this.lake = new FolderStore(join(folder, "lake"));
     this.shard = new ShardStage(lanes);
   }
 
-  static async make({ seed, blocks, lanes, hotFrom = 0 }: MarketOptions): Promise<Market> {
-    const market = new Market(await mkdtemp(join(tmpdir(), "sluice-api-")), lanes);
+  static async make(options: MarketOptions): Promise<Market> {
+    const { seed, blocks, hotFrom = 0, slotMs } = options;
+    const market = new Market(await mkdtemp(join(tmpdir(), "sluice-api-")), options);
     await market.begin();
     const rates = hotFrom === 0 ? {} : { undo: 0 };
-    const messages = simulate({ seed, blocks, output: "transactions", truth: "lines", rates });
+    const slots = slotMs === undefined ? {} : { slotMs };
+    const messages = simulate({ seed, blocks, output: "transactions", truth: "lines", rates, ...slots });
     let batch: ReadBlock[] = [];
     for (let next = messages.next(); ; next = messages.next()) {
       const message = next.done === true ? null : readMessage(next.value);
@@ -102,6 +110,14 @@ export class Market {
       lacking = (await expireOld({ ...rule, store }, new AbortController().signal)) ?? lacking;
     }
     return lacking;
+  }
+
+  /** Keeps the lanes short as their owners do, with the settings' defaults, on a clock that the test moves; until `signal` aborts. */
+  async keepShort(sleep: World["sleep"], signal: AbortSignal): Promise<void> {
+    const proof = new LakeProof(this.lake, SOURCE);
+    const { "retention.hotDays": days, "retention.candles": candles, "retention.dryRun": dryRun } = loadConfig().values;
+    const rule = { lake: async () => proof, days, candles, dryRun, world: { sleep }, log: silentLog };
+    await Promise.all(this.open.map(({ store }) => keepHotShort({ ...rule, store }, signal)));
   }
 
   /** Lets candles that begin before a time (Unix seconds) age out of the hot stores. */
