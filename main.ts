@@ -53,7 +53,8 @@ Examples:
   sluice stages                       run the pipeline
   sluice sql "select * from trades order by slot desc limit 10"
 
-Settings: sluice config show`,
+Settings: sluice config show
+Ctrl-C: ends in order. Once more, a second or later: ends at once, as a kill does, which loses nothing that was committed.`,
   )
   .exitOverride();
 

@@ -6,13 +6,14 @@
 import { constants } from "node:os";
 import { Shutdown } from "../pipeline/errors.ts";
 import { logFor } from "../pipeline/log.ts";
-import { systemWorld } from "../pipeline/world.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 type EndSignal = (typeof SIGNALS)[number];
 
 /** What comes so soon is the same word again; a Ctrl-C after that is meant. */
 const SAME_WORD_MS = 1_000;
+/** Words that came while the process was too busy to hear them are heard within so long of its being free. */
+const HEARD_MS = 100;
 
 export interface Stopping {
   /** Called once, when it is told. */
@@ -23,13 +24,19 @@ export interface Stopping {
 
 /** Aborts `stop` when the process is told to end, from now on and for good; a second Ctrl-C ends it at once. */
 export function stopWhenTold(stop: AbortController, { onTold, withinMs }: Stopping = {}): void {
-  let toldAt: number | null = null;
+  let [isTold, isMeant] = [false, false];
   const onSignal = (signal: EndSignal) => {
-    if (toldAt !== null) {
-      if (signal === "SIGINT" && systemWorld.monotonic() - toldAt > SAME_WORD_MS) process.exit(exitCodeOf(signal));
+    if (isTold) {
+      if (signal === "SIGINT" && isMeant) process.exit(exitCodeOf(signal));
       return;
     }
-    toldAt = systemWorld.monotonic();
+    isTold = true;
+    // By timers and not by the clock: what was said at once and is heard late, behind long work, is no second word.
+    setTimeout(() => {
+      setTimeout(() => {
+        isMeant = true;
+      }, HEARD_MS).unref();
+    }, SAME_WORD_MS).unref();
     onTold?.(signal);
     stop.abort(new Shutdown());
     if (withinMs === undefined) return;
