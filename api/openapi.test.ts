@@ -6,6 +6,7 @@ import { FormatRegistry } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { FakeBackend } from "./fixture.ts";
+import { LIVE_OPERATION } from "./live/described.ts";
 import { allRoutes } from "./routes/index.ts";
 import type { Answer, Route } from "./routes/route.ts";
 import { Served } from "./served-fixture.ts";
@@ -99,6 +100,26 @@ describe("the document", () => {
       expect(() => ajv.compile(rooted(schema) as object)).not.toThrow();
   });
 
+  test("has the live feed where it is served: how it is asked for, both ways, and all its messages", async () => {
+    const { paths, components } = await document();
+    const live = paths["/v1/live"]!["get"]!;
+    expect(live).toMatchObject({ operationId: "getV1Live", tags: ["live"], "x-scope": "live" });
+    expect(live.parameters.map(({ name }) => name)).toEqual(["topic", "resume_from", "Last-Event-ID"]);
+    const { responses } = live as unknown as { responses: Record<string, { content: Record<string, unknown> }> };
+    expect(Object.entries(responses).map(([status, { content }]) => [status, ...Object.keys(content)])).toEqual([
+      ["101", "application/json"],
+      ["200", "text/event-stream"],
+      ["410", "application/problem+json"],
+      ["default", "application/problem+json"],
+    ]);
+    const all = Object.keys(components.schemas).filter((name) => name.startsWith("Live"));
+    expect(all.toSorted()).toEqual(
+      "Candle Closed Correction Error Event Final Gap Heartbeat Mint Place Pong Request Subscribed Trade Undo Unsubscribed"
+        .split(" ")
+        .map((name) => `Live${name}`),
+    );
+  });
+
   test("tells no default for what may be left out and then stands for something else", async () => {
     const { paths } = await document();
     const { parameters } = paths["/v1/candles/{mint}"]!["get"]!;
@@ -122,7 +143,8 @@ interface Document {
 /** With all routes, of which none is asked. */
 async function document(): Promise<Document> {
   const none = {} as never;
-  const routes = await allRoutes({ backend, version: "0.1.0", reads: none, stores: none, queries: none });
+  const described = [{ path: "/v1/live", audience: "live", operation: LIVE_OPERATION }] as const;
+  const routes = await allRoutes({ backend, version: "0.1.0", reads: none, stores: none, queries: none, described });
   const { body } = (await answerOf(routes.find(({ path }) => path === "/v1/openapi.json")!))!;
   return JSON.parse(JSON.stringify(body)) as Document;
 }

@@ -1,7 +1,8 @@
 /** The OpenAPI document, made from the table of routes: a route cannot be forgotten or described twice. */
 import { type TSchema, Type as t } from "@sinclair/typebox";
 import type { Param } from "./params.ts";
-import type { Route } from "./routes/route.ts";
+import type { Audience, Route } from "./routes/route.ts";
+import type { Transport } from "./transport.ts";
 
 export const ErrorSchema = t.Object(
   {
@@ -28,11 +29,18 @@ export const ProblemSchema = t.Object(
   { title: "Problem" },
 );
 
-export function openApiOf(routes: readonly Route[], version: string): Record<string, unknown> {
+export function openApiOf(
+  routes: readonly Route[],
+  version: string,
+  transports: readonly Pick<Transport, "path" | "audience" | "operation">[] = [],
+): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
     const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
+  }
+  for (const transport of transports) {
+    if (transport.operation !== undefined) paths[transport.path] = { get: transportOperation(transport) };
   }
   const schemas: Schemas = {};
   return {
@@ -56,12 +64,13 @@ export function openApiOf(routes: readonly Route[], version: string): Record<str
 
 const ABOUT = `Tokens, trades, candles and orders of a Solana token market, and the pipeline that indexes them.
 
-The live feed is no part of this document: \`GET /v1/live\` (WebSocket and Server-Sent Events) and Socket.IO at \`/kline\`,
-see docs/live.md. What else cannot be read here: docs/api.md.`;
+The live feed is \`GET /v1/live\`, as a WebSocket or as Server-Sent Events; its messages are described here, its rules in docs/live.md, as
+is Socket.IO at \`/kline\`, for which OpenAPI has no words. What else cannot be read here: docs/api.md.`;
 
 /** In the order in which they are shown; a route belongs to the first whose paths fit. */
 const TAGS: Readonly<Record<string, { readonly paths: RegExp; readonly description: string }>> = {
   tokens: { paths: /^\/v1\/(mints|candles|users)/, description: "What new clients should use" },
+  live: { paths: /^\/v1\/live$/, description: "What happens, as it happens" },
   query: { paths: /^\/api\/query$/, description: "SQL over lake and hot stores" },
   pipeline: { paths: /^\/v1\/(stages|lake|quarantine|openapi)/, description: "Stages, lake and quarantine" },
   control: {
@@ -90,13 +99,29 @@ function named(value: unknown, schemas: Schemas): unknown {
 }
 
 /** "getV1MintsByMintTrades": what generated clients call it. */
-function operationId({ method, path }: Route): string {
+function operationId({ method, path }: Pick<Route, "method" | "path">): string {
   const words = path.split(/[/_.-]/).filter((word) => word !== "");
   const name = words.map((word) => (word.startsWith(":") ? `By${capital(word.slice(1))}` : capital(word)));
   return method.toLowerCase() + name.join("");
 }
 
 const capital = (word: string) => word.slice(0, 1).toUpperCase() + word.slice(1);
+
+function transportOperation({ path, audience, operation }: Pick<Transport, "path" | "audience" | "operation">) {
+  const { tag, ...told } = operation!;
+  return {
+    operationId: operationId({ method: "GET", path }),
+    tags: [tag],
+    security: securityOf(audience),
+    "x-scope": audience,
+    ...told,
+  };
+}
+
+/** Where no token is set, or this caller needs none, none is sent. */
+function securityOf(audience: Audience): object[] {
+  return audience === "anyone" ? [] : [{ token: [] }, {}];
+}
 
 function operationOf(route: Route): Record<string, unknown> {
   const { answers, contentType, summary, audience, body, version } = route;
@@ -111,8 +136,7 @@ function operationOf(route: Route): Record<string, unknown> {
       .filter((tag) => TAGS[tag]!.paths.test(route.path))
       .slice(0, 1),
     summary,
-    // Where no token is set, or this caller needs none, none is sent.
-    security: audience === "anyone" ? [] : [{ token: [] }, {}],
+    security: securityOf(audience),
     "x-scope": audience,
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined

@@ -50,7 +50,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   const { traffic = new Traffic() } = options;
   for (const transport of transports) transport.guard((token) => access.mayStay(token, transport.audience));
   const desk = new FrontDesk(access, new Responder(log), traffic, { ...systemWorld, now: () => world.now() });
-  let app = appOf(await allRoutes({ ...options, traffic }), desk);
+  let app = appOf(await allRoutes({ ...options, traffic, described: transports }), desk);
   let server: Bun.Server<unknown>;
   try {
     server = Bun.serve({
@@ -75,7 +75,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   return {
     url: `http://${name}:${server.port}`,
     async replace(others) {
-      app = appOf(await allRoutes({ ...others, traffic }), desk);
+      app = appOf(await allRoutes({ ...others, traffic, described: transports }), desk);
     },
     async stop() {
       await Promise.all(transports.map((transport) => transport.stop()));

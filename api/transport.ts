@@ -12,10 +12,22 @@ export type MayStay = (token: string | null) => boolean;
 /** How often those who are connected are looked at, ms. */
 export const GUARD_MS = 2_000;
 
+/** How a transport is told of in the API's document, beside its path and audience. */
+export interface TransportOperation {
+  readonly tag: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly parameters: readonly object[];
+  readonly responses: Readonly<Record<string, object>>;
+  readonly [extension: `x-${string}`]: unknown;
+}
+
 export interface Transport {
   /** Of its requests, exactly. */
   readonly path: string;
   readonly audience: Audience;
+  /** Absent: its protocol is none that OpenAPI has words for. */
+  readonly operation?: TransportOperation;
   /** Called once, before the first request: tells whether a client that came with this token may stay. */
   guard(mayStay: MayStay): void;
   /** Undefined when the request has become a socket. */

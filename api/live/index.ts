@@ -4,6 +4,7 @@ import type { World } from "../../pipeline/world.ts";
 import { tokenIn } from "../access/access.ts";
 import { refused, refusedMethod } from "../errors.ts";
 import type { Socket, Transport } from "../transport.ts";
+import { LIVE_OPERATION } from "./described.ts";
 import { eventStream } from "./events.ts";
 import type { LiveHub } from "./hub.ts";
 import { SocketClient } from "./socket.ts";
@@ -15,6 +16,7 @@ export function liveTransport(hub: LiveHub, world: Pick<World, "sleep" | "monoto
   return {
     path: "/v1/live",
     audience: "live",
+    operation: LIVE_OPERATION,
     guard: (mayStay) => hub.guard(mayStay),
     async handle(request, server) {
       if (request.method !== "GET") throw refusedMethod("GET, OPTIONS");

@@ -11,6 +11,7 @@ import { METRICS_CONTENT_TYPE, renderMetrics } from "../metrics.ts";
 import { openApiOf } from "../openapi.ts";
 import type { Row, StoreReads, TokenReads } from "../reads/index.ts";
 import { Traffic } from "../traffic.ts";
+import type { Transport } from "../transport.ts";
 import { aliasesOf } from "./aliases.ts";
 import { healthRoutes } from "./health.ts";
 import { indexerRoutes } from "./indexer.ts";
@@ -49,6 +50,8 @@ export interface RouteOptions {
   readonly world?: Pick<World, "now" | "sleep">;
   /** What tokens' `uri` say. */
   readonly metadata?: Pick<TokenMetadata, "of">;
+  /** What is not answered once but goes on: told of in the document. */
+  readonly described?: readonly Pick<Transport, "path" | "audience" | "operation">[];
   /** Names this server among others. */
   readonly serverId?: string;
   /** What it has answered. */
@@ -96,7 +99,7 @@ export async function allRoutes(options: RouteOptions): Promise<Route[]> {
     handle: async () => ok(document),
   };
   routes.push(openApi);
-  const document = openApiOf(routes, version);
+  const document = openApiOf(routes, version, options.described);
   // Where clients of the spinpet server look for it. Pages are for people: they are no part of the document.
   const asBefore: Route = { ...openApi, path: "/api-docs/openapi.json", summary: "The same as /v1/openapi.json" };
   return [...routes, asBefore, ...(await pageRoutes())];

@@ -4,6 +4,8 @@
  * protocol forbids makes it fail.
  */
 import { connect } from "node:net";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { FRAMES } from "../../api/live/described.ts";
 
 export interface Place {
   readonly slot: number;
@@ -97,6 +99,7 @@ export class Terminal {
 
   /** Takes one message. */
   hear(text: string): Message {
+    mustBeDescribed(text);
     const message = parse(text);
     this.take(message);
     return message;
@@ -210,6 +213,22 @@ export class Terminal {
     if (held !== undefined && Number(revision) < held.revision) throw new Error(`a revision before ${held.revision}`);
     if (removed === true) this.candles.delete(key);
     else this.candles.set(key, { slot, revision: Number(revision), row });
+  }
+}
+
+const CHECKS = new Map(FRAMES.map((schema) => [schema.properties["type"]!.const, TypeCompiler.Compile(schema)]));
+
+/** As the API's document says, and nothing that it does not say. */
+function mustBeDescribed(text: string): void {
+  const message = JSON.parse(text);
+  const check = CHECKS.get(message.type);
+  const wrong = check === undefined ? "no such type" : check.Errors(message).First();
+  const members = Object.keys(
+    FRAMES.find(({ properties }) => properties["type"]!.const === message.type)?.properties ?? {},
+  );
+  const more = Object.keys(message).filter((name) => !members.includes(name));
+  if (wrong !== undefined || more.length > 0) {
+    throw new Error(`not as described: ${JSON.stringify(wrong)} ${more.join(", ")} in ${text}`);
   }
 }
 

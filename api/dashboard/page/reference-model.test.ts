@@ -48,9 +48,25 @@ test("members of an answer, through lists, choices and components, which may hol
   expect(fields[2]!.description).toBe("a word");
 });
 
+test("one of several components: each under its name", () => {
+  const one = (word: string): Schema => ({
+    type: "object",
+    description: word,
+    properties: { [word]: { type: "string" } },
+  });
+  const answer: Schema = { anyOf: [{ $ref: "#/components/schemas/A" }, { $ref: "#/components/schemas/B" }] };
+  const fields = fieldsOf(answer, { A: one("left"), B: one("right") });
+  expect(fields.map(({ depth, name, description }) => `${"-".repeat(depth)}${name} ${description}`.trim())).toEqual([
+    "A left",
+    "-left",
+    "B right",
+    "-right",
+  ]);
+});
+
 test("a form becomes a URL and a line for the shell; what is empty is left out", () => {
-  const parameter = (name: string, place: "path" | "query"): Parameter => ({
-    ...{ name, in: place, required: place === "path", description: "", schema: {} },
+  const parameter = (name: string, place: Parameter["in"], schema: Schema = {}): Parameter => ({
+    ...{ name, in: place, required: place === "path", description: "", schema },
   });
   const parameters = [parameter("mint", "path"), parameter("limit", "query"), parameter("q", "query")];
   const given = new Map([
@@ -60,6 +76,9 @@ test("a form becomes a URL and a line for the shell; what is empty is left out",
   ]);
   expect(urlOf("/v1/mints/{mint}", parameters, given)).toBe("/v1/mints/a%2Fb?q=x+%26+y");
   expect(urlOf("/v1/mints/{mint}", parameters, new Map())).toBe("/v1/mints/{mint}");
+  const topics = [parameter("topic", "query", { type: "array" }), parameter("Last-Event-ID", "header")];
+  const several = new Map(["topic", "Last-Event-ID"].map((name) => [name, "trades, mints"]));
+  expect(urlOf("/v1/live", topics, several)).toBe("/v1/live?topic=trades&topic=mints");
   expect(curlOf("GET", "http://h/v1?a=1&b=2", "")).toBe("curl 'http://h/v1?a=1&b=2'");
   expect(curlOf("POST", "http://h/q", `{"sql":"select 'x'"}`)).toBe(
     `curl -X POST 'http://h/q' -H 'content-type: application/json' -d '{"sql":"select '\\''x'\\''"}'`,

@@ -17,7 +17,7 @@ export interface Schema {
 
 export interface Parameter {
   readonly name: string;
-  readonly in: "path" | "query";
+  readonly in: "path" | "query" | "header";
   readonly required: boolean;
   readonly description: string;
   readonly schema: Schema;
@@ -80,8 +80,15 @@ export interface Field {
 export function fieldsOf(schema: Schema, components: Readonly<Record<string, Schema>>): Field[] {
   const fields: Field[] = [];
   const visit = (outer: Schema, depth: number, within: readonly string[]) => {
-    for (const inner of [outer, ...(outer.anyOf ?? [])]) {
+    const { anyOf = [] } = outer;
+    const isChoice = anyOf.filter(({ $ref }) => $ref !== undefined).length > 1;
+    for (const inner of [outer, ...anyOf]) {
       const name = inner.$ref?.slice(inner.$ref.lastIndexOf("/") + 1);
+      if (isChoice && name !== undefined) {
+        fields.push({ depth, name, type: "or", description: components[name]?.description ?? "" });
+        visit(inner, depth + 1, within);
+        continue;
+      }
       if (name !== undefined && within.includes(name)) continue;
       const { properties = {}, items } = name === undefined ? inner : (components[name] ?? {});
       const path = name === undefined ? within : [...within, name];
@@ -100,14 +107,16 @@ export function fieldsOf(schema: Schema, components: Readonly<Record<string, Sch
 export function urlOf(path: string, parameters: readonly Parameter[], given: ReadonlyMap<string, string>): string {
   const query = new URLSearchParams();
   let filled = path;
-  for (const { name, in: place } of parameters) {
+  for (const { name, in: place, schema } of parameters) {
     const value = given.get(name)?.trim() ?? "";
     if (value === "") continue;
-    if (place === "query") query.set(name, value);
-    else filled = filled.replace(`{${name}}`, encodeURIComponent(value));
+    if (place === "query") for (const one of isList(schema) ? value.split(/[\s,]+/) : [value]) query.append(name, one);
+    else if (place === "path") filled = filled.replace(`{${name}}`, encodeURIComponent(value));
   }
   return query.size === 0 ? filled : `${filled}?${query}`;
 }
+
+const isList = ({ type }: Schema) => type === "array";
 
 /** The same request for a shell. */
 export function curlOf(method: string, url: string, body: string): string {

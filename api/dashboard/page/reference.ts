@@ -20,6 +20,8 @@ import { themeButton } from "./theme.ts";
 const DOCUMENT = "/v1/openapi.json";
 /** Of an answer, characters. */
 const SHOWN_MAX = 20_000;
+/** An answer without an end is listened to for so long, ms. */
+const LISTEN_MS = 5_000;
 const TOLD_HEADERS = ["content-type", "etag", "ratelimit", "retry-after", "x-request-id"];
 
 document.getElementById("status")!.append(themeButton());
@@ -117,7 +119,8 @@ function form(
   path: string,
   { parameters = [], requestBody, ...about }: Listed["operation"],
 ): HTMLElement {
-  const rows = parameters.map(parameterRow);
+  // A browser sends the headers of its own accord.
+  const rows = parameters.filter((parameter) => parameter.in !== "header").map(parameterRow);
   const body = h("textarea", { rows: "4", spellcheck: "false", "aria-label": "Body, JSON" });
   const example =
     path === "/api/query" ? { sql: "select kind, count(*) as n from trades group by kind" } : { mints: [] };
@@ -174,7 +177,7 @@ async function ask(method: string, url: string, body: string, result: HTMLElemen
       },
       ...(body === "" ? {} : { body }),
     });
-    const text = await response.text();
+    const text = await textOf(response, result);
     const ms = Math.round(performance.now() - started);
     const headers = TOLD_HEADERS.flatMap((name) =>
       response.headers.has(name) ? [`${name}: ${response.headers.get(name)}`] : [],
@@ -188,6 +191,24 @@ async function ask(method: string, url: string, body: string, result: HTMLElemen
   } catch (error) {
     setText(result, `No answer: ${(error as Error).message}`);
   }
+}
+
+/** The whole answer; of one without an end, what comes in a few seconds. */
+async function textOf(response: Response, result: HTMLElement): Promise<string> {
+  if (response.body === null || response.headers.get("content-type") !== "text/event-stream") return response.text();
+  setText(result, `Listening for ${LISTEN_MS / 1_000} s…`);
+  const reader = response.body.getReader();
+  const timer = setTimeout(() => void reader.cancel(), LISTEN_MS);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || text.length > SHOWN_MAX) break;
+    text += decoder.decode(value, { stream: true });
+  }
+  clearTimeout(timer);
+  await reader.cancel();
+  return text;
 }
 
 /** JSON indented, with the digits that it came with. */
