@@ -67,6 +67,8 @@ export class Terminal {
   at: Place | null = null;
   /** Rows of trades and events, oldest first. */
   entries: { kind: string; at: Place; row: Message }[] = [];
+  /** Greatest revision that was told on this connection, by candle. */
+  private readonly revisions = new Map<string, number>();
   /** By mint, interval and time. */
   readonly candles = new Map<string, { slot: number; revision: number; row: readonly string[] }>();
   mints: { mint: string; slot: number }[] = [];
@@ -85,8 +87,9 @@ export class Terminal {
   /** Resolves when it is subscribed, or refused. */
   async connect(carrier: "socket" | "events"): Promise<void> {
     this.closed = null;
-    // A reading that begins further back tells of finality as it was there.
+    // A reading that begins further back tells of finality as it was there, and of candles.
     this.finalUpTo = 0;
+    this.revisions.clear();
     const { promise, resolve } = Promise.withResolvers<void>();
     const take = (text: string) => {
       const message = this.hear(text);
@@ -209,8 +212,11 @@ export class Terminal {
   private putCandle(told: Message, slot: number): void {
     const { mint, interval, revision, row, removed } = told;
     const key = `${mint} ${interval} ${removed === true ? told.time : row[0]}`;
+    const latest = this.revisions.get(key) ?? 0;
+    if (Number(revision) < latest) throw new Error(`revision ${revision} of ${key} after ${latest}`);
+    this.revisions.set(key, Number(revision));
     const held = this.candles.get(key);
-    if (held !== undefined && Number(revision) < held.revision) throw new Error(`a revision before ${held.revision}`);
+    if (held !== undefined && Number(revision) < held.revision) return;
     if (removed === true) this.candles.delete(key);
     else this.candles.set(key, { slot, revision: Number(revision), row });
   }

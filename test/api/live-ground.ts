@@ -105,6 +105,11 @@ export class LiveMarket {
     });
   }
 
+  /** The block that the market has come to. */
+  get at(): BlockRef | null {
+    return this.prev;
+  }
+
   /** Processes so many messages of the chain; false when it has ended. */
   async go(messages: number): Promise<boolean> {
     for (let i = 0; i < messages; i++) {

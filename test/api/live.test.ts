@@ -6,6 +6,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { Followed, LiveLimits } from "../../api/live/index.ts";
+import { sameBlock } from "../../pipeline/position.ts";
 import { seededRandom } from "../../pipeline/world.ts";
 import type { Truth } from "../../simulator/index.ts";
 import { type Message, stalledSocket, Terminal } from "./live-client.ts";
@@ -213,6 +214,46 @@ test(
     const told = blind.messages.filter(({ type }) => type === "trade");
     expect(since.length).toBeGreaterThan(0);
     expect(told.map(({ trade }) => trade.signature).toSorted()).toEqual(since.map((l) => l.split("|")[2]!).toSorted());
+  },
+  MINUTES,
+);
+
+test(
+  "a server that has heard less tells a fork that was left once more: whoever comes from another knows all the same",
+  async () => {
+    const live = await market({ seed: 1, lanes: 1, blocks: 50, rates: { undo: 0.2 } });
+    const feed = live.feed();
+    const goesOn = Promise.withResolvers<void>();
+    const late = {
+      oldest: () => feed.oldest(),
+      isEmpty: () => feed.isEmpty(),
+      async *read(...args: Parameters<typeof feed.read>) {
+        for await (const step of feed.read(...args)) {
+          if (step.kind === "undo") await goesOn.promise;
+          yield step;
+        }
+      },
+    };
+    const beat = { heartbeatMs: 100 };
+    const [first, second] = [await serve(live, beat), await serve(live, beat, late)];
+    const one = terminal(first.url);
+    await one.connect("socket");
+    while (one.undos === 0) {
+      await live.go(1);
+      await first.caughtUp();
+      await until(() => sameBlock(one.at, live.at));
+    }
+    await until(() => second.hub.window.end === first.hub.window.end - 1);
+    one.disconnect();
+    const before = one.entries.length;
+    Object.assign(one, { url: second.url });
+    await one.connect("socket");
+    await until(() => one.entries.length > before);
+    goesOn.resolve();
+    while (await live.go(10));
+    await until(() => one.at?.hash === live.truth!.chain.lastHash && one.at.ordinal === null);
+    expect([one.undos, one.gaps, one.errors]).toEqual([live.truth!.chain.undos + 1, 0, []]);
+    holdAgainst(one, live.truth!);
   },
   MINUTES,
 );
