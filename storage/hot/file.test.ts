@@ -59,7 +59,7 @@ describe("a file", () => {
   test("whose journal is missing is refused", async () => {
     await store.close();
     const db = new Database(lane.file);
-    db.run("DROP TABLE _journal_candles");
+    db.run("DROP TABLE _journal_candles_open");
     db.close(true);
     await expect(lane.store().open()).rejects.toMatchObject({ code: "HOT_SQLITE", kind: "fatal" });
   });

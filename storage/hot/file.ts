@@ -2,9 +2,11 @@
 import { Database } from "bun:sqlite";
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import type { ColumnSpec, DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal, Transient } from "../../pipeline/errors.ts";
 import type { DatasetCatalog } from "../../pipeline/wire/batch.ts";
+import { candleTablesSql } from "./candle-table.ts";
 import { LANE_TABLE, type LaneNumber, mustBeLane, writeLane } from "./lanes.ts";
 import { addColumnSql, eventTableSql, STATE_TABLES, stateTableSql } from "./layout.ts";
 import { schemaError } from "./sqlite-error.ts";
@@ -12,7 +14,7 @@ import { schemaError } from "./sqlite-error.ts";
 /** "Slce": tells a hot store from other SQLite files. */
 const APPLICATION_ID = 0x536c6365;
 /** Raised when Sluice's own tables change. A file of another version is rebuilt, not migrated: it is a view. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** Rows are wide (addresses, a signature): twice the usual page takes a tenth off the cost of a commit. */
 const PAGE_BYTES = 8192;
@@ -142,7 +144,9 @@ function prepareSchema(db: Database, file: string, lane: LaneNumber, catalog: Da
   }
   mustBeLane(db, file, lane);
   checkPosition(db, file);
-  for (const table of STATE_TABLES) prepareDataset(db, file, table.spec, stateTableSql(table));
+  for (const table of STATE_TABLES) {
+    prepareDataset(db, file, table.spec, table.spec === CANDLES ? candleTablesSql() : stateTableSql(table));
+  }
   for (const spec of eventDatasets(catalog)) prepareDataset(db, file, spec, eventTableSql(spec));
 }
 

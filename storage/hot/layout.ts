@@ -12,14 +12,16 @@ import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import type { Cell } from "../../pipeline/wire/column.ts";
 import { fromSql, type SqlValue, sqlType } from "./codec.ts";
 
-export interface StateTable {
+export interface StateTableSpec {
   readonly spec: DatasetSpec;
   /** Columns of each secondary index. */
   readonly indexes: readonly (readonly string[])[];
+  /** Rows are only ever added, by the block that their column `slot` names. */
+  readonly isAddedTo?: boolean;
 }
 
 /** The state datasets: what stages change through `State`. */
-export const STATE_TABLES: readonly StateTable[] = [
+export const STATE_TABLES: readonly StateTableSpec[] = [
   { spec: MINTS, indexes: [["first_slot"]] },
   {
     spec: ORDERS,
@@ -28,7 +30,7 @@ export const STATE_TABLES: readonly StateTable[] = [
       ["user", "start_time"],
     ],
   },
-  { spec: USER_EVENTS, indexes: [["slot"]] },
+  { spec: USER_EVENTS, indexes: [["slot"]], isAddedTo: true },
   { spec: CANDLES, indexes: [] },
 ];
 
@@ -81,16 +83,17 @@ export function eventTableSql(spec: DatasetSpec): string[] {
   return [`CREATE TABLE ${quoted(spec.name)} (_row INTEGER PRIMARY KEY, ${columns.join(", ")}) STRICT`];
 }
 
-export function stateTableSql({ spec, indexes }: StateTable): string[] {
-  const table = quoted(spec.name);
+/** `table`: its name in the file, where that is not the dataset's. */
+export function stateTableSql({ spec, indexes, isAddedTo }: StateTableSpec, table = quoted(spec.name)): string[] {
   const key = keyColumns(spec).join(", ");
   const columns = spec.columns.map((c) => `${sqlColumn(c)} ${typeSql(c)}`).join(", ");
-  // Before-images: the row as it was before the block at `_slot`, or only its key when there was none.
+  // Images: the row as it was before the block at `_slot`, or only its key when there was none.
   const images = spec.columns.map((c) => `${sqlColumn(c)} ${columnType(c)}`).join(", ");
+  const journal = `CREATE TABLE ${journalOf(table)} (_slot INTEGER NOT NULL, _absent INTEGER NOT NULL, ${images},
+      PRIMARY KEY (_slot, ${key})) STRICT, WITHOUT ROWID`;
   return [
     `CREATE TABLE ${table} (${columns}, PRIMARY KEY (${key})) STRICT, WITHOUT ROWID`,
-    `CREATE TABLE ${journalName(spec)} (_slot INTEGER NOT NULL, _absent INTEGER NOT NULL, ${images},
-      PRIMARY KEY (_slot, ${key})) STRICT, WITHOUT ROWID`,
+    ...(isAddedTo === true ? [] : [journal]),
     ...indexes.map((names, i) => {
       const on = names.map((name) => sqlColumn(spec.columns[columnIndex(spec, name)]!)).join(", ");
       return `CREATE INDEX "_${spec.name}_${i}" ON ${table} (${on})`;
@@ -99,12 +102,15 @@ export function stateTableSql({ spec, indexes }: StateTable): string[] {
 }
 
 export function addColumnSql(spec: DatasetSpec, column: ColumnSpec): string[] {
-  const tables = isState(spec.name) ? [quoted(spec.name), journalName(spec)] : [quoted(spec.name)];
+  const table = quoted(spec.name);
+  const state = STATE_TABLES.find((other) => other.spec.name === spec.name);
+  const tables = state === undefined || state.isAddedTo === true ? [table] : [table, journalOf(table)];
   return tables.map((table) => `ALTER TABLE ${table} ADD COLUMN ${sqlColumn(column)} ${columnType(column)}`);
 }
 
-export function journalName(spec: DatasetSpec): string {
-  return `"_journal_${spec.name}"`;
+/** The quoted name of the journal of a table, whose name is given as it is quoted. */
+export function journalOf(table: string): string {
+  return `"_journal_${table.replace(/^"_?|"$/g, "")}"`;
 }
 
 function columnType(column: ColumnSpec): string {

@@ -210,7 +210,8 @@ describe("state", () => {
         ordinal: 0,
       },
     ];
-    await commitState(9, [row(2n, 1), row(2n, 0), row(1n, 5)]);
+    await commitState(1, [row(1n, 5)]);
+    await commitState(2, [row(2n, 1), row(2n, 0)]);
     const places = (rows: Row[]) => rows.map((r) => `${r.slot}.${r.event_index}`);
     expect(places(reader.userEvents(address(7), null, ALL))).toEqual(["1.5", "2.0", "2.1"]);
     const after = { slot: 2, txIndex: 1, eventIndex: 1 };

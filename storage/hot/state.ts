@@ -6,7 +6,7 @@ import { Fatal } from "../../pipeline/errors.ts";
 import type { BlockMeta } from "../../pipeline/position.ts";
 import type { State } from "../../stages/stage.ts";
 import { Cache } from "./cache.ts";
-import type { StateTable } from "./state-table.ts";
+import type { StateKeeper } from "./state-table.ts";
 
 /** Rows by key; null = deleted. */
 export type Writes = Map<string, object | null>;
@@ -28,8 +28,9 @@ export interface RowChange {
 }
 
 interface Source {
-  readonly table: StateTable;
-  readonly cache: Cache<object>;
+  readonly table: StateKeeper;
+  /** Null where the table has one of its own. */
+  readonly cache: Cache<object> | null;
   /** Everything put since the last commit. */
   readonly pending: Writes;
 }
@@ -46,9 +47,12 @@ export class HotState implements State {
   }
 
   /** Starts anew on these tables: nothing put, nothing cached. An empty list means that the store is closed. */
-  attach(tables: readonly StateTable[]): void {
+  attach(tables: readonly StateKeeper[]): void {
     this.sources = new Map(
-      tables.map((table) => [table.spec.name, { table, cache: new Cache(this.cacheRows), pending: new Map() }]),
+      tables.map((table) => {
+        const cache = table.isCached ? null : new Cache<object>(this.cacheRows);
+        return [table.spec.name, { table, cache, pending: new Map() }];
+      }),
     );
     this.segmentsOpen = [];
     this.final = -1;
@@ -58,10 +62,10 @@ export class HotState implements State {
     const source = this.source(table);
     const pending = source.pending.get(key);
     if (pending !== undefined) return (pending ?? undefined) as Row | undefined;
-    const cached = source.cache.get(key);
+    const cached = source.cache?.get(key);
     if (cached !== undefined) return cached as Row;
     const read = source.table.get(key);
-    if (read !== undefined) source.cache.set(key, read);
+    if (read !== undefined) source.cache?.set(key, read);
     return read as Row | undefined;
   }
 
@@ -110,6 +114,7 @@ export class HotState implements State {
   /** What was put is in SQLite now. */
   committed(): void {
     for (const { pending, cache } of this.sources.values()) {
+      if (cache === null) continue;
       for (const [key, row] of pending) {
         if (row === null) cache.delete(key);
         else cache.set(key, row);

@@ -92,7 +92,7 @@ describe("state", () => {
     expect(store.state.segments.map((s) => s.slot)).toEqual([3]);
     await lane.commit(store, [block(1), block(2), block(3)], 3);
     const db = new Database(lane.file, { readonly: true });
-    for (const table of ["_journal_candles", "_journal_rows", "_journal_mint_ids"]) {
+    for (const table of ["_journal_candles_open", "_journal_rows", "_journal_mint_ids"]) {
       expect(db.query(`SELECT count(*) AS n FROM ${table}`).get()).toEqual({ n: 0 });
     }
     db.close();
@@ -104,7 +104,7 @@ describe("state", () => {
       await lane.commit(store, [block(slot)], slot - 2);
     }
     const db = new Database(lane.file, { readonly: true });
-    expect(db.query("SELECT DISTINCT _slot AS slot FROM _journal_candles ORDER BY 1").all()).toEqual([
+    expect(db.query("SELECT DISTINCT _slot AS slot FROM _journal_candles_open ORDER BY 1").all()).toEqual([
       { slot: 3 },
       { slot: 4 },
     ]);

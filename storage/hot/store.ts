@@ -7,14 +7,17 @@
  * anything. After any failed commit what is in memory is dropped, and the store must be opened again.
  */
 import type { Database } from "bun:sqlite";
+import { isDeepStrictEqual } from "node:util";
+import { CANDLES } from "../../pipeline/datasets/candles.ts";
 import { Fatal } from "../../pipeline/errors.ts";
 import { type Position, sameBlock } from "../../pipeline/position.ts";
 import type { DatasetCatalog, RowBatch, Signal } from "../../pipeline/wire/batch.ts";
 import type { Head, Sink, Step } from "../sink.ts";
+import { CandleTable, CLOSED_CANDLES } from "./candle-table.ts";
 import { type Aged, EventTables } from "./event-tables.ts";
 import { eventDatasets, inTransaction, openForWriting } from "./file.ts";
 import { type LaneNumber, ONLY_LANE } from "./lanes.ts";
-import { STATE_TABLES } from "./layout.ts";
+import { quoted, STATE_TABLES, type StateTableSpec } from "./layout.ts";
 import { MintIds } from "./mint-ids.ts";
 import { type LiveMark, type LiveMessage, Outbox } from "./outbox.ts";
 import {
@@ -34,7 +37,8 @@ import {
 } from "./position.ts";
 import { sortSqliteError } from "./sqlite-error.ts";
 import { HotState, type RowChange } from "./state.ts";
-import { StateTable } from "./state-table.ts";
+import { type StateKeeper, StateTable } from "./state-table.ts";
+import { AddedRows, BeforeImages } from "./undo.ts";
 
 /** What a lane's stage hands over: the rows to append. What it put into `State` is committed with them. */
 export type LaneOut = RowBatch;
@@ -82,7 +86,7 @@ interface Session {
   ticket: Ticket;
   readonly mintIds: MintIds;
   readonly events: EventTables;
-  readonly tables: readonly StateTable[];
+  readonly tables: readonly StateKeeper[];
   readonly outbox: Outbox;
 }
 
@@ -135,13 +139,19 @@ export class HotStore implements Sink<LaneOut> {
       // Finality counts up to where the store stands: read again, the past may bring a fork there that is undone in turn.
       const finalSlot = Math.min(Math.max(finalSlotOf(db), step.finalSlot), step.next.slot);
       session.ticket = advance(db, session.ticket, step, finalSlot);
-      const undone = this.options.encodeLive === undefined ? [] : tables.map((t) => [t, t.keysAbove(floor)] as const);
+      const told = this.options.encodeLive === undefined ? [] : tables;
+      const undone = told.map((table) => ({
+        table,
+        rows: table.keysAbove(floor).map((k) => [k, table.get(k)] as const),
+      }));
       for (const part of [...tables, events, mintIds]) part.restore(floor);
       removeBlocksAbove(db, floor);
       keepBlock(db, step.next);
-      const restored = undone.flatMap(([table, keys]) =>
-        keys.map((key): RowChange => {
-          return { slot: step.next.slot, table: table.spec.name, key, row: table.get(key) ?? null };
+      const restored = undone.flatMap(({ table, rows }) =>
+        rows.flatMap(([key, before]): RowChange[] => {
+          const row = table.get(key);
+          if (isDeepStrictEqual(row, before)) return [];
+          return [{ slot: step.next.slot, table: table.spec.name, key, row: row ?? null }];
         }),
       );
       if (!sameBlock(step.prev, step.next)) this.tell(session, { kind: "undo", ...linkOf(step) }, restored);
@@ -233,14 +243,17 @@ export class HotStore implements Sink<LaneOut> {
     });
   }
 
-  /** Deletes candles of one interval (seconds) that begin before `time` (Unix seconds), at most `rowsMax`; returns how many. */
+  /**
+   * Deletes candles of one interval (seconds) that begin before `time` (Unix seconds), at most `rowsMax`; returns how many.
+   * A token's newest candle stays.
+   */
   expireCandles(interval: number, time: number, rowsMax: number): number {
     return this.transact(({ db, ticket }) => {
       checkOwner(db, ticket);
       const deleted = db
         .query(
-          `DELETE FROM candles WHERE (mint_id, interval, time) IN
-             (SELECT c.mint_id, c.interval, c.time FROM _mint_ids m CROSS JOIN candles c
+          `DELETE FROM ${CLOSED_CANDLES} WHERE (mint_id, interval, time) IN
+             (SELECT c.mint_id, c.interval, c.time FROM _mint_ids m CROSS JOIN ${CLOSED_CANDLES} c
               ON c.mint_id = m.id AND c.interval = ? AND c.time < ? LIMIT ?)`,
         )
         .run(interval, time, rowsMax);
@@ -248,11 +261,11 @@ export class HotStore implements Sink<LaneOut> {
     });
   }
 
-  /** How many candles of one interval (seconds) begin before `time` (Unix seconds). */
+  /** How many candles `expireCandles` would delete. */
   countCandles(interval: number, time: number): number {
     const row = this.opened()
       .db.query(
-        `SELECT count(*) AS rows FROM _mint_ids m CROSS JOIN candles c
+        `SELECT count(*) AS rows FROM _mint_ids m CROSS JOIN ${CLOSED_CANDLES} c
          ON c.mint_id = m.id AND c.interval = ? AND c.time < ?`,
       )
       .get(interval, time) as { rows: bigint | number };
@@ -267,7 +280,7 @@ export class HotStore implements Sink<LaneOut> {
       ticket,
       mintIds,
       events: new EventTables(db, eventDatasets(this.options.catalog), mintIds),
-      tables: STATE_TABLES.map(({ spec }) => new StateTable(db, spec, mintIds)),
+      tables: STATE_TABLES.map((state) => stateKeeper(db, state, mintIds)),
       outbox: new Outbox(db, this.limits.outboxRowsMax),
     };
   }
@@ -295,7 +308,7 @@ export class HotStore implements Sink<LaneOut> {
       for (; written < segments.length && segments[written]!.slot <= block.slot; written++) {
         for (const table of session.tables) {
           const writes = segments[written]!.tables.get(table.spec.name);
-          if (writes !== undefined) for (const [key, row] of writes) table.write(key, row, undoSlot);
+          if (writes !== undefined) table.writeAll(writes, undoSlot);
         }
       }
     }
@@ -338,6 +351,13 @@ export class HotStore implements Sink<LaneOut> {
     this.state.attach([]);
     session?.db.close(true);
   }
+}
+
+function stateKeeper(db: Database, { spec, isAddedTo }: StateTableSpec, mintIds: MintIds): StateKeeper {
+  if (spec === CANDLES) return new CandleTable(db, mintIds);
+  const table = quoted(spec.name);
+  const undo = isAddedTo === true ? new AddedRows(db, spec, table) : new BeforeImages(db, spec, table);
+  return new StateTable(db, spec, mintIds, table, undo);
 }
 
 function linkOf(step: Step): { prev: Position | null; next: Position; finalSlot: number } {
