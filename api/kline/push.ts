@@ -6,14 +6,15 @@ import { TRADES } from "../../pipeline/datasets/trades.ts";
 import type { LiveCommit } from "../../pipeline/live-lane.ts";
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { CANDLES_AT } from "../../pipeline/live-message.ts";
-import { base58 } from "../../storage/lake/base58.ts";
-import { eventsAt, rowsAt } from "../live/items.ts";
+import { addressTexts, eventsAt, rowsAt } from "../live/items.ts";
 import { intervalName } from "../live/topics.ts";
 import type { Row } from "../reads/index.ts";
 import { KLINE_INTERVALS } from "../routes/spin/kline.ts";
 import { eventMessage, eventRoom, klineData, klineMessage, klineRoom } from "./messages.ts";
 
 export interface Rooms {
+  /** Whether nobody is in any. */
+  readonly isEmpty: boolean;
   has(room: string): boolean;
   emit(room: string, event: string, message: unknown): void;
 }
@@ -49,7 +50,7 @@ export class KlinePush {
     const slot = step.kind === "block" ? step.block.slot : step.to.slot;
     this.unfinal = this.unfinal.filter((block) => block.slot < slot).slice(-BLOCKS_MAX);
     if (step.kind === "block") this.unfinal.push({ slot, time: step.time });
-    for (const commit of step.commits) {
+    for (const commit of this.rooms.isEmpty ? [] : step.commits) {
       this.candles(commit, slot);
       if (step.kind === "block") this.events(commit, slot);
     }
@@ -59,12 +60,12 @@ export class KlinePush {
   private candles({ tables }: LiveCommit, slot: number): void {
     const table = tables.get(CANDLES_AT.name);
     if (table === undefined) return;
-    const [mints, intervals] = [table.column("mint"), table.column("interval")];
+    const [symbolOf, intervals] = [addressTexts(table.column("mint")), table.column("interval")];
     for (const row of rowsAt(table, slot)) {
       const seconds = intervals.number(row);
       const interval = intervalName(seconds);
       if (!SENT_INTERVALS.includes(interval)) continue;
-      const symbol = base58(mints.bytes(row), 0, 32);
+      const symbol = symbolOf(row);
       if (this.rooms.has(klineRoom(symbol, interval))) this.send({ symbol, interval, seconds, row: table.row(row) });
     }
   }

@@ -82,7 +82,11 @@ export class KlineService {
 
   start(): void {
     const { hub, world } = this.o;
+    const { clients } = this;
     const rooms = {
+      get isEmpty() {
+        return clients.size === 0;
+      },
       has: (room: string) => this.kline.adapter.rooms.has(room),
       emit: (room: string, event: string, message: unknown) => this.tell(room, event, message),
     };

@@ -12,6 +12,7 @@ import { GUARD_MS, type MayStay } from "../transport.ts";
 import { CatchUp } from "./catch-up.ts";
 import { BEGINNING, behind, blockOf, type Place } from "./place.ts";
 import { CLOSE, type Outlet, Session } from "./session.ts";
+import { kindOf } from "./topics.ts";
 import { FeedWindow, HeldStep } from "./window.ts";
 
 export interface LiveLimits {
@@ -56,6 +57,8 @@ export class LiveHub {
   private readonly sessions = new Set<Session>();
   /** Clients at the head, by topic. */
   private readonly byTopic = new Map<string, Set<Session>>();
+  /** How many topics of a kind `byTopic` has. */
+  private readonly kinds = new Map<string, number>();
   private readonly live = new Set<Session>();
   private readonly listeners = new Set<(step: HeldStep) => void>();
   private readonly stopping = new AbortController();
@@ -145,7 +148,7 @@ export class LiveHub {
     return session;
   }
 
-  /** Calls for every step, from now on, before clients are told. Returns how to end it. */
+  /** Calls for every step, from now on, after clients were told. Returns how to end it. */
   listen(listener: (step: HeldStep) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
@@ -226,14 +229,22 @@ export class LiveHub {
 
   private index(topic: string, session: Session): void {
     const of = this.byTopic.get(topic);
-    if (of === undefined) this.byTopic.set(topic, new Set([session]));
-    else of.add(session);
+    if (of !== undefined) return void of.add(session);
+    this.byTopic.set(topic, new Set([session]));
+    this.countKind(topic, 1);
   }
 
   private unindex(topic: string, session: Session): void {
     const of = this.byTopic.get(topic);
     of?.delete(session);
-    if (of?.size === 0) this.byTopic.delete(topic);
+    if (of?.size !== 0) return;
+    this.byTopic.delete(topic);
+    this.countKind(topic, -1);
+  }
+
+  private countKind(topic: string, by: 1 | -1): void {
+    const kind = kindOf(topic);
+    this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + by);
   }
 
   /** Reads as long as the server runs: from where it stood, or, when that is not kept any more, from the newest. */
@@ -276,9 +287,9 @@ export class LiveHub {
     this.isPlaced.resolve();
     this.highestSlot = Math.max(this.highestSlot, held.place.slot);
     this.finalSlot = Math.max(this.finalSlot, step.finalSlot);
-    for (const listener of this.listeners) listener(held);
     if (held.step.kind === "block") this.tellBlock(held);
     else for (const session of this.live) session.tell(held);
+    for (const listener of this.listeners) listener(held);
     for (const session of this.live) this.closeWhenSlow(session);
   }
 
@@ -297,10 +308,13 @@ export class LiveHub {
 
   /** By topic rather than by client: a block concerns few of them. */
   private tellBlock(held: HeldStep): void {
-    for (const item of held.items) {
-      for (const topic of item.topics) {
-        const sessions = this.byTopic.get(topic);
-        if (sessions !== undefined) for (const session of sessions) session.gather(item);
+    for (const group of held.groups) {
+      if (!group.kinds.some((kind) => (this.kinds.get(kind) ?? 0) > 0)) continue;
+      for (const item of group.items) {
+        for (const topic of item.topics) {
+          const sessions = this.byTopic.get(topic);
+          if (sessions !== undefined) for (const session of sessions) session.gather(item);
+        }
       }
     }
     for (const session of this.live) session.flush(held);

@@ -17,7 +17,7 @@ import type { Table } from "../../pipeline/wire/table.ts";
 import { base58 } from "../../storage/lake/base58.ts";
 import { candleText } from "../routes/v1/candles.ts";
 import { addressText, eventBody, mintBody, tradeBody } from "../routes/v1/shapes.ts";
-import { intervalName, topicsOf } from "./topics.ts";
+import { intervalName, kindOf, topicsOf } from "./topics.ts";
 
 export type BlockStep = FeedStep & { readonly kind: "block" };
 export type UndoStep = FeedStep & { readonly kind: "undo" };
@@ -48,7 +48,7 @@ export class Item {
   get frame(): Frame {
     if (this.made === null) {
       const { block, ordinal } = this;
-      const type = kindOf(this.topics[0]!);
+      const type = kindOf(this.topics[0]!).slice(0, -1);
       const at = `{"slot":${block.slot},"hash":${JSON.stringify(block.hash)},"ordinal":${ordinal}}`;
       const text = `{"type":"${type}","at":${at},${this.make()}}`;
       this.made = { id: `${block.slot}:${block.hash}:${ordinal}`, text };
@@ -57,20 +57,53 @@ export class Item {
   }
 }
 
-function kindOf(topic: string): string {
-  const kind = topic.split(":", 1)[0]!;
-  return kind.slice(0, -1);
+/** What a block tells of one sort, numbered behind what comes before; made when somebody wants it. */
+export class ItemGroup {
+  /** First parts of its topics. */
+  readonly kinds: readonly string[];
+  private readonly make: () => Item[];
+  private made: readonly Item[] | null = null;
+
+  constructor(kinds: readonly string[], make: () => Item[]) {
+    this.kinds = kinds;
+    this.make = make;
+  }
+
+  get items(): readonly Item[] {
+    this.made ??= this.make();
+    return this.made;
+  }
 }
 
-/** Throws `Poison` when a message of the stream is damaged. */
-export function itemsOf({ block, commits }: BlockStep): Item[] {
-  const items: Item[] = [];
-  const add = (topics: readonly string[], make: () => string) =>
-    void items.push(new Item(block, items.length + 1, topics, make));
-  for (const { tables } of commits) for (const at of eventsAt(tables, block.slot)) add(...eventEntry(at));
-  for (const commit of commits) for (const entry of candlesOf(commit, block.slot)) add(...entry);
-  for (const commit of commits) for (const entry of newMintsOf(commit, block.slot)) add(...entry);
-  return items;
+/** In the order in which a block tells them. Throws `Poison` when a message of the stream is damaged. */
+export function itemGroups({ block, commits }: BlockStep): ItemGroup[] {
+  const { slot } = block;
+  const tables = commits.map((commit) => commit.tables);
+  const itemsFrom = (before: number, entries: Iterable<Entry>) =>
+    Array.from(entries, ([topics, make], i) => new Item(block, before + i + 1, topics, make));
+  const events = sum(tables, (of) => sum(eventTables(of), ([, table]) => rowsAt(table, slot).count));
+  const candles = sum(tables, (of) => rowsAt(of.get(CANDLES_AT.name), slot).count);
+  return [
+    new ItemGroup(["events", "trades"], () => itemsFrom(0, tables.flatMap((of) => eventsAt(of, slot)).map(eventEntry))),
+    new ItemGroup(["candles"], () =>
+      itemsFrom(
+        events,
+        commits.flatMap((commit) => [...candlesOf(commit, slot)]),
+      ),
+    ),
+    new ItemGroup(["mints"], () =>
+      itemsFrom(
+        events + candles,
+        commits.flatMap((commit) => [...newMintsOf(commit, slot)]),
+      ),
+    ),
+  ];
+}
+
+function sum<T>(of: Iterable<T>, count: (one: T) => number): number {
+  let total = 0;
+  for (const one of of) total += count(one);
+  return total;
 }
 
 type Entry = readonly [topics: readonly string[], make: () => string];
@@ -86,8 +119,7 @@ export interface EventAt {
 /** Events and trades of a block in chain order; a trade comes behind the event that it was made of. */
 export function eventsAt(tables: ReadonlyMap<string, Table>, slot: number): EventAt[] {
   const placed: { readonly tx: number; readonly event: number; readonly isTrade: boolean; readonly at: EventAt }[] = [];
-  for (const [dataset, table] of tables) {
-    if (dataset === QUARANTINE.name || NOT_EVENTS.has(dataset)) continue;
+  for (const [dataset, table] of eventTables(tables)) {
     const [mints, txs, events] = [table.column("mint"), table.column("tx_index"), table.column("event_index")];
     const text = addressTexts(mints);
     for (const row of rowsAt(table, slot)) {
@@ -107,7 +139,11 @@ function eventEntry({ dataset, table, row, mint }: EventAt): Entry {
   return [topicsOf.event(mint, dataset), make];
 }
 
-const NOT_EVENTS = new Set([CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS].map(({ name }) => name));
+const NOT_EVENTS = new Set([QUARANTINE, CANDLES_AT, MINTS_AT, REMOVED_CANDLES, REMOVED_MINTS].map(({ name }) => name));
+
+function eventTables(tables: ReadonlyMap<string, Table>): [dataset: string, table: Table][] {
+  return [...tables].filter(([dataset]) => !NOT_EVENTS.has(dataset));
+}
 
 function* candlesOf({ tables, version }: LiveCommit, slot: number): Generator<Entry> {
   const table = tables.get(CANDLES_AT.name);
@@ -128,7 +164,7 @@ function candleMembers(table: Table, row: number, mint: string, version: number)
 }
 
 /** A column's addresses as text. Many rows have the same: each is made once. */
-function addressTexts(column: Column): (row: number) => string {
+export function addressTexts(column: Column): (row: number) => string {
   const keyOf = addressKeys(column);
   const texts = new Map<string, string>();
   return (row) => {
@@ -201,10 +237,14 @@ function correctCandle(
 
 export interface Rows extends Iterable<number> {
   readonly start: number;
+  readonly count: number;
 }
 
+const NO_ROWS: Rows = { start: 0, count: 0, [Symbol.iterator]: () => [][Symbol.iterator]() };
+
 /** The rows of a slot: tables lie in chain order. */
-export function rowsAt(table: Table, slot: number): Rows {
+export function rowsAt(table: Table | undefined, slot: number): Rows {
+  if (table === undefined) return NO_ROWS;
   const slots = table.column("slot");
   const firstFrom = (wanted: number) => {
     let [low, high] = [0, table.length];
@@ -218,6 +258,7 @@ export function rowsAt(table: Table, slot: number): Rows {
   const [start, end] = [firstFrom(slot), firstFrom(slot + 1)];
   return {
     start,
+    count: end - start,
     *[Symbol.iterator]() {
       for (let row = start; row < end; row++) yield row;
     },

@@ -3,6 +3,7 @@ import type { BlockRef } from "../../pipeline/position.ts";
 import { toJson } from "../json.ts";
 import { correctionsOf, type Frame, type Item, type UndoStep } from "./items.ts";
 import { behind, type Place, placeText } from "./place.ts";
+import { kindOf } from "./topics.ts";
 import type { HeldStep } from "./window.ts";
 
 /** What carries messages to a client. */
@@ -53,7 +54,11 @@ export class Session {
   tell(held: HeldStep, afterOrdinal = 0): void {
     const { step, place } = held;
     if (step.kind === "block") {
-      for (const item of held.items) if (item.ordinal > afterOrdinal && this.wants(item.topics)) this.gather(item);
+      const kinds = new Set([...this.topics].map(kindOf));
+      for (const group of held.groups) {
+        if (!group.kinds.some((kind) => kinds.has(kind))) continue;
+        for (const item of group.items) if (item.ordinal > afterOrdinal && this.wants(item.topics)) this.gather(item);
+      }
     } else this.batch.push(step.kind === "undo" ? undoFrame(step, this) : gapFrame(step.from, place));
     this.flush(held);
   }

@@ -32,6 +32,11 @@ export const topicsOf = {
   mint: () => ["mints"],
 };
 
+/** What a topic is of: its first part. */
+export function kindOf(topic: string): string {
+  return topic.split(":", 1)[0]!;
+}
+
 export function intervalName(seconds: number): string {
   return INTERVAL_NAMES.get(seconds) ?? `${seconds}s`;
 }

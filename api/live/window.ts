@@ -4,7 +4,7 @@
  */
 import type { FeedStep } from "../../pipeline/live-merge.ts";
 import { type BlockRef, sameBlock } from "../../pipeline/position.ts";
-import { type Frame, type Item, itemsOf } from "./items.ts";
+import { type Frame, type ItemGroup, itemGroups } from "./items.ts";
 import { behind, blockOf, type Place, placeText } from "./place.ts";
 
 /** Rows of the steps held, as decoded. */
@@ -19,7 +19,7 @@ export class HeldStep {
   readonly place: Place;
   /** Bytes of its rows. */
   readonly bytes: number;
-  private made: readonly Item[] | null = null;
+  private made: readonly ItemGroup[] | null = null;
   private final: Frame | null = null;
 
   constructor(step: FeedStep) {
@@ -29,8 +29,8 @@ export class HeldStep {
   }
 
   /** What it tells; empty for undos and gaps. */
-  get items(): readonly Item[] {
-    this.made ??= this.step.kind === "block" ? itemsOf(this.step) : [];
+  get groups(): readonly ItemGroup[] {
+    this.made ??= this.step.kind === "block" ? itemGroups(this.step) : [];
     return this.made;
   }
 

@@ -72,5 +72,5 @@ export function feedOf(told: readonly FeedStep[], before: () => Promise<void>): 
 
 /** The messages of a step as text: what the peers send, made beforehand. */
 export function textsOf(held: HeldStep): string[] {
-  return held.items.map(({ frame }) => frame.text);
+  return held.groups.flatMap(({ items }) => items.map(({ frame }) => frame.text));
 }
