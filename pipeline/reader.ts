@@ -89,3 +89,16 @@ export function linkOf(header: BatchHeader): Link {
     blocks: header.blocks.map(([slot, hash]) => ({ slot, hash })),
   };
 }
+
+/** What comes is handed on after `pause`, each time: for units whose work can wait for a better moment. */
+export function patient<Body>(reader: Reader<Body>, pause: (signal: AbortSignal) => Promise<void>): Reader<Body> {
+  return {
+    name: reader.name,
+    async *read(head, seek, signal) {
+      for await (const incoming of reader.read(head, seek, signal)) {
+        await pause(signal);
+        yield incoming;
+      }
+    },
+  };
+}

@@ -29,7 +29,7 @@ import { names, type StageName } from "./names.ts";
 import { paidSource } from "./paid-source.ts";
 import { quarantine } from "./quarantine.ts";
 import { whenQuiet } from "./quiet.ts";
-import { StreamReader } from "./reader.ts";
+import { patient, StreamReader } from "./reader.ts";
 import { relievePressure } from "./relief.ts";
 import { keepCopiesFew, keepHotShort } from "./retention.ts";
 import { type Quarantined, type RunnerStanding, run } from "./runner.ts";
@@ -271,7 +271,7 @@ async function archive(d: Deployment, c: UnitContext): Promise<void> {
       {
         ...common(d, c),
         onStanding: (standing) => c.standing(beginning.told(standing)),
-        reader: new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec),
+        reader: outOfTheWay(d, new StreamReader(d.broker, n.events.stream, n.events.subject, d.rowCodec)),
         stage,
         sink: beginning,
         codec: d.rowCodec,
@@ -321,7 +321,7 @@ async function archiveRaw(d: Deployment, c: UnitContext): Promise<void> {
       {
         ...common(d, c),
         onStanding: (standing) => c.standing(beginning.told(standing)),
-        reader: new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec),
+        reader: outOfTheWay(d, new StreamReader(d.broker, n.blocks.stream, n.blocks.subject, blockCodec)),
         stage,
         sink: beginning,
         codec: blockCodec,
@@ -356,6 +356,11 @@ function towardsLive(d: Deployment, c: UnitContext) {
     d.quiet.stir();
   };
   return { ...common(d, c), onStanding };
+}
+
+/** Reads when no block is on its way to the live feed; while catching up, as it comes. */
+function outOfTheWay<Body>(d: Deployment, reader: StreamReader<Body>) {
+  return patient(reader, (signal) => d.quiet.pause(signal));
 }
 
 /** What every stream sink gets. */
