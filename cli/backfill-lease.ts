@@ -13,7 +13,7 @@ export async function onlyOne<T>(
   const { world, control, config, source } = d;
   const [node, ttlMs] = [randomUUID(), config["lease.ttlMs"]];
   const bucket = control.leases(ttlMs);
-  const lease = new Lease(`backfill.${source}`, { bucket, node, ttlMs, world, candidates: () => [node] });
+  const lease = new Lease(`backfill.${source}`, { bucket, node, ttlMs, world, isFirstInLine: () => true });
   // A process that was killed a moment ago holds it for so long.
   const deadline = world.monotonic() + 2 * ttlMs;
   while (!(await lease.tryAcquire())) {

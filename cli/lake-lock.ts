@@ -19,7 +19,7 @@ export function leaseLock(config: Config, control: Pick<Control, "leases">, worl
   const ttlMs = config["lease.ttlMs"];
   const name = `lake-${lakeId(config)}`;
   const bucket = control.leases(ttlMs);
-  const newLease = () => new Lease(name, { bucket, node, ttlMs, world, candidates: () => [node] });
+  const newLease = () => new Lease(name, { bucket, node, ttlMs, world, isFirstInLine: () => true });
   let last: Promise<unknown> = Promise.resolve();
   return {
     /** Within this process one after the other: a lease does not tell two holders of one name apart. */

@@ -1,12 +1,11 @@
 /**
  * Who runs which unit: one lease a unit in NATS KV, renewed while it is held, gone by itself when its holder dies.
- * Rendezvous hashing over the live nodes says who should hold it, so a membership change moves only what it must.
+ * Everybody works out from the live nodes who should hold it (`evenShares`), so a membership change moves little.
  * A lease is not a lock: a holder that sleeps may wake up late. What keeps it from harm is the compare-and-set of every
  * output.
  */
 import type { Bucket } from "./buckets.ts";
 import { Fenced, Transient } from "./errors.ts";
-import { rendezvous } from "./shards.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
@@ -20,8 +19,8 @@ export interface LeaseOptions {
   readonly node: string;
   readonly ttlMs: number;
   readonly world: World;
-  /** Live nodes that could run the unit, this one included. */
-  readonly candidates: (unit: string) => readonly string[];
+  /** Whether, of the live nodes that could run the unit, it should be this one. */
+  readonly isFirstInLine: (unit: string) => boolean;
 }
 
 export class Lease {
@@ -124,6 +123,6 @@ export class Lease {
   }
 
   isFirstInLine(): boolean {
-    return rendezvous(this.unit, this.o.candidates(this.unit)) === this.o.node;
+    return this.o.isFirstInLine(this.unit);
   }
 }

@@ -29,3 +29,26 @@ export function rendezvous(key: string, nodes: readonly string[]): string | null
   }
   return best;
 }
+
+/**
+ * Who of its candidates should own each key: nobody gets more than an even share, rounded up, as long as others can take
+ * more. Rendezvous hashing among those who have room, so that a node that joins or leaves moves little more than it must.
+ * Everybody who asks with the same keys and candidates gets the same answer, in whatever order they are listed.
+ */
+export function evenShares(
+  keys: readonly string[],
+  candidatesOf: (key: string) => readonly string[],
+): Map<string, string | null> {
+  const owners = new Map<string, string | null>();
+  const load = new Map<string, number>();
+  const nodes = new Set(keys.flatMap(candidatesOf));
+  const share = Math.ceil(keys.length / Math.max(1, nodes.size));
+  for (const key of keys.toSorted()) {
+    const candidates = candidatesOf(key);
+    const free = candidates.filter((node) => (load.get(node) ?? 0) < share);
+    const owner = rendezvous(key, free.length > 0 ? free : candidates);
+    owners.set(key, owner);
+    if (owner !== null) load.set(owner, (load.get(owner) ?? 0) + 1);
+  }
+  return owners;
+}

@@ -44,7 +44,7 @@ export class SlottedSource implements Source {
     const { bucket, holder: node, ttlMs, world } = options;
     const id = createHash("sha256").update(options.endpoint).digest("hex").slice(0, 16);
     // Slots have no favourites: whoever comes first has it.
-    const lease = { bucket, node, ttlMs, world, candidates: () => [node] };
+    const lease = { bucket, node, ttlMs, world, isFirstInLine: () => true };
     this.leases = Array.from({ length: options.maxStreams }, (_, i) => new Lease(`stream.${id}.${i}`, lease));
   }
 

@@ -202,7 +202,7 @@ test("a lease that is claimed is handed over, and taken back when it is given up
   await clock.run(5_000);
   expect(runs).toHaveLength(1);
   const bucket = control.leases(2_000);
-  const other = { bucket, node: "b", ttlMs: 2_000, world: virtualWorld(clock), candidates: () => ["b"] };
+  const other = { bucket, node: "b", ttlMs: 2_000, world: virtualWorld(clock), isFirstInLine: () => true };
   const lease = new Lease("decode.main", other);
   const claiming = lease.claim(10_000, stop.signal);
   for (let at = 5_500; at <= 15_000; at += 500) {
@@ -215,7 +215,7 @@ test("a lease that is claimed is handed over, and taken back when it is given up
   await lease.release();
   await clock.run(20_000);
   expect(runs).toHaveLength(2);
-  const third = new Lease("decode.main", { ...other, node: "c", candidates: () => ["c"] });
+  const third = new Lease("decode.main", { ...other, node: "c", isFirstInLine: () => true });
   await bucket.put("decode.main", new TextEncoder().encode("somebody who hangs"));
   const refused = third.claim(1_000, stop.signal).catch((error) => error.code);
   await clock.run(22_000);

@@ -4,6 +4,7 @@ import type { NodeReport, UnitReport } from "./control.ts";
 import { classify, describe } from "./errors.ts";
 import { Lease, type LeaseOptions } from "./leases.ts";
 import { sameBlock } from "./position.ts";
+import { evenShares } from "./shards.ts";
 import type { UnitSpec } from "./unit.ts";
 import { type SlotOptions, UnitSlot } from "./unit-slot.ts";
 
@@ -25,6 +26,8 @@ export class Supervisor {
   private readonly startedAt: number;
   private signal: AbortSignal | null = null;
   private nodes: NodeReport[] = [];
+  /** Who should own the units of a kind, as far as `nodes` says; made when it is asked for. */
+  private owners = new Map<string, ReadonlyMap<string, string | null>>();
   /** Code of the error that keeps reports from getting through. */
   private silencedBy: string | null = null;
 
@@ -36,7 +39,7 @@ export class Supervisor {
       node: options.node,
       ttlMs: options.leaseTtlMs,
       world: options.world,
-      candidates: (unit) => this.candidates(unit),
+      isFirstInLine: (unit) => this.isFirstInLine(unit),
     };
     this.add(options.units);
   }
@@ -46,6 +49,7 @@ export class Supervisor {
     for (const spec of units) {
       const slot = new UnitSlot(spec, new Lease(spec.name, this.lease), this.o);
       this.slots.push(slot);
+      this.owners = new Map();
       if (this.signal !== null) this.running.push(slot.keepRunning(this.signal));
     }
   }
@@ -106,6 +110,22 @@ export class Supervisor {
     return ends.every((end) => end !== null && sameBlock(end, ends[0]!));
   }
 
+  /** Units of a kind are shared evenly: the lanes of a source, above all. */
+  private isFirstInLine(unit: string): boolean {
+    const { source, stage } = this.slots.find((slot) => slot.name === unit)!;
+    const kind = `${source} ${stage}`;
+    let owners = this.owners.get(kind);
+    if (owners === undefined) {
+      const alike = this.slots.filter((slot) => slot.source === source && slot.stage === stage);
+      owners = evenShares(
+        alike.map(({ name }) => name),
+        (one) => this.candidates(one),
+      );
+      this.owners.set(kind, owners);
+    }
+    return owners.get(unit) === this.o.node;
+  }
+
   private candidates(unit: string): string[] {
     const able = (u: UnitReport) => u.unit === unit && u.state !== "failed" && u.state !== "stopped";
     const alive = this.nodes.filter((n) => n.units.some(able)).map((n) => n.node);
@@ -134,6 +154,7 @@ export class Supervisor {
       });
       await Promise.all(this.slots.map((slot) => slot.publishStanding()));
       this.nodes = await this.o.control.nodes();
+      this.owners = new Map();
       if (this.silencedBy !== null) this.o.log("info", "reports get through again");
       this.silencedBy = null;
     } catch (error) {

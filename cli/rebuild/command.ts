@@ -230,7 +230,7 @@ async function whileOurs<T>(d: Deployment, lane: number, signal: AbortSignal, ac
   const ttlMs = d.config["lease.ttlMs"];
   const unit = names(d.config["nats.prefix"], d.source).unit("lane", lane);
   const bucket = d.control.leases(ttlMs);
-  const lease = new Lease(unit, { bucket, node, ttlMs, world: d.world, candidates: () => [node] });
+  const lease = new Lease(unit, { bucket, node, ttlMs, world: d.world, isFirstInLine: () => true });
   await lease.claim(HAND_OVER_MS, signal);
   const renewing = setInterval(() => void lease.renew(), ttlMs / 4);
   try {

@@ -24,7 +24,7 @@ export async function whileArchiveRests<T>(
   const node = `redecode-${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`.replaceAll(/[^\w-]/g, "-");
   const ttlMs = d.config["lease.ttlMs"];
   const bucket = d.control.leases(ttlMs);
-  const lease = new Lease(n.unit("archive"), { bucket, node, ttlMs, world: d.world, candidates: () => [node] });
+  const lease = new Lease(n.unit("archive"), { bucket, node, ttlMs, world: d.world, isFirstInLine: () => true });
   await lease.claim(HAND_OVER_MS, signal);
   const renewing = setInterval(() => void lease.renew(), ttlMs / 4);
   try {
