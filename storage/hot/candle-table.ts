@@ -45,16 +45,30 @@ const OPEN: DatasetSpec = {
 };
 
 export function candleTablesSql(): string[] {
-  const open = INTERVALS.map(([interval, seconds]) => {
-    const cells = PARTS.map(({ name }) => `${interval}_${name} AS "${name}"`);
-    return `SELECT mint_id, ${seconds} AS interval, ${cells.join(", ")} FROM ${OPEN_CANDLES} WHERE ${interval}_time IS NOT NULL`;
-  });
   const closed = `SELECT ${sqlColumns(CANDLES).join(", ")} FROM ${CLOSED_CANDLES}`;
   return [
     ...stateTableSql({ spec: CANDLES, indexes: [] }, CLOSED_CANDLES),
     ...stateTableSql({ spec: OPEN, indexes: [] }, OPEN_CANDLES),
-    `CREATE VIEW candles AS ${[closed, ...open].join(" UNION ALL ")}`,
+    `CREATE VIEW candles AS ${[closed, ...INTERVALS.map(([, seconds]) => openCandlesSql(seconds))].join(" UNION ALL ")}`,
   ];
+}
+
+/** All open candles of an interval, with the columns of `CANDLES` in the file. */
+function openCandlesSql(seconds: number): string {
+  const interval = INTERVALS.find(([, length]) => length === seconds)?.[0];
+  if (interval === undefined) throw new RangeError(`there are no candles of ${seconds} seconds`);
+  const cells = PARTS.map(({ name }) => `${interval}_${name} AS "${name}"`);
+  return `SELECT mint_id, ${seconds} AS interval, ${cells.join(", ")} FROM ${OPEN_CANDLES} WHERE ${interval}_time IS NOT NULL`;
+}
+
+/**
+ * The candles of one token and interval, as a subquery that reads no others (through the view, SQLite would read all).
+ * `mintId`: SQL for the token's number. `closed` and `both`: SQL behind the conditions, for the closed ones and for each.
+ */
+export function tokenCandlesSql(seconds: number, mintId: string, both = "", closed = ""): string {
+  const ofClosed = `SELECT * FROM ${CLOSED_CANDLES} WHERE mint_id = ${mintId} AND interval = ${seconds} ${both} ${closed}`;
+  const ofOpen = `SELECT * FROM (${openCandlesSql(seconds)}) WHERE mint_id = ${mintId} ${both}`;
+  return `(SELECT * FROM (${ofClosed}) UNION ALL ${ofOpen})`;
 }
 
 /** The open candles of a token. */

@@ -175,9 +175,10 @@ export class LaneFileReader {
     return this.guard(() => Number(this.db.query(`SELECT count(*) FROM ${what}`).values(...params)[0]![0]));
   }
 
-  protected rows(spec: DatasetSpec, rest: string, params: readonly SqlValue[]): Row[] {
+  /** `from`: where the rows lie, as SQL has it, if that is not the dataset's own table. */
+  protected rows(spec: DatasetSpec, rest: string, params: readonly SqlValue[], from = quoted(spec.name)): Row[] {
     return this.guard(() => {
-      const sql = `SELECT ${selectList(spec)} FROM ${quoted(spec.name)} t ${rest}`;
+      const sql = `SELECT ${selectList(spec)} FROM ${from} t ${rest}`;
       return this.db
         .query(sql)
         .values(...params)

@@ -11,6 +11,7 @@ import { ORDERS } from "../../pipeline/datasets/orders.ts";
 import { TRADES } from "../../pipeline/datasets/trades.ts";
 import { USER_EVENTS } from "../../pipeline/datasets/user_events.ts";
 import { type Table, TableBuilder } from "../../pipeline/wire/table.ts";
+import { tokenCandlesSql } from "./candle-table.ts";
 import { fromSql, type SqlValue } from "./codec.ts";
 import { canonicalDump } from "./dump.ts";
 import { firstRowFrom } from "./event-tables.ts";
@@ -106,8 +107,8 @@ export class HotReader extends LaneFileReader {
   activity(mintId: number, interval: number, from: number): { trades: number; volume: bigint } {
     const rows = this.guard(() =>
       this.db
-        .query("SELECT trades, volume_quote FROM candles WHERE mint_id = ? AND interval = ? AND time >= ?")
-        .values(mintId, interval, from),
+        .query(`SELECT trades, volume_quote FROM ${tokenCandlesSql(interval, "?1", "AND time >= ?2")}`)
+        .values(mintId, from),
     );
     const quote = CANDLES.columns.find((c) => c.name === "volume_quote")!;
     let trades = 0;
@@ -241,24 +242,22 @@ export class HotReader extends LaneFileReader {
   }
 
   candleCount(mint: Uint8Array, interval: number): number {
-    const which = "t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) AND t.interval = ?";
-    return this.count(`candles t WHERE ${which}`, [mint, interval]);
+    return this.count(tokenCandlesSql(interval, ID_OF_MINT), [mint]);
   }
 
   /** Candles of a token and interval (seconds) by time; `after` is a candle's time, Unix seconds. */
   candles(mint: Uint8Array, interval: number, page: Page<number>): Row[] {
     const [beyond, direction] = sqlOrder(page);
-    const where = page.after === undefined ? "" : `AND t.time ${beyond} ?`;
-    return this.rows(
-      CANDLES,
-      `WHERE t.mint_id = (SELECT id FROM _mint_ids WHERE mint = ?) AND t.interval = ? ${where}
-       ORDER BY t.time ${direction} LIMIT ? OFFSET ?`,
-      [mint, interval, ...(page.after === undefined ? [] : [page.after]), page.limit, page.offset ?? 0],
-    );
+    const { after = null, limit, offset = 0 } = page;
+    const isAfter = after === null ? "" : `AND time ${beyond} ?4`;
+    const order = `ORDER BY time ${direction} LIMIT ?2 + ?3`;
+    const params = [mint, limit, offset, ...(after === null ? [] : [after])];
+    const from = tokenCandlesSql(interval, ID_OF_MINT, isAfter, order);
+    return this.rows(CANDLES, `ORDER BY t.time ${direction} LIMIT ?2 OFFSET ?3`, params, from);
   }
 
   /**
-   * All rows of a dataset in columns, piece by piece: events above `slot` in chain order; state whole, by key. One
+   * All rows of a dataset in columns, piece by piece: events above `slot` in chain order; state whole. One
    * snapshot for all pieces, let go when the iteration ends or is left.
    */
   *tableRows(dataset: string, slot = -1): Generator<Table> {
@@ -312,6 +311,9 @@ export function pointOf(row: Row): EventPoint {
     eventIndex: row["event_index"] as number,
   };
 }
+
+/** The number of the token whose address is the first parameter. */
+const ID_OF_MINT = "(SELECT id FROM _mint_ids WHERE mint = ?1)";
 
 function isAt(row: Row, { slot, txIndex, eventIndex }: EventPoint): boolean {
   return Number(row["slot"]) === slot && row["tx_index"] === txIndex && row["event_index"] === eventIndex;

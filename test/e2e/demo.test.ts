@@ -73,7 +73,7 @@ async function expectChangesToShow(data: string, truth: Truth): Promise<void> {
 
   const hot = new Database(laneFile(join(data, "hot"), 0));
   hot.run(
-    "UPDATE candles SET trades = trades + 1 WHERE (mint_id, interval, time) = (SELECT mint_id, interval, max(time) FROM candles)",
+    "UPDATE _candles_open SET d1_trades = d1_trades + 1 WHERE mint_id = (SELECT max(mint_id) FROM _candles_open)",
   );
   hot.close(true);
   const candles = await differences(truth);
