@@ -19,15 +19,20 @@ afterEach(async () => {
   lane.dispose();
 });
 
-/** Of this process on the lane's files, as `/proc/locks` has them: kind, file and range. */
+/**
+ * Of this process on the lane's files: kind, file and range. The kernel's list of all locks will not do: it is read in pieces,
+ * and whatever other processes lock meanwhile shifts it.
+ */
 function locks(): string[] {
   const inodes = ["", "-shm"].map((end) => statSync(lane.file + end).ino);
-  const lines = readFileSync("/proc/locks", "utf8").split("\n");
-  return lines.flatMap((line) => {
-    const [, , , kind, pid, file = "", ...range] = line.split(/\s+/);
-    const isOurs = pid === String(process.pid) && inodes.includes(Number(file.split(":")[2]));
-    return isOurs ? [`${kind} ${file} ${range.join("-")}`] : [];
+  const ours = descriptors().filter((fd) => inodes.includes(inodeOf(fd) ?? 0));
+  const lines = ours.flatMap((fd) => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8").split("\n"));
+  const told = lines.flatMap((line) => {
+    const [what, , , , kind, , file, ...range] = line.split(/\s+/);
+    return what === "lock:" ? [`${kind} ${file} ${range.join("-")}`] : [];
   });
+  // Each descriptor of a file tells of all its locks.
+  return [...new Set(told)].sort();
 }
 
 test("a reader that is closed leaves the writer its locks, so that no other process empties the log's index", async () => {
@@ -46,12 +51,13 @@ test("however many readers watch a file, it is open for that once", async () => 
   await lane.commit(store, [{ slot: 1, notes: [{}] }]);
   const readers = Array.from({ length: 20 }, () => new HotReader(lane.file));
   for (const reader of readers) reader.version();
-  const descriptors = [...new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false })];
-  const watching = descriptors.filter((fd) => inodeOf(fd) === statSync(`${lane.file}-shm`).ino);
+  const watching = descriptors().filter((fd) => inodeOf(fd) === statSync(`${lane.file}-shm`).ino);
   // That of SQLite, and ours.
   expect(watching.length).toBe(2);
   for (const reader of readers) reader.close();
 });
+
+const descriptors = () => [...new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false })];
 
 function inodeOf(descriptor: string): number | undefined {
   return statSync(`/proc/self/fd/${descriptor}`, { throwIfNoEntry: false })?.ino;
