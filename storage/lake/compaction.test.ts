@@ -11,7 +11,17 @@ import { Fenced } from "../../pipeline/errors.ts";
 import { collectLake } from "./collection.ts";
 import { type CompactionOptions, compactLake } from "./compaction.ts";
 import { dropRows } from "./drop-rows.ts";
-import { LakeFolder, LIVE, MIDNIGHT, rollOf, rowsIn, stepOf, testBlock, watchedStore } from "./lake-fixture.ts";
+import {
+  killedAfter,
+  LakeFolder,
+  LIVE,
+  MIDNIGHT,
+  rollOf,
+  rowsIn,
+  stepOf,
+  testBlock,
+  watchedStore,
+} from "./lake-fixture.ts";
 import { LakeReader } from "./reader.ts";
 import { EVERYTHING } from "./rows-fixture.ts";
 import { verifyLake } from "./verify.ts";
@@ -178,7 +188,6 @@ describe("compaction", () => {
   });
 
   test("killed before any of its writes, and run again: the same rows, a sound lake", async () => {
-    class Killed extends Error {}
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat({ max: 3 }), { maxLength: 3 }), async (kills) => {
         const own = await LakeFolder.make();
@@ -188,14 +197,8 @@ describe("compaction", () => {
           await fill(ROLLS);
           const before = await rowsIn(own.store);
           for (const after of kills) {
-            let writes = 0;
-            const store = watchedStore(own.store, () => {
-              if (++writes > after) throw new Killed();
-            });
-            await compactLake(options({ store })).catch((error) => {
-              if (!(error instanceof Killed)) throw error;
-            });
-            expect(await rowsIn(own.store)).toEqual(before);
+            await killedAfter(lake.store, after, (store) => compactLake(options({ store })));
+            expect(await rowsIn(lake.store)).toEqual(before);
           }
           await compactLake(options());
           expect(await rowsIn(own.store)).toEqual(before);

@@ -144,3 +144,24 @@ export function watchedStore(inner: ObjectStore, before: (operation: string, key
     release: (key) => inner.release(key),
   };
 }
+
+class Killed extends Error {}
+
+/** Runs `act`, whose process ends before its write number `writes` + 1, counted from 1; resolves to whether it came so far. */
+export async function killedAfter(
+  store: ObjectStore,
+  writes: number,
+  act: (store: ObjectStore) => Promise<unknown>,
+): Promise<boolean> {
+  let done = 0;
+  const dying = watchedStore(store, () => {
+    if (++done > writes) throw new Killed();
+  });
+  try {
+    await act(dying);
+    return false;
+  } catch (error) {
+    if (error instanceof Killed) return true;
+    throw error;
+  }
+}

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { collectLake } from "./collection.ts";
 import { compactLake } from "./compaction.ts";
 import { encodeEntry } from "./entry.ts";
-import { LakeFolder, LIVE, rowsIn, watchedStore } from "./lake-fixture.ts";
+import { killedAfter, LakeFolder, LIVE, rowsIn } from "./lake-fixture.ts";
 import { entryKey, Manifest } from "./manifest.ts";
 import { LakeReader } from "./reader.ts";
 import { type ObjectStore, sha256Of } from "./store.ts";
@@ -62,20 +62,9 @@ test("each source gets its rows back, and the finding is gone", async () => {
 });
 
 test("killed before any of its writes: no row of the other is ever gone, and doing it again ends it", async () => {
-  class Killed extends Error {}
   const others = await rowsIn(lake.store, "other");
   for (let after = 0; ; after++) {
-    let writes = 0;
-    const store = watchedStore(lake.store, () => {
-      if (++writes > after) throw new Killed();
-    });
-    const killed = await compact(store).then(
-      () => false,
-      (error: unknown) => {
-        if (error instanceof Killed) return true;
-        throw error;
-      },
-    );
+    const killed = await killedAfter(lake.store, after, compact);
     expect(await rowsIn(lake.store, "other")).toEqual(others);
     if (!killed) break;
   }
