@@ -5,7 +5,7 @@
  * A query is one SELECT. Foreign ones also have to pass `gate.ts`, and belong into a process of their own (`foreign.ts`).
  */
 import { rename, rm } from "node:fs/promises";
-import type { DuckDBConnection } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBPreparedStatement } from "@duckdb/node-api";
 import type { DatasetSpec } from "../../pipeline/datasets/dataset.ts";
 import { Fatal, type SluiceError, Transient } from "../../pipeline/errors.ts";
 import type { Position } from "../../pipeline/position.ts";
@@ -20,7 +20,7 @@ import { makeWorkFolder } from "../lake/work-folder.ts";
 import { refusal } from "./gate.ts";
 import { writeParquetAnswer } from "./parquet-answer.ts";
 import { fileFilter, tablesRead } from "./prune.ts";
-import { interruptible, mustSelect, sqlError } from "./statement.ts";
+import { type AnswerColumn, interruptible, sqlError, withSelect } from "./statement.ts";
 import { plainValue, type SqlValue, sizeOf } from "./values.ts";
 import { createEventView, createHotTable, createStandIn, createStateView, type FileGroup, hotTable } from "./views.ts";
 
@@ -346,11 +346,8 @@ async function answer(
   sql: string,
   { maxRows = DEFAULTS.maxRows, maxBytes = DEFAULTS.maxBytes, signal }: QueryOptions,
 ): Promise<Omit<QueryResult, "seen">> {
-  return interruptible(connection, signal, async () => {
-    await mustSelect(connection, sql);
-    const result = await connection.stream(sql);
-    const names = result.columnNames();
-    const columns = result.columnTypes().map((type, i) => ({ name: names[i]!, type: type.toString() }));
+  const read = async (select: DuckDBPreparedStatement, columns: readonly AnswerColumn[]) => {
+    const result = await select.stream();
     const rows: SqlValue[][] = [];
     let bytes = 0;
     for (let truncated = false; ; ) {
@@ -365,7 +362,8 @@ async function answer(
         rows.push(row);
       }
     }
-  });
+  };
+  return interruptible(connection, signal, () => withSelect(connection, sql, read));
 }
 
 /** Without hot stores, state is not empty: it is not known. */

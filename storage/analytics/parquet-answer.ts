@@ -5,7 +5,7 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { quoteName, quoteText } from "../lake/columns.ts";
 import { distinctNames } from "./format.ts";
-import { type AnswerColumn, interruptible, mustSelect } from "./statement.ts";
+import { type AnswerColumn, interruptible, withSelect } from "./statement.ts";
 
 /** Writes the whole answer to `path`. Throws what `interruptible` throws. */
 export async function writeParquetAnswer(
@@ -15,7 +15,7 @@ export async function writeParquetAnswer(
   signal?: AbortSignal,
 ): Promise<{ readonly rows: number }> {
   return interruptible(connection, signal, async () => {
-    const columns = await mustSelect(connection, sql);
+    const columns = await withSelect(connection, sql, async (_, found) => found);
     const copy = async (huge: string) => {
       const to = `TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`;
       const copied = await connection.runAndReadAll(`COPY (${exactly(sql, columns, huge)}) ${to}`);

@@ -1,5 +1,5 @@
 /** One statement on a connection of its own: that it only reads, how it is stopped, and whose fault an error is. */
-import { type DuckDBConnection, StatementType } from "@duckdb/node-api";
+import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { Fatal, SluiceError } from "../../pipeline/errors.ts";
 
 /** Runs `action`, which `signal` stops. Errors are sorted by whose fault they are. */
@@ -26,18 +26,23 @@ export interface AnswerColumn {
   readonly type: string;
 }
 
-/** One statement, and one that only reads; returns the columns of its answer. */
-export async function mustSelect(connection: DuckDBConnection, sql: string): Promise<AnswerColumn[]> {
+/** Runs `action` with one statement, and one that only reads, and the columns of its answer. It is planned once, here. */
+export async function withSelect<T>(
+  connection: DuckDBConnection,
+  sql: string,
+  action: (select: DuckDBPreparedStatement, columns: readonly AnswerColumn[]) => Promise<T>,
+): Promise<T> {
   const statements = await connection.extractStatements(sql);
   if (statements.count !== 1) throw sqlError(`one statement is answered at a time, not ${statements.count}`);
   const prepared = await statements.prepare(0);
   try {
     if (prepared.statementType !== StatementType.SELECT)
       throw sqlError(`only SELECT is answered, not ${StatementType[prepared.statementType]}`);
-    return Array.from({ length: prepared.columnCount }, (_, i) => ({
+    const columns = Array.from({ length: prepared.columnCount }, (_, i) => ({
       name: prepared.columnName(i),
       type: prepared.columnType(i).toString(),
     }));
+    return await action(prepared, columns);
   } finally {
     prepared.destroySync();
   }
