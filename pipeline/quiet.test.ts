@@ -1,6 +1,7 @@
 /** Goal: what can wait is done in a pause, once, and never in between. Method: a clock that the test turns. */
 import { expect, test } from "bun:test";
 import { Quiet, whenQuiet } from "./quiet.ts";
+import { type Incoming, patient, type Reader } from "./reader.ts";
 
 /** Sleepers wake when the time has come. */
 function clock() {
@@ -97,4 +98,35 @@ test("work that can wait waits for a pause, unless there has been none for long"
   wait();
   await world.turn(1);
   expect(isPause).toBe(true);
+});
+
+test("a patient reader hands on what has come in a pause; while there is none, as it comes", async () => {
+  const world = clock();
+  const quiet = new Quiet(world);
+  const reader: Reader<string> = {
+    name: "stream",
+    async *read() {
+      for (const seq of [1, 2, 3]) yield { seq } as Incoming<string>;
+    },
+  };
+  const { signal } = new AbortController();
+  const handed: number[] = [];
+  quiet.stir();
+  const reading = (async () => {
+    for await (const { seq } of patient(reader, (s) => quiet.pause(s)).read(null, "hint", signal)) {
+      handed.push(seq);
+      if (seq === 1) quiet.stir();
+    }
+  })();
+  await world.turn(50);
+  expect(handed).toEqual([]);
+  await world.turn(50);
+  expect(handed).toEqual([1]);
+  // Busy for so long that no pause is to be expected.
+  for (let i = 0; i < 60; i++) {
+    quiet.stir();
+    await world.turn(50);
+  }
+  await reading;
+  expect(handed).toEqual([1, 2, 3]);
 });

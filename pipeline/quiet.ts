@@ -32,10 +32,13 @@ export class Quiet {
     return this.stirredAt + PAUSE_MS - this.world.monotonic();
   }
 
-  /** Resolves in the next pause; at once when none is to be expected. Rejects when the signal aborts. */
-  async pause(signal?: AbortSignal): Promise<void> {
+  /**
+   * Resolves in the next pause; without one for `patienceMs`, none is to be expected, and it resolves at once. Rejects when
+   * the signal aborts.
+   */
+  async pause(signal?: AbortSignal, patienceMs = BUSY_MS): Promise<void> {
     for (let left = this.left(); left > 0; left = this.left()) {
-      if (this.world.monotonic() - this.pausedAt > BUSY_MS) return;
+      if (this.world.monotonic() - this.pausedAt > patienceMs) return;
       await this.world.sleep(left, signal);
     }
   }
@@ -58,7 +61,7 @@ export function whenQuiet({ world, act, onFailure, signal }: QuietOptions): When
   const quiet = new Quiet(world);
   let isWatching = false;
   const watch = async () => {
-    for (let left = quiet.left(); left > 0; left = quiet.left()) await world.sleep(left, signal);
+    await quiet.pause(signal, Number.POSITIVE_INFINITY);
     act();
   };
   return {
