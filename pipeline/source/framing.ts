@@ -78,6 +78,7 @@ export class MessageReader {
   #body: Uint8Array | null = null;
   #filled = 0;
   #count = 0;
+  #lent = false;
 
   constructor(prefix: Prefix, messageBytesMax: number) {
     this.#prefix = prefix;
@@ -89,6 +90,11 @@ export class MessageReader {
     return this.#count;
   }
 
+  /** True when a view of the last chunk was given out; otherwise nobody needs that chunk any more. */
+  get lent(): boolean {
+    return this.#lent;
+  }
+
   /** True while a message has begun and not ended. */
   get unfinished(): boolean {
     return this.#body !== null || this.#started;
@@ -96,6 +102,7 @@ export class MessageReader {
 
   /** Throws `MessageTooLarge`, or `SyntaxError` for a malformed prefix. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
+    this.#lent = false;
     let at = 0;
     while (at < chunk.length) {
       if (this.#body !== null) {
@@ -113,6 +120,7 @@ export class MessageReader {
       if (length <= chunk.length - at) {
         const start = at;
         at += length;
+        this.#lent = true;
         yield this.#finish(chunk.subarray(start, at));
       } else {
         this.#body = new Uint8Array(length);
