@@ -20,7 +20,7 @@ export const LIMITS = {
   /** Blocks at or below the final slot that an output remembers to recognise re-delivered ones. */
   recentFinalBlocks: 512,
   /** Growth of the heap, buffers included, after which a stage process collects garbage. */
-  heapGrowthBytes: 48 * 1024 * 1024,
+  heapGrowthBytes: 32 * 1024 * 1024,
   /** The same for a process that has nothing to do just now: early enough that hardly any collection of all comes in a block's way. */
   heapGrowthIdleBytes: 12 * 1024 * 1024,
   /** Errors kept for `/api/indexer/status`. */
