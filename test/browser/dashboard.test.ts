@@ -148,9 +148,15 @@ function dashboard(chromium: string): void {
     expect(await page.locator(".token-head .now").textContent()).toBe(`${newest} SOL`);
   });
 
-  test.each(["/", "token"])("what comes finds its place kept: nothing jumps while %s is loaded", async (view) => {
+  test.each([
+    ["/", 1280],
+    ["token", 1280],
+    ["/", 320],
+    ["token", 320],
+    ["/", 768],
+  ] as const)("what comes finds its place kept: nothing jumps while %s is loaded, %i px wide", async (view, width) => {
     const path = view === "/" ? view : `/#/token/${(await hottest()).mint}`;
-    const page = await look(path);
+    const page = await look(path, { viewport: { width, height: 800 } });
     await page.locator("tbody tr").first().waitFor();
     await page.waitForFunction("document.querySelectorAll('[data-state=loading]').length === 0");
     const moved =
@@ -158,6 +164,8 @@ function dashboard(chromium: string): void {
     const shifts = (await page.evaluate(`Promise.race([${moved}, []])`)) as { value: number }[];
     // Below 0.1 is what web.dev/cls calls good.
     expect(shifts.reduce((sum, { value }) => sum + value, 0)).toBeLessThan(0.1);
+    const beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    expect(await page.evaluate(beyond)).toBe(0);
   });
 
   test("the API restarts: the page says so, goes on where it was, and misses nothing", async () => {

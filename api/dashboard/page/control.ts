@@ -26,7 +26,8 @@ const WORDS = {
 export function control({ pipeline, live }: Store): Part {
   const pill = h("span", { class: "pill", role: "status" }, "connecting");
   const feed = h("span", { class: "feed" });
-  const button = h("button", { type: "button", class: "small", hidden: true });
+  // Its place is kept while it is not known which of the two it is.
+  const button = h("button", { type: "button", class: "small waiting" }, "Stop…");
   const ask = confirmation(() => pipeline.refresh());
   let wish: Wish = "stop";
   button.addEventListener("click", () => ask.open(wish, pipeline.current.data?.answer.source ?? ""));
@@ -45,7 +46,7 @@ export function control({ pipeline, live }: Store): Part {
     setAttribute(feed, "data-status", live.status);
     feed.title =
       live.status === "up" ? "Told as it happens" : "The live feed is not connected: asking every few seconds";
-    button.hidden = data === null;
+    button.classList.toggle("waiting", data === null);
     wish = data?.answer.wanted === false ? "start" : "stop";
     setText(button, wish === "stop" ? "Stop…" : "Start…");
   };
