@@ -61,7 +61,7 @@ export function liveCatalog(catalog: DatasetCatalog): DatasetCatalog {
 }
 
 /** Rows of state that a busy block changes: what tables have room for at first. */
-const ROWS_LIKELY = 512;
+const ROWS_LIKELY = 2_048;
 
 /** Encodes commits for the outbox: length of the header (u32, little endian), header JSON, body. */
 export function liveEncoder(catalog: DatasetCatalog, world: Pick<World, "now">): EncodeLive {

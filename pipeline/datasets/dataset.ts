@@ -84,8 +84,13 @@ export const WIDTH: Record<ColumnType, number | null> = {
   json: null,
 };
 
+/** Places of columns by name: asked for several times for each event. */
+const placesOf = new WeakMap<DatasetSpec, ReadonlyMap<string, number>>();
+
 export function columnIndex(spec: DatasetSpec, name: string): number {
-  const index = spec.columns.findIndex((c) => c.name === name);
-  if (index < 0) throw new Error(`dataset ${spec.name} has no column ${name}`);
+  let places = placesOf.get(spec);
+  if (places === undefined) placesOf.set(spec, (places = new Map(spec.columns.map((c, i) => [c.name, i]))));
+  const index = places.get(name);
+  if (index === undefined) throw new Error(`dataset ${spec.name} has no column ${name}`);
   return index;
 }

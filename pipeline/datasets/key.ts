@@ -6,6 +6,8 @@ import type { ColumnType, DatasetSpec } from "./dataset.ts";
 
 export type KeyCell = number | bigint | Uint8Array;
 
+const { latin1Slice } = Buffer.prototype;
+
 /** Key columns are of these types only: their width is fixed, so parts need no separator. */
 const KEY_WIDTH: Partial<Record<ColumnType, number>> = { bytes32: 32, u8: 1, u16: 2, u32: 4, u64: 8, i64: 8 };
 
@@ -50,7 +52,8 @@ export function keyCells(spec: DatasetSpec, key: string): KeyCell[] {
 }
 
 export function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  // Not by way of `bytes.buffer`: asked for it, the engine moves a small array out of its own memory, which takes ten times as long.
+  return latin1Slice.call(bytes, 0, bytes.length);
 }
 
 export function fromLatin1(text: string): Uint8Array {

@@ -22,6 +22,7 @@ const OPEN_CANDLES = `"_candles_open"`;
 
 const INTERVALS = Object.entries(CANDLE_SECONDS);
 const PART_OF = INTERVALS.map(([, seconds]) => keyPart("u32", seconds));
+const NUMBER_OF = new Map<number, number>(INTERVALS.map(([, seconds], i) => [seconds, i]));
 const MINT_CHARACTERS = 32;
 const INTERVAL_CHARACTERS = 4;
 
@@ -175,9 +176,13 @@ export class CandleTable implements StateKeeper {
   }
 }
 
+/** Which interval a key is of. Its seconds stand behind the mint, four characters, the most significant first. */
 function intervalOf(key: string): number {
-  const i = PART_OF.indexOf(key.slice(MINT_CHARACTERS, MINT_CHARACTERS + INTERVAL_CHARACTERS));
-  if (i < 0) throw new TypeError("a candle has an interval that there is not");
+  let seconds = 0;
+  for (let at = MINT_CHARACTERS; at < MINT_CHARACTERS + INTERVAL_CHARACTERS; at++)
+    seconds = seconds * 256 + key.charCodeAt(at);
+  const i = NUMBER_OF.get(seconds);
+  if (i === undefined) throw new TypeError("a candle has an interval that there is not");
   return i;
 }
 
