@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import { CLIENTS, LAST } from "./blocks.ts";
+import { subscriptionOf, upgradeOf } from "./plain-client.ts";
 
 const [port = "0", path = "/"] = process.argv.slice(2);
 const TAIL = 4_096;
@@ -14,9 +15,7 @@ let first = Buffer.alloc(0);
 
 for (let i = 0; i < CLIENTS; i++) {
   const socket = connect(Number(port), "127.0.0.1");
-  const upgrade =
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${upgrade}\r\n\r\n`);
+  socket.write(upgradeOf(port, path));
   let tail = "";
   let isOpen = false;
   const pieces: Buffer[] = [];
@@ -24,7 +23,7 @@ for (let i = 0; i < CLIENTS; i++) {
     if (i === 0) pieces.push(Buffer.from(piece));
     if (!isOpen) {
       isOpen = true;
-      socket.write(frameOf(JSON.stringify({ op: "subscribe", topics: ["trades"] })));
+      socket.write(subscriptionOf(["trades"]));
       if (++connected === CLIENTS) console.log("ready");
     }
     tail = (tail + piece.subarray(Math.max(0, piece.length - TAIL)).toString("latin1")).slice(-TAIL);
@@ -35,11 +34,6 @@ for (let i = 0; i < CLIENTS; i++) {
     console.log(digestOf(first));
     process.exit(0);
   });
-}
-
-/** A client's frames are masked; with zeros here. */
-function frameOf(text: string): Buffer {
-  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 }
 
 /** Of the trades that a client was told, in order. */
